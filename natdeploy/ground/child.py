@@ -1,0 +1,50 @@
+"""The other end of :class:`natdeploy.ground.processes.ChildWorker`; run as ``python -m``, not imported."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+
+from natdeploy.ground.errors import ChildFailed, NatdeployError
+
+_PR_SET_PDEATHSIG = 1
+
+
+def serve(requests: Connection, answers: Connection) -> None:
+    """Answer calls until the parent closes its end."""
+    while True:
+        try:
+            function, args, kwargs = requests.recv()
+        except EOFError:
+            return
+        try:
+            answer = (True, function(*args, **kwargs))
+        except NatdeployError as error:
+            answer = (False, error)
+        except Exception as error:
+            traceback.print_exc()
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{os.path.basename(last.filename)}:{last.lineno}"
+            answer = (False, ChildFailed(f"{function.__name__}: {type(error).__name__} at {where}: {error}"))
+        answers.send(answer)
+
+
+def main() -> None:
+    """Arguments: file descriptors of the two pipes, processor numbers or ``-``."""
+    requests, answers, cpus = sys.argv[1:]
+    with contextlib.suppress(OSError, AttributeError):  # Linux: die with the parent, even if that is killed
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    if cpus != "-":
+        os.sched_setaffinity(0, {int(cpu) for cpu in cpus.split(",")})
+    with contextlib.suppress(BrokenPipeError):
+        serve(Connection(int(requests), writable=False), Connection(int(answers), readable=False))
+
+
+if __name__ == "__main__":
+    main()

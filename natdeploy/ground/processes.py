@@ -1,0 +1,148 @@
+"""Work in child processes with time limits, so that a crash or a hang of a native library is an error message.
+
+A :class:`ChildWorker` keeps one child that serves calls in order and is started again after a crash. The child runs
+``python -m natdeploy.ground.child``: the caller's ``__main__`` is never imported a second time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
+
+from natdeploy.ground.errors import ChildFailed
+
+Result = TypeVar("Result")
+
+
+class ChildWorker:
+    """A child process that runs module-level functions with picklable arguments and results.
+
+    Args:
+        name: what the child is for, named in errors.
+        cpus: processor numbers to pin the child to; None leaves the parent's own.
+        environment: variables set in the child before it imports anything.
+    """
+
+    def __init__(
+        self, name: str, *, cpus: Sequence[int] | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.name = name
+        self._cpus = None if cpus is None else tuple(cpus)
+        self._environment = dict(environment or {})
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+        self._log: Any = None
+
+    def call(self, function: Callable[..., Result], *args: Any, timeout_s: float, **kwargs: Any) -> Result:
+        """Run ``function(*args, **kwargs)`` in the child.
+
+        Raises the function's own natdeploy errors; ChildFailed when it crashed, raised anything else, or ran longer
+        than ``timeout_s`` seconds (the child is then killed; the next call starts another).
+        """
+        connection = self._start()
+        try:
+            connection.send((function, args, kwargs))
+            if not connection.poll(timeout_s):
+                self.close()
+                raise ChildFailed(f"{self.name}: no answer after {timeout_s:g} s; the child process was stopped")
+            ok, value = connection.recv()
+        except (EOFError, ConnectionError):
+            raise ChildFailed(f"{self.name}: the child process died{self._end_of_log()}") from None
+        except KeyboardInterrupt:
+            self.close()
+            raise
+        if ok:
+            return value
+        raise value
+
+    def close(self) -> None:
+        """Stop the child, whatever it is doing."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def __enter__(self) -> ChildWorker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _start(self) -> Connection:
+        if self._process is not None and self._process.poll() is None and self._connection is not None:
+            return self._connection
+        self.close()
+        requests_in, requests_out = os.pipe()
+        answers_in, answers_out = os.pipe()
+        self._log = tempfile.TemporaryFile()
+        environment = {**os.environ, **self._environment}
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        cpus = ",".join(map(str, self._cpus)) if self._cpus is not None else "-"
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "natdeploy.ground.child", str(requests_in), str(answers_out), cpus],
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            pass_fds=(requests_in, answers_out),
+            env=environment,
+        )
+        os.close(requests_in)
+        os.close(answers_out)
+        self._connection = _Duplex(answers_in, requests_out)
+        return self._connection
+
+    def _end_of_log(self) -> str:
+        """Exit status and last printed line of a child that died."""
+        if self._process is None:
+            return ""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        status = self._process.returncode
+        cause = f" by signal {-status}" if status is not None and status < 0 else f" with status {status}"
+        self._log.seek(0)
+        lines = [line.strip() for line in self._log.read().decode(errors="replace").splitlines() if line.strip()]
+        self.close()
+        return cause + (f": {lines[-1]}" if lines else "")
+
+
+class _Duplex(Connection):
+    """Two one-way pipes under one connection's interface."""
+
+    def __init__(self, read_fd: int, write_fd: int) -> None:
+        super().__init__(read_fd, writable=False)
+        self._out = Connection(write_fd, readable=False)
+
+    def send(self, value: Any) -> None:
+        """Send to the child."""
+        self._out.send(value)
+
+    def close(self) -> None:
+        """Close both ends."""
+        self._out.close()
+        super().close()
+
+
+def call_in_child(
+    function: Callable[..., Result],
+    *args: Any,
+    timeout_s: float,
+    name: str | None = None,
+    cpus: Sequence[int] | None = None,
+    environment: Mapping[str, str] | None = None,
+    **kwargs: Any,
+) -> Result:
+    """Run one function in a child of its own; see :meth:`ChildWorker.call`."""
+    with ChildWorker(name or function.__name__, cpus=cpus, environment=environment) as worker:
+        return worker.call(function, *args, timeout_s=timeout_s, **kwargs)

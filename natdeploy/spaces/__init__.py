@@ -1,0 +1,9 @@
+"""What may be built: search spaces, architectures, layers and their static costs. Knows nothing of torch."""
+
+from natdeploy.spaces.arch import Arch
+from natdeploy.spaces.costs import Costs, costs
+from natdeploy.spaces.layer import INPUT, Layer
+from natdeploy.spaces.network import Network, random_network
+from natdeploy.spaces.space import SPACES, Space, get_space
+
+__all__ = ["INPUT", "SPACES", "Arch", "Costs", "Layer", "Network", "Space", "costs", "get_space", "random_network"]
