@@ -1,0 +1,23 @@
+"""Elastic networks: weight sharing, calibration, checkpoints, extraction. Knows nothing of devices or search."""
+
+from natdeploy.supernets.batch_norm import calibrate
+from natdeploy.supernets.channels import sort_channels
+from natdeploy.supernets.checkpoint import BOX, box_path, load_supernet, read_supernet_header, save_supernet
+from natdeploy.supernets.extract import extract, to_network
+from natdeploy.supernets.mobilenetv3 import MobileNetV3Supernet, build_supernet
+from natdeploy.supernets.subnet import Subnet
+
+__all__ = [
+    "BOX",
+    "MobileNetV3Supernet",
+    "Subnet",
+    "box_path",
+    "build_supernet",
+    "calibrate",
+    "extract",
+    "load_supernet",
+    "read_supernet_header",
+    "save_supernet",
+    "sort_channels",
+    "to_network",
+]

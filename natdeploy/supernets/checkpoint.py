@@ -1,0 +1,91 @@
+"""Supernet checkpoints: safetensors with the space, the classes and the history of the weights in the header."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from natdeploy.ground.errors import BadInput
+from natdeploy.ground.files import write_bytes
+from natdeploy.spaces.space import get_space
+from natdeploy.supernets.mobilenetv3 import MobileNetV3Supernet, build_supernet
+
+#: The name under which the supernet shipped with natdeploy is asked for.
+BOX = "box"
+_FORMAT = "natdeploy supernet 1"
+
+
+def box_path() -> Path:
+    """The supernet shipped with natdeploy: ``mbv3-micro`` trained on CIFAR-10."""
+    return Path(__file__).parent / "box" / "mbv3-micro-cifar10.safetensors"
+
+
+def save_supernet(path: Path, supernet: MobileNetV3Supernet, meta: dict[str, Any]) -> None:
+    """Write all weights, atomically. ``meta`` (JSON) says where the weights come from."""
+    tensors = {name: value.contiguous() for name, value in supernet.state_dict().items()}
+    header = {"space": supernet.space.name, "num_classes": supernet.num_classes, "meta": meta}
+    write_bytes(path, save(tensors, {"format": _FORMAT, "natdeploy": json.dumps(header, sort_keys=True)}))
+
+
+def read_supernet_header(source: str | Path) -> dict[str, Any]:
+    """``{"space", "num_classes", "meta"}`` of a checkpoint, without its tensors."""
+    return _read(_path(source), tensors=False)[0]
+
+
+def load_supernet(source: str | Path = BOX, num_classes: int | None = None) -> MobileNetV3Supernet:
+    """Load a supernet, tensors only: nothing in the file can run code.
+
+    Args:
+        source: path of a checkpoint written by :func:`save_supernet`, or ``"box"``.
+        num_classes: with another number of classes than the checkpoint's, the classifier starts afresh.
+
+    Raises:
+        BadInput: the file is missing, damaged, of another format (a pickle, say) or does not fit its space; the
+            message names the file and the tensor.
+    """
+    path = _path(source)
+    header, state = _read(path, tensors=True)
+    supernet = build_supernet(get_space(header["space"]), header["num_classes"])
+    expected = supernet.state_dict()
+    for name in sorted(expected.keys() | state.keys()):
+        if name not in state:
+            raise BadInput(f"{path}: tensor {name!r} is missing")
+        if name not in expected:
+            raise BadInput(f"{path}: tensor {name!r} does not belong to space {header['space']}")
+        if state[name].shape != expected[name].shape:
+            found, wanted = list(state[name].shape), list(expected[name].shape)
+            raise BadInput(f"{path}: tensor {name!r} has shape {found}, expected {wanted}")
+        if state[name].is_floating_point() and not torch.isfinite(state[name]).all():
+            raise BadInput(f"{path}: tensor {name!r} holds values that are not finite")
+    supernet.load_state_dict(state)
+    if num_classes is not None and num_classes != supernet.num_classes:
+        supernet.reset_classifier(num_classes)
+    return supernet
+
+
+def _path(source: str | Path) -> Path:
+    return box_path() if source == BOX else Path(source)
+
+
+def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    if not path.is_file():
+        raise BadInput(f"{path}: no such supernet checkpoint")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise BadInput(f"{path}: not a readable safetensors checkpoint ({error})") from None
+    if metadata.get("format") != _FORMAT:
+        raise BadInput(f"{path}: a safetensors file, but not one of natdeploy's supernets (format {_FORMAT!r})")
+    try:
+        header = json.loads(metadata["natdeploy"])
+        header["space"], header["num_classes"], header["meta"]
+    except (KeyError, TypeError, json.JSONDecodeError):
+        raise BadInput(f"{path}: the checkpoint's header is damaged") from None
+    return header, state

@@ -1,0 +1,74 @@
+"""A stand-alone subnet: a plain ``nn.Module`` made from a list of layers, free of everything elastic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from natdeploy.spaces.layer import INPUT, Layer
+from natdeploy.supernets.elastic import ACTIVATION
+
+
+class Subnet(nn.Module):
+    """Runs layers in order. Submodules sit at the layers' own paths (``blocks.3.depth_conv`` and so on).
+
+    A convolution is a module with ``conv`` and, where the layer has batch norm, ``bn``; a linear layer is the
+    ``nn.Linear`` itself. Input ``[N, 3, r, r]``, output ``[N, num_classes]``.
+    """
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        super().__init__()
+        self.layers = tuple(layers)
+        for layer in self.layers:
+            if layer.op == "conv":
+                _place(self, layer.name, _conv_module(layer))
+            elif layer.op == "linear":
+                _place(self, layer.name, nn.Linear(layer.in_c, layer.out_c))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits."""
+        values = {INPUT: x}
+        for layer in self.layers:
+            values[layer.name] = self._run(layer, *(values[name] for name in layer.inputs))
+        return values[self.layers[-1].name]
+
+    def _run(self, layer: Layer, x: Tensor, other: Tensor | None = None) -> Tensor:
+        if layer.op == "conv":
+            return ACTIVATION[layer.activation](self.get_submodule(layer.name)(x))
+        if layer.op == "pool":
+            return x.mean((2, 3), keepdim=True)
+        if layer.op == "linear":
+            return self.get_submodule(layer.name)(torch.flatten(x, 1))
+        assert other is not None
+        return x * other if layer.op == "scale" else x + other
+
+
+def _conv_module(layer: Layer) -> nn.Sequential:
+    module = nn.Sequential()
+    module.add_module(
+        "conv",
+        nn.Conv2d(
+            layer.in_c,
+            layer.out_c,
+            layer.kernel,
+            layer.stride,
+            layer.kernel // 2,
+            groups=layer.groups,
+            bias=layer.bias,
+        ),
+    )
+    if layer.batch_norm:
+        module.add_module("bn", nn.BatchNorm2d(layer.out_c))
+    return module
+
+
+def _place(root: nn.Module, path: str, module: nn.Module) -> None:
+    """Register a module below nested plain containers."""
+    *parents, name = path.split(".")
+    for parent in parents:
+        if not hasattr(root, parent):
+            root.add_module(parent, nn.Module())
+        root = root.get_submodule(parent)
+    root.add_module(name, module)
