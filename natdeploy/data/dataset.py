@@ -1,0 +1,129 @@
+"""A task: images with labels, divided once and for all into training, validation and test part."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from natdeploy.data.labelled import Images, Labelled
+from natdeploy.data.preprocess import Preprocessing, resize_image
+from natdeploy.data.source import read_source
+from natdeploy.data.split import divide, image_digest
+
+#: Most bytes of resized images that one split keeps; the least recently used resolution goes first.
+MEMO_BYTES = 2 << 30
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a data set.
+
+    Attributes:
+        images: uint8 RGB, ``[H,W,3]`` each; sizes may differ.
+        labels: int64 ``[N]``.
+    """
+
+    images: Images
+    labels: np.ndarray
+    _memo: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def at(self, resolution: int) -> np.ndarray:
+        """All images as uint8 ``[N,resolution,resolution,3]``, read-only, kept for the next call."""
+        found = self._memo.pop(resolution, None)
+        if found is None:
+            found = self._resized(resolution)
+            found.flags.writeable = False
+        self._memo[resolution] = found  # dicts keep their order: the last entry is the most recently used
+        while len(self._memo) > 1 and sum(kept.nbytes for kept in self._memo.values()) > MEMO_BYTES:
+            self._memo.pop(next(iter(self._memo)))
+        return found
+
+    def _resized(self, resolution: int) -> np.ndarray:
+        if isinstance(self.images, np.ndarray) and self.images.shape[1:3] == (resolution, resolution):
+            return self.images.view()
+        resized = np.empty((len(self), resolution, resolution, 3), dtype=np.uint8)
+        for index, image in enumerate(self.images):
+            resized[index] = resize_image(image, resolution)
+        return resized
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A task and its parts. The test part is for final figures only.
+
+    Attributes:
+        name: short name for people.
+        classes: names; the index is the label.
+        mean, std: of each RGB channel over the training images, on the scale 0 to 1.
+        fingerprint: SHA-256 (hex) over pixels, labels, class names and division.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    val: Split
+    test: Split
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    fingerprint: str
+
+    def split(self, name: str) -> Split:
+        """``train``, ``val`` or ``test`` by name."""
+        return {"train": self.train, "val": self.val, "test": self.test}[name]
+
+    def preprocessing(self, resolution: int) -> Preprocessing:
+        """What a network of this resolution, trained on this data, expects."""
+        return Preprocessing(resolution, self.mean, self.std)
+
+
+def load_dataset(source: str, *, seed: int = 0, val_fraction: float = 0.15, test_fraction: float = 0.2) -> Dataset:
+    """Read a task and divide it.
+
+    Args:
+        source: ``digits``; a folder of class folders, or of ``train``, ``val``, ``test`` folders of class folders; an
+            ``.npz`` file; a data set saved by the ``datasets`` library, or ``hf:NAME`` to download one.
+        seed: of the division; the same seed gives the same parts.
+        val_fraction, test_fraction: shares of the training images of each class, for parts that the source lacks.
+
+    Raises BadInput naming file and field for anything that cannot be read, and for classes with too few images.
+    """
+    data = read_source(source)
+    parts = divide(data, seed=seed, val_fraction=val_fraction, test_fraction=test_fraction)
+    splits = {name: Split(part.images, part.labels) for name, part in parts.items()}
+    mean, std = _channel_statistics(parts["train"].images)
+    return Dataset(data.name, data.classes, **splits, mean=mean, std=std, fingerprint=_fingerprint(data.classes, parts))
+
+
+def _channel_statistics(images: Images) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and standard deviation of each channel over all pixels, exact: from counts of the 256 values."""
+    counts = np.zeros((3, 256), dtype=np.int64)
+    step = 1000 if isinstance(images, np.ndarray) else 1  # bounded memory either way
+    for start in range(0, len(images), step):
+        pixels = np.asarray(images[start : start + step]).reshape(-1, 3)
+        counts += np.stack([np.bincount(pixels[:, channel], minlength=256) for channel in range(3)])
+    values = np.arange(256) / 255
+    share = counts / counts.sum(axis=1, keepdims=True)
+    mean = share @ values
+    variance = (share * (values[None] - mean[:, None]) ** 2).sum(axis=1)
+    std = np.maximum(np.sqrt(variance), 1 / 255)  # a channel of one value must not divide by zero
+    return _rounded(mean), _rounded(std)
+
+
+def _rounded(values: np.ndarray) -> tuple[float, float, float]:
+    red, green, blue = (round(float(value), 6) for value in values)
+    return red, green, blue
+
+
+def _fingerprint(classes: tuple[str, ...], parts: dict[str, Labelled]) -> str:
+    digest = hashlib.sha256(repr(classes).encode())
+    for name in ("train", "val", "test"):
+        digest.update(f"{name} {len(parts[name])}".encode())
+        digest.update(parts[name].labels.astype("<i8").tobytes())
+        for image in parts[name].images:
+            digest.update(image_digest(image))
+    return digest.hexdigest()

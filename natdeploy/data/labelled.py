@@ -1,0 +1,76 @@
+"""What a data source hands over: labelled images in one or several parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from natdeploy.ground.errors import BadInput
+
+#: uint8 RGB: one array ``[N,H,W,3]`` where all images have one size, else a list of ``[H,W,3]``.
+Images = np.ndarray | list[np.ndarray]
+
+#: Other people's names of the three parts.
+PART_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Images and their labels, int64 ``[N]``."""
+
+    images: Images
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: np.ndarray) -> Labelled:
+        """The images of these indices, in their order."""
+        images = self.images[indices] if isinstance(self.images, np.ndarray) else [self.images[i] for i in indices]
+        return Labelled(images, self.labels[indices])
+
+
+@dataclass(frozen=True, eq=False)
+class SourceData:
+    """Everything a source knows.
+
+    Attributes:
+        name: short name for people.
+        origin: what errors call it: a path or an identifier.
+        classes: names; the index is the label.
+        parts: ``train`` always, ``val`` and ``test`` where the source gives them.
+    """
+
+    name: str
+    origin: str
+    classes: tuple[str, ...]
+    parts: Mapping[str, Labelled]
+
+    def __post_init__(self) -> None:
+        if not self.parts.get("train"):
+            raise BadInput(f"{self.origin}: no training images; found parts: {', '.join(self.parts) or 'none'}")
+        for part, labelled in self.parts.items():
+            if not len(labelled):
+                raise BadInput(f"{self.origin}: part {part!r} has no images; remove it or fill it")
+            if labelled.labels.min() < 0 or labelled.labels.max() >= len(self.classes):
+                wrong = labelled.labels.min() if labelled.labels.min() < 0 else labelled.labels.max()
+                raise BadInput(f"{self.origin}: part {part!r} has label {wrong}, expected 0..{len(self.classes) - 1}")
+        present = np.unique(self.parts["train"].labels)
+        if len(present) < 2:
+            only = self.classes[int(present[0])]
+            raise BadInput(f"{self.origin}: only one class ({only!r}) has images; at least two are needed")
+
+
+def stacked(images: Sequence[np.ndarray]) -> Images:
+    """One array where all images have one size, else a list."""
+    return np.stack(images) if images and len({image.shape for image in images}) == 1 else list(images)

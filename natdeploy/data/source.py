@@ -1,0 +1,45 @@
+"""Where images come from: each source is a function from its text to :class:`SourceData`, chosen by name or by look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from natdeploy.data.labelled import SourceData
+from natdeploy.ground.errors import BadInput
+from natdeploy.ground.registry import Registry
+
+#: Functions ``(text) -> SourceData``; ``text`` is what follows the name and a colon, or a path.
+SOURCES = Registry(
+    "data source",
+    {
+        "digits": "natdeploy.data.sources.digits:read_digits",
+        "folder": "natdeploy.data.sources.folder:read_folder",
+        "npz": "natdeploy.data.sources.npz:read_npz",
+        "hf": "natdeploy.data.sources.huggingface:read_huggingface",
+    },
+)
+
+
+def read_source(source: str) -> SourceData:
+    """Read what ``source`` names: ``NAME``, ``NAME:TEXT`` of a registered source, or a path. Raises BadInput."""
+    name, colon, text = source.partition(":")
+    if name in SOURCES.names() and (colon or name == "digits" or not Path(source).exists()):
+        return SOURCES.get(name)(text)
+    path = Path(source).expanduser()
+    if not source or not path.exists():
+        raise BadInput(
+            f"data {source!r}: no such file, folder or data set; expected digits, a folder of class folders, "
+            f"an .npz file, or hf:NAME for a Hugging Face data set"
+        )
+    return SOURCES.get(_kind(path))(str(path))
+
+
+def _kind(path: Path) -> str:
+    """Name of the source that reads this path."""
+    if path.is_dir():
+        if (path / "dataset_dict.json").is_file() or (path / "dataset_info.json").is_file():
+            return "hf"
+        return "npz" if any((path / name).is_file() for name in ("train.npz", "images.npz")) else "folder"
+    if path.suffix == ".npz":
+        return "npz"
+    raise BadInput(f"{path}: not a folder and not an .npz file; expected a folder of class folders or an .npz file")

@@ -1,0 +1,106 @@
+"""Image classification data sets of the ``datasets`` library: saved on disk, or downloaded by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from natdeploy.data.images import read_image
+from natdeploy.data.labelled import PART_NAMES, Labelled, SourceData, stacked
+from natdeploy.ground.errors import BadInput
+
+
+def read_huggingface(text: str) -> SourceData:
+    """Read a folder written by ``save_to_disk``, or download ``NAME`` or ``NAME:CONFIG``.
+
+    One column of images and one of labels are looked for; parts named ``train``, ``validation`` and ``test`` are kept.
+    Raises BadInput naming the data set and the column at fault.
+    """
+    import datasets
+
+    if not text:
+        raise BadInput("data 'hf:': a name is missing; expected hf:NAME, for instance hf:uoft-cs/cifar10")
+    loaded = _load(text)
+    tables = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
+    tables = {PART_NAMES[name.lower()]: table for name, table in tables.items() if name.lower() in PART_NAMES}
+    if "train" not in tables:
+        raise BadInput(f"{text}: no part named 'train'; found {', '.join(map(str, loaded)) or 'none'}")
+    features = tables["train"].features
+    image_column = _only(text, "image", [name for name, kind in features.items() if isinstance(kind, datasets.Image)])
+    label_column = _label_column(text, features, datasets)
+    classes, index = _classes(text, tables["train"], label_column, features[label_column], datasets)
+    parts = {}
+    for part, table in tables.items():
+        _check_columns(text, part, table, (image_column, label_column))
+        labels = np.array([index(part, value) for value in table[label_column]], dtype=np.int64)
+        if part == "test" and len(labels) and (labels == -1).all():
+            continue  # published without its labels: no use for testing
+        encoded = table.cast_column(image_column, datasets.Image(decode=False))[image_column]
+        images = [_decode(item, f"{text}: part {part!r}, row {row}") for row, item in enumerate(encoded)]
+        parts[part] = Labelled(stacked(images), labels)
+    return SourceData(Path(text.split(":")[0]).name, text, classes, parts)
+
+
+def _load(text: str) -> Any:
+    import datasets
+
+    if Path(text).expanduser().is_dir():
+        try:
+            return datasets.load_from_disk(str(Path(text).expanduser()))
+        except Exception as error:  # the library raises its own, pyarrow's, JSON's and Python's errors alike
+            raise BadInput(f"{text}: not a data set written by save_to_disk: {_first_line(error)}") from None
+    name, _, config = text.partition(":")
+    try:
+        return datasets.load_dataset(name, config or None)
+    except Exception as error:
+        reason = _first_line(error)
+        raise BadInput(f"data 'hf:{text}': cannot be had: {reason}; check the name and the network") from None
+
+
+def _only(text: str, what: str, columns: list[str]) -> str:
+    if len(columns) == 1:
+        return columns[0]
+    raise BadInput(f"{text}: expected one column of {what}s, found {', '.join(columns) or 'none'}")
+
+
+def _label_column(text: str, features: Any, datasets: Any) -> str:
+    labelled = [name for name, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
+    for name in ("label", "labels"):
+        if name in features:
+            return name
+    return _only(text, "label", labelled)
+
+
+def _classes(text: str, table: Any, column: str, kind: Any, datasets: Any) -> tuple[tuple[str, ...], Any]:
+    """Class names, and a function from part and raw value to label."""
+    if isinstance(kind, datasets.ClassLabel):
+        return tuple(kind.names), lambda _, value: -1 if value is None else int(value)
+    values = sorted(set(table[column]), key=lambda value: (str(type(value)), value))
+    if not all(isinstance(value, (int, str)) for value in values):
+        raise BadInput(f"{text}: column {column!r} holds {values[0]!r}, expected class names or whole numbers")
+    known = {value: label for label, value in enumerate(values)}
+
+    def index(part: str, value: object) -> int:
+        if value not in known:
+            raise BadInput(f"{text}: part {part!r} has label {value!r}, which no training image has")
+        return known[value]
+
+    return tuple(str(value) for value in values), index
+
+
+def _check_columns(text: str, part: str, table: Any, columns: tuple[str, str]) -> None:
+    for column in columns:
+        if column not in table.column_names:
+            raise BadInput(f"{text}: part {part!r} has no column {column!r}")
+
+
+def _decode(item: Any, name: str) -> np.ndarray:
+    if item is None or (item.get("bytes") is None and item.get("path") is None):
+        raise BadInput(f"{name}: the image is missing")
+    return read_image(item["bytes"] if item.get("bytes") is not None else Path(item["path"]), name)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
