@@ -1,0 +1,20 @@
+"""Runs as data: their configuration, folder, archive and history. Knows nothing of how they are made."""
+
+from natdeploy.runs.config import AdaptSettings, RunConfig, SearchSettings
+from natdeploy.runs.entry import ArchiveEntry
+from natdeploy.runs.folder import RunFolder
+from natdeploy.runs.history import HistoryStep
+from natdeploy.runs.job import BuildSettings, JobConfig, ProfileSettings, load_job
+
+__all__ = [
+    "AdaptSettings",
+    "ArchiveEntry",
+    "BuildSettings",
+    "HistoryStep",
+    "JobConfig",
+    "ProfileSettings",
+    "RunConfig",
+    "RunFolder",
+    "SearchSettings",
+    "load_job",
+]

@@ -1,0 +1,144 @@
+"""What a search was asked to do: :class:`RunConfig`, kept as ``run.json`` in the run's folder.
+
+Defaults are sized for a micro space on two processor cores, a search of about three minutes;
+:meth:`SearchSettings.full` and :meth:`AdaptSettings.full` give the sizes of the NAT paper (Lu et al. 2021).
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timezone
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from natdeploy.ground.validation import Real, Settings, Whole
+from natdeploy.spaces import SPACES
+
+#: Fields that say when and with what a run was made, not what it is.
+_CIRCUMSTANCES = ("created", "threads")
+
+Budget = Annotated[Real, Field(gt=0)]
+Share = Annotated[Real, Field(ge=0, le=1)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class SearchSettings(Settings):
+    """Sizes and parts of the evolutionary search.
+
+    Attributes:
+        initial: architectures in the initial archive.
+        iterations: rounds of surrogate, evolution, evaluation, adaptation.
+        candidates: new architectures evaluated each round.
+        archive: largest size of the archive.
+        feasible_share: share of the initial archive drawn among architectures that meet the budget.
+        surrogate, algorithm: names in the registries of surrogates and algorithms; algorithm ``auto`` takes NSGA-II for
+            up to two objectives and NSGA-III for more.
+        population: population of the evolution on the surrogate.
+        surrogate_evaluations: architectures the surrogate judges each round.
+        crossover_probability, mutation_eta: of two-point crossover and polynomial mutation.
+        random_baseline: draw as many random architectures at the end and record their hypervolume.
+    """
+
+    initial: Annotated[Whole, Field(ge=4, le=10_000)] = 24
+    iterations: Annotated[Whole, Field(ge=0, le=1_000)] = 5
+    candidates: Annotated[Whole, Field(ge=1, le=1_000)] = 8
+    archive: Annotated[Whole, Field(ge=4, le=10_000)] = 60
+    feasible_share: Share = 0.75
+    surrogate: Name = "gp"
+    algorithm: Name = "auto"
+    population: Annotated[Whole, Field(ge=4, le=10_000)] = 50
+    surrogate_evaluations: Annotated[Whole, Field(ge=4, le=10_000_000)] = 2_000
+    crossover_probability: Share = 0.9
+    mutation_eta: Annotated[Real, Field(gt=0, le=100)] = 1.0
+    random_baseline: bool = True
+
+    @classmethod
+    def full(cls) -> SearchSettings:
+        """The paper's sizes: 100 initial, 30 rounds, an archive of 300, 10,000 surrogate evaluations a round."""
+        return cls(initial=100, iterations=30, archive=300, population=100, surrogate_evaluations=10_000)
+
+
+class AdaptSettings(Settings):
+    """How the supernet's weights follow the search, and how subnets are evaluated.
+
+    Attributes:
+        warm_up_epochs: epochs on the whole space before the first evaluation.
+        epochs_per_iteration: epochs on subnets like those of the archive, each round; 0 leaves the weights alone.
+        batch_size: images a step.
+        lr: peak learning rate (SGD with momentum, cosine over the whole run).
+        subnets_per_step: subnets whose gradients are added up in a step.
+        calibration_images: training images for batch-norm statistics of an evaluated subnet.
+    """
+
+    warm_up_epochs: Annotated[Whole, Field(ge=0, le=10_000)] = 8
+    epochs_per_iteration: Annotated[Whole, Field(ge=0, le=10_000)] = 2
+    batch_size: Annotated[Whole, Field(ge=2, le=65_536)] = 64
+    lr: Annotated[Real, Field(gt=0, le=10)] = 0.025
+    subnets_per_step: Annotated[Whole, Field(ge=1, le=64)] = 2
+    calibration_images: Annotated[Whole, Field(ge=2, le=1_000_000)] = 256
+
+    @classmethod
+    def full(cls) -> AdaptSettings:
+        """The paper's sizes: 5 epochs a round, about 1,000 images for calibration."""
+        return cls(epochs_per_iteration=5, batch_size=96, subnets_per_step=4, calibration_images=1_000)
+
+
+class RunConfig(Settings):
+    """One search, complete: equal configurations give equal archives.
+
+    Attributes:
+        space: search space.
+        data: source of labelled images, as ``--data`` takes it.
+        device, runtime: hardware profile and runtime whose latency counts.
+        latency_ms: the budget; held by the upper end of the predicted interval.
+        objectives: what is traded off, by name.
+        seed: of everything random.
+        supernet: ``box`` (the shipped one) or a checkpoint's path.
+        threads: processor threads for training, fixed when the run starts: sums depend on their number.
+        created: UTC time of the first start.
+    """
+
+    schema_version: Literal[1] = 1
+    space: Name = "mbv3-micro"
+    data: Name = "digits"
+    device: Name = "host"
+    runtime: Name = "tvm"
+    latency_ms: Budget
+    objectives: tuple[Name, ...] = ("top1", "latency_ms")
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
+    supernet: Name = "box"
+    search: SearchSettings = SearchSettings()
+    adapt: AdaptSettings = AdaptSettings()
+    threads: Annotated[Whole, Field(ge=1, le=4096)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    created: str = Field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
+
+    @field_validator("space")
+    @classmethod
+    def _known_space(cls, name: str) -> str:
+        if name not in SPACES.names():
+            raise ValueError(f"unknown space; known: {', '.join(SPACES.names())}")
+        return name
+
+    @field_validator("objectives")
+    @classmethod
+    def _some_and_distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not names or len(set(names)) != len(names):
+            raise ValueError("expected at least one objective and none twice")
+        return names
+
+    def first_difference(self, other: RunConfig) -> str | None:
+        """Dotted name of the first field in which two runs differ, or None when they are the same run."""
+        mine, others = (config.model_dump(exclude=set(_CIRCUMSTANCES)) for config in (self, other))
+        return _first_difference(mine, others, "")
+
+
+def _first_difference(mine: dict, others: dict, prefix: str) -> str | None:
+    for field, value in mine.items():
+        other = others[field]
+        if isinstance(value, dict):
+            if found := _first_difference(value, other, f"{prefix}{field}."):
+                return found
+        elif value != other:
+            return f"{prefix}{field}"
+    return None

@@ -1,0 +1,78 @@
+"""One evaluated architecture with all its objective values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from natdeploy.ground.errors import BadInput
+from natdeploy.spaces import Arch
+
+
+@dataclass(frozen=True)
+class ArchiveEntry:
+    """An architecture of the archive.
+
+    Attributes:
+        arch: the architecture.
+        top1: share of validation images classified correctly, 0 to 1.
+        loss: mean cross-entropy on the same images, in nats.
+        val_images: how many images those are.
+        latency_ms, latency_lower_ms, latency_upper_ms: predicted for the run's device and runtime, with the interval's
+            ends.
+        macs, params, peak_activation_bytes: static costs of one image's inference.
+        generation: how often the supernet's weights had been adapted when ``top1`` was taken.
+        feasible: whether ``latency_upper_ms`` is within the run's budget.
+    """
+
+    arch: Arch
+    top1: float
+    loss: float
+    val_images: int
+    latency_ms: float
+    latency_lower_ms: float
+    latency_upper_ms: float
+    macs: int
+    params: int
+    peak_activation_bytes: int
+    generation: int
+    feasible: bool
+
+    def __post_init__(self) -> None:
+        for name in ("top1", "loss", "latency_ms", "latency_lower_ms", "latency_upper_ms"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"archive entry {self.arch.id}: {name} is not a finite number")
+
+    @property
+    def id(self) -> str:
+        """The architecture's twelve hex digits."""
+        return self.arch.id
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; the inverse of :meth:`from_json`. ``id`` is added for readers of the file."""
+        return {**asdict(self), "arch": self.arch.to_json(), "id": self.id}
+
+    @staticmethod
+    def from_json(value: Any) -> ArchiveEntry:
+        """Read :meth:`to_json`'s form. Raises BadInput naming the field at fault."""
+        if not isinstance(value, dict):
+            raise BadInput(f"archive entry: expected a JSON object, not {value!r:.60}")
+        found: dict[str, Any] = {"arch": Arch.from_json(value.get("arch"))}
+        for field in fields(ArchiveEntry):
+            if field.name != "arch":
+                found[field.name] = _checked(value, field.name, str(field.type))
+        return ArchiveEntry(**found)
+
+
+def _checked(value: dict[str, Any], name: str, kind: str) -> Any:
+    item: Any = value.get(name)
+    if kind == "bool":
+        good = isinstance(item, bool)
+    elif kind == "int":
+        good = isinstance(item, int) and not isinstance(item, bool)
+    else:
+        good = isinstance(item, (int, float)) and not isinstance(item, bool) and math.isfinite(item)
+    if not good:
+        raise BadInput(f"archive entry: field {name!r} is {item!r}, expected {kind}")
+    return float(item) if kind == "float" else item

@@ -1,0 +1,202 @@
+"""The run folder: everything a search was asked, has reached and has found, as plain files.
+
+::
+
+    RUN/run.json             the configuration
+    RUN/latency_model.json   the latency model that holds the budget, copied in at the start
+    RUN/state/               the last completed step, replaced as a whole
+    RUN/result/              what a finished search found
+    RUN/report.html          written by the report
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from natdeploy.ground.errors import BadInput
+from natdeploy.ground.files import atomic_folder, read_json, readable_disk_errors, write_json
+from natdeploy.ground.validation import validate
+from natdeploy.runs.config import RunConfig
+from natdeploy.runs.entry import ArchiveEntry
+from natdeploy.runs.history import HistoryStep
+
+CONFIG = "run.json"
+LATENCY_MODEL = "latency_model.json"
+ARCHIVE = "archive.json"
+FRONT = "front.json"
+HISTORY = "history.json"
+RANDOM = "random.json"
+SUMMARY = "summary.json"
+STATE = "state.json"
+SUPERNET = "supernet.safetensors"
+
+Item = TypeVar("Item")
+
+
+class RunFolder:
+    """An existing run. Raises BadInput when ``path`` is not the folder of one."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise BadInput(f"{self.path}: no such run folder; natdeploy search --out makes one")
+        if not (self.path / CONFIG).is_file():
+            raise BadInput(f"{self.path}: not a run folder: it has no {CONFIG}")
+
+    @staticmethod
+    def exists(path: str | Path) -> bool:
+        """Whether a run has been started in this folder."""
+        return (Path(path) / CONFIG).is_file()
+
+    @staticmethod
+    def create(path: str | Path, config: RunConfig, save_latency_model: Callable[[Path], object]) -> RunFolder:
+        """Start a run: the folder appears with configuration and latency model in it, or not at all.
+
+        Raises BadInput when ``path`` holds something already.
+        """
+        path = Path(path)
+        refuse_foreign(path)
+        with atomic_folder(path) as folder:
+            save_latency_model(folder / LATENCY_MODEL)
+            write_json(folder / CONFIG, config.model_dump(mode="json"))
+        return RunFolder(path)
+
+    def config(self) -> RunConfig:
+        """The configuration the run was started with."""
+        path = self.path / CONFIG
+        return validate(RunConfig, read_json(path, "run configuration"), path)
+
+    def check_same(self, config: RunConfig) -> None:
+        """Raise BadInput naming the field when this folder's run is another than ``config``'s."""
+        mine = self.config()
+        if field := mine.first_difference(config):
+            raise BadInput(
+                f"{self.path / CONFIG}: field {field!r} is {_at(mine, field)!r} in this run folder, but "
+                f"{_at(config, field)!r} was asked for; choose another folder, or remove this one to start over"
+            )
+
+    @property
+    def state_path(self) -> Path:
+        """Folder of the last completed step."""
+        return self.path / "state"
+
+    @property
+    def result_path(self) -> Path:
+        """Folder of a finished search's findings."""
+        return self.path / "result"
+
+    @property
+    def latency_model_path(self) -> Path:
+        """The latency model that holds the budget."""
+        return self.path / LATENCY_MODEL
+
+    @property
+    def report_path(self) -> Path:
+        """Where the report goes."""
+        return self.path / "report.html"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the search has ended and ``result/`` is there."""
+        return (self.result_path / SUMMARY).is_file()
+
+    @property
+    def latest_path(self) -> Path:
+        """``result/`` of a finished run, else ``state/``."""
+        return self.result_path if self.is_finished else self.state_path
+
+    @property
+    def supernet_path(self) -> Path:
+        """The adapted supernet's weights. Raises BadInput while there are none."""
+        return self._file(SUPERNET)
+
+    def archive(self) -> list[ArchiveEntry]:
+        """All entries of the archive. Raises BadInput before the first ones are evaluated."""
+        return self._items(ARCHIVE, ArchiveEntry.from_json)
+
+    def front(self) -> list[ArchiveEntry]:
+        """Feasible entries that no other feasible one dominates, by ascending latency."""
+        return self._items(FRONT, ArchiveEntry.from_json)
+
+    def history(self) -> list[HistoryStep]:
+        """One step per finished iteration."""
+        return self._items(HISTORY, HistoryStep.from_json)
+
+    def random(self) -> list[ArchiveEntry]:
+        """The feasible ones of the random architectures a finished search was compared with (none if it was not)."""
+        return self._items(RANDOM, ArchiveEntry.from_json) if (self.latest_path / RANDOM).is_file() else []
+
+    def summary(self) -> dict[str, Any]:
+        """Figures of a finished search: ``hypervolume_first``, ``_last``, ``_random``, evaluations, data's digest."""
+        return dict(read_json(self._file(SUMMARY), "search summary"))
+
+    def _file(self, name: str) -> Path:
+        path = self.latest_path / name
+        if not path.is_file():
+            raise BadInput(f"{self.path}: the search has not reached {name} yet; run natdeploy search again")
+        return path
+
+    def _items(self, name: str, read: Callable[[Any], Item]) -> list[Item]:
+        path = self._file(name)
+        values = read_json(path, name.removesuffix(".json"))
+        if not isinstance(values, list):
+            raise BadInput(f"{path}: expected a list")
+        try:
+            return [read(value) for value in values]
+        except BadInput as error:
+            raise BadInput(f"{path}: {error}") from None
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from working in this folder, and undo what a killed one left half-done.
+
+        Raises BadInput when another process holds it. The system frees the lock of a killed process.
+        """
+        path = self.path / ".lock"
+        with readable_disk_errors(path):
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BadInput(f"{self.path}: another natdeploy process is working in this run folder") from None
+            self._recover()
+            yield
+        finally:
+            os.close(handle)
+
+    def _recover(self) -> None:
+        """Replacing a folder takes two renames: put the old one back if the process was killed in between."""
+        for target in (self.state_path, self.result_path):
+            for old in self.path.glob(f".{target.name}.old.*/{target.name}"):
+                if not target.exists():
+                    os.replace(old, target)
+            for left in self.path.glob(f".{target.name}.*"):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def refuse_foreign(path: str | Path) -> None:
+    """Raise BadInput when a new run cannot take this path because something else is there."""
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise BadInput(f"{path}: is a file; a run needs a folder")
+    if path.is_dir() and not RunFolder.exists(path) and any(path.iterdir()):
+        raise BadInput(f"{path}: not a run folder, and not empty; choose another folder")
+
+
+def write_items(path: Path, items: Sequence[ArchiveEntry] | Sequence[HistoryStep]) -> None:
+    """Write entries or history steps as a JSON list, atomically."""
+    write_json(path, [item.to_json() for item in items])
+
+
+def _at(config: RunConfig, field: str) -> Any:
+    value: Any = config
+    for part in field.split("."):
+        value = getattr(value, part)
+    return value

@@ -1,0 +1,122 @@
+"""The whole job as one YAML file, for ``natdeploy run FILE.yaml``.
+
+A file may hold any of the fields of :class:`JobConfig`; flags of the command line override them::
+
+    data: digits
+    device: host
+    latency_ms: 0.5
+    search: {iterations: 5}
+    build: {pick: best}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from natdeploy.ground.errors import BadInput
+from natdeploy.ground.validation import Real, Settings, Whole, read_yaml, validate
+from natdeploy.runs.config import AdaptSettings, Budget, Name, RunConfig, SearchSettings
+
+
+class ProfileSettings(Settings):
+    """How a device is profiled when it has no latency model yet.
+
+    Attributes:
+        networks: subnets timed to train the latency model.
+        holdout: further subnets timed to judge it.
+        runtimes: runtimes to profile; empty means all the device has.
+    """
+
+    networks: Annotated[Whole, Field(ge=10, le=100_000)] = 120
+    holdout: Annotated[Whole, Field(ge=5, le=100_000)] = 40
+    runtimes: tuple[Name, ...] = ()
+
+
+class BuildSettings(Settings):
+    """What is built from the finished search.
+
+    Attributes:
+        pick: ``best``, ``knee``, ``front`` (all of it) or an architecture's id.
+        attempts: how many candidates are built before the budget counts as not met.
+    """
+
+    pick: Name = "best"
+    attempts: Annotated[Whole, Field(ge=1, le=100)] = 5
+
+
+class JobConfig(Settings):
+    """From images, device and budget to bundles.
+
+    Attributes:
+        latency_ms: the budget in milliseconds.
+        latency_percentile: instead of ``latency_ms``: that percentile of the profiled random subnets' latencies.
+        out: the run's folder; None derives one from the budget and the data's name.
+        profile, search, adapt, build: settings of the stages.
+
+    The other fields are those of :class:`RunConfig`.
+    """
+
+    space: Name = "mbv3-micro"
+    data: Name = "digits"
+    device: Name = "host"
+    runtime: Name = "tvm"
+    latency_ms: Budget | None = None
+    latency_percentile: Annotated[Real, Field(gt=0, le=100)] | None = None
+    objectives: tuple[Name, ...] = ("top1", "latency_ms")
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
+    supernet: Name = "box"
+    out: Name | None = None
+    profile: ProfileSettings = ProfileSettings()
+    search: SearchSettings = SearchSettings()
+    adapt: AdaptSettings = AdaptSettings()
+    build: BuildSettings = BuildSettings()
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> JobConfig:
+        if (self.latency_ms is None) == (self.latency_percentile is None):
+            raise ValueError("expected exactly one of the fields 'latency_ms' and 'latency_percentile'")
+        return self
+
+    def run_config(self, latency_ms: float | None = None) -> RunConfig:
+        """The search's part, with ``latency_ms`` for a budget given as a percentile."""
+        budget = self.latency_ms if latency_ms is None else latency_ms
+        if budget is None:
+            raise BadInput("job: the budget is a percentile; give its value in milliseconds")
+        fields = set(RunConfig.model_fields) & set(JobConfig.model_fields)
+        value = {**self.model_dump(include=fields), "latency_ms": budget}
+        return validate(RunConfig, value, "job")
+
+
+def load_job(path: Path | None, overrides: Mapping[str, Any] | None = None) -> JobConfig:
+    """Read a job file and lay flags over it.
+
+    Args:
+        path: the YAML file; None for none.
+        overrides: dotted field name (``search.iterations``) to value; None values are left out.
+
+    Raises BadInput naming file and field.
+    """
+    value = read_yaml(path, "job file") if path is not None else {}
+    source = path if path is not None else "job"
+    if not isinstance(value, dict):
+        raise BadInput(f"{source}: expected fields with values, as in 'latency_ms: 2'")
+    given = {name: item for name, item in (overrides or {}).items() if item is not None}
+    if "latency_ms" in given or "latency_percentile" in given:  # a flag's budget replaces the file's, of either kind
+        value = {name: item for name, item in value.items() if name not in ("latency_ms", "latency_percentile")}
+    for name, item in given.items():
+        value = _with(value, name.split("."), item, source)
+    return validate(JobConfig, value, source)
+
+
+def _with(value: Mapping[str, Any], parts: list[str], item: Any, source: object) -> dict[str, Any]:
+    """A copy of nested mappings with one field replaced."""
+    if len(parts) == 1:
+        return {**value, parts[0]: item}
+    inner = value.get(parts[0]) or {}
+    if not isinstance(inner, Mapping):
+        raise BadInput(f"{source}: field {parts[0]!r}: expected fields with values, not {inner!r:.60}")
+    return {**value, parts[0]: _with(inner, parts[1:], item, source)}
