@@ -1,0 +1,35 @@
+"""Hardware profiles and the ways to run artifacts on a device. Knows nothing of models."""
+
+from natdeploy.devices.catalog import (
+    list_profiles,
+    load_profile,
+    profile_paths,
+    read_profile,
+    shipped_profiles_dir,
+    user_profiles_dir,
+)
+from natdeploy.devices.host import derive_host, device_fingerprint, measure_peak, timing_processors
+from natdeploy.devices.llvm import llvm_target
+from natdeploy.devices.profile import HardwareProfile, parse_profile
+from natdeploy.devices.runner import RUNNERS, Runnable, Runner, Session, get_runner
+
+__all__ = [
+    "RUNNERS",
+    "HardwareProfile",
+    "Runnable",
+    "Runner",
+    "Session",
+    "derive_host",
+    "device_fingerprint",
+    "get_runner",
+    "list_profiles",
+    "llvm_target",
+    "load_profile",
+    "measure_peak",
+    "parse_profile",
+    "profile_paths",
+    "read_profile",
+    "shipped_profiles_dir",
+    "timing_processors",
+    "user_profiles_dir",
+]

@@ -1,0 +1,146 @@
+"""Hardware profiles: a device as data, validated field by field.
+
+A profile is one YAML file in ``hwprofiles/`` or in the user's own folder (see :mod:`natdeploy.devices.catalog`). Every
+field is described by its ``description`` below; unknown fields and impossible values are refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from natdeploy.ground.errors import BadInput
+from natdeploy.ground.validation import Real, Settings, Whole, validate
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+#: A part of an LLVM target: what may reach a compiler's command line.
+LlvmName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
+LlvmFeature = Annotated[str, StringConstraints(pattern=r"^[+-][A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
+Positive = Annotated[Real, Field(gt=0, le=1e9)]
+
+
+class Cache(Settings):
+    """One cache as a core sees it."""
+
+    level: Whole = Field(ge=1, le=4, description="1 to 4")
+    kind: Literal["data", "instruction", "unified"] = Field(description="what it holds")
+    kib: Whole = Field(gt=0, le=4 << 20, description="size of one instance in KiB")
+    shared_by: Whole = Field(1, ge=1, le=1024, description="cores that share one instance")
+
+
+class Cluster(Settings):
+    """Cores of one kind; the fastest cluster stands first."""
+
+    name: Name = Field(description="short name, for instance prime, big, little or cpu")
+    core: Text = Field(description="the core's own name, for instance Cortex-A76")
+    cores: Whole = Field(ge=1, le=1024, description="number of cores")
+    processors: tuple[Whole, ...] = Field((), description="numbers the operating system gives to these cores")
+    clock_mhz: Real | None = Field(None, gt=0, le=10_000, description="highest clock in MHz")
+    isa: tuple[Text, ...] = Field((), description="instruction-set extensions, as the Linux kernel names them")
+    vector_bits: Literal[64, 128, 256, 512, 1024, 2048] = Field(description="width of a vector register")
+    peak_gflops_per_core: Positive | None = Field(
+        None, description="peak fp32 rate of one core, two operations a multiply-add"
+    )
+    caches: tuple[Cache, ...] = Field((), description="caches, smallest level first")
+    llvm_cpu: LlvmName = Field(description="LLVM's -mcpu")
+    llvm_features: tuple[LlvmFeature, ...] = Field((), description="LLVM's -mattr: +feature or -feature")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Cluster:
+        if self.llvm_cpu == "native":
+            raise ValueError("llvm_cpu 'native' is not a processor; name the one LLVM knows, for instance cortex-a76")
+        if self.processors and (len(set(self.processors)) != self.cores or min(self.processors) < 0):
+            raise ValueError(f"processors lists {len(set(self.processors))} numbers from 0 for {self.cores} cores")
+        return self
+
+
+class Memory(Settings):
+    """Main memory."""
+
+    gib: Positive | None = Field(None, description="size in GiB")
+    bandwidth_gb_s: Positive | None = Field(None, description="bytes read per second in 1e9, by one core if measured")
+
+
+class Gpu(Settings):
+    """A graphics processor that models may run on."""
+
+    name: Text = Field(description="for instance Adreno 640")
+    api: Literal["opencl", "cuda", "metal", "vulkan"] = Field(description="how natdeploy would program it")
+    peak_gflops: Positive | None = Field(None, description="peak fp32 rate")
+
+
+class Reach(Settings):
+    """How to get at the device."""
+
+    via: tuple[Literal["local", "adb", "ssh", "tvm-rpc", "qemu"], ...] = Field(
+        min_length=1, description="ways, the preferred one first"
+    )
+    abi: Text | None = Field(None, description="binary interface the device must report, for instance arm64-v8a")
+    models: tuple[Text, ...] = Field((), description="model names the device may report")
+    rpc_key: Name | None = Field(None, description="key of the device at a TVM RPC tracker")
+
+
+class TimingSettings(Settings):
+    """How the device is timed where it differs from :class:`natdeploy.measure.TimingProtocol`'s own settings."""
+
+    cluster: Name | None = Field(None, description="cluster to pin to; the first one if not given")
+    threads: Whole = Field(1, ge=1, le=256, description="threads of a network")
+    max_drift: Real = Field(
+        0.25, gt=0, le=1, description="reference drift beyond which a timing is stored but not trusted"
+    )
+
+
+class Power(Settings):
+    """Public power figures."""
+
+    idle_w: Positive | None = Field(None, description="whole device at rest, in watts")
+    core_w: Positive | None = Field(None, description="one core of the first cluster under full load, in watts")
+
+
+class HardwareProfile(Settings):
+    """A device: what it is, how it is reached, how it is timed."""
+
+    schema_version: Literal[1] = Field(1, description="version of this layout")
+    name: Name = Field(description="the file's name without .yaml; what --device takes")
+    title: Text = Field(description="the device's name for people")
+    soc: Text | None = Field(None, description="system on chip or processor model")
+    derived: bool = Field(False, description="true: processor, memory and target are read from this machine")
+    clusters: tuple[Cluster, ...] = Field((), description="processor cores by kind, the fastest kind first")
+    memory: Memory = Field(Memory.model_validate({}), description="main memory")
+    gpu: Gpu | None = Field(None, description="graphics processor")
+    llvm_triple: LlvmName | None = Field(None, description="LLVM's target triple, for instance aarch64-linux-gnu")
+    runtimes: tuple[Name, ...] = Field(min_length=1, description="runtimes to time: onnxruntime, tvm")
+    reach: Reach = Field(description="how to get at the device")
+    timing: TimingSettings = Field(TimingSettings.model_validate({}), description="how the device is timed")
+    power: Power | None = Field(None, description="public power figures")
+    sources: tuple[Text, ...] = Field((), description="where the facts come from")
+    notes: tuple[Text, ...] = Field((), description="what a user should know, fallbacks of a derived profile included")
+
+    @model_validator(mode="after")
+    def _complete(self) -> HardwareProfile:
+        if not self.derived and not self.clusters:
+            raise ValueError("clusters: a profile that is not derived lists at least one cluster of cores")
+        if not self.derived and self.llvm_triple is None:
+            raise ValueError("llvm_triple: a profile that is not derived names its LLVM target triple")
+        names = [cluster.name for cluster in self.clusters]
+        if len(set(names)) != len(names):
+            raise ValueError("clusters: two clusters have one name")
+        if self.timing.cluster is not None and names and self.timing.cluster not in names:
+            raise ValueError(f"timing.cluster: {self.timing.cluster!r} is none of {', '.join(names)}")
+        return self
+
+    @property
+    def timed_cluster(self) -> Cluster:
+        """The cluster that networks run on. Raises BadInput for a derived profile that was not filled in."""
+        if not self.clusters:
+            raise BadInput(f"hardware profile {self.name!r}: derived from the machine, but not filled in yet")
+        chosen = self.timing.cluster or self.clusters[0].name
+        return next(cluster for cluster in self.clusters if cluster.name == chosen)
+
+
+def parse_profile(value: Any, source: Path | str) -> HardwareProfile:
+    """Validate a profile read from ``source``. Raises BadInput: one line with file, field, what was expected."""
+    return validate(HardwareProfile, value, source)

@@ -1,0 +1,109 @@
+"""The interface of a runner: one way to run an artifact on a device and to time it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from natdeploy.ground.errors import BadInput
+from natdeploy.ground.registry import Registry
+
+#: Runtime name -> runner. The runtimes of a profile are names in here.
+RUNNERS = Registry(
+    "runner",
+    {
+        "onnxruntime": "natdeploy.devices.onnxruntime_local:OnnxRuntimeLocal",
+        "tvm": "natdeploy.devices.native_local:NativeLocal",
+    },
+)
+
+
+class Runnable(Protocol):
+    """A built artifact, as far as a runner needs to know it."""
+
+    @property
+    def kind(self) -> str:
+        """``"onnx"`` or ``"native"``."""
+        ...
+
+    @property
+    def path(self) -> Path:
+        """The file to load."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the artifact, in hex."""
+        ...
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """``[1, channels, height, width]``."""
+        ...
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """``[1, classes]``."""
+        ...
+
+
+class Session(Protocol):
+    """A loaded artifact."""
+
+    def run(self, x: np.ndarray) -> np.ndarray:
+        """float32 ``input_shape`` in, float32 ``output_shape`` out. Raises BadInput for any other input."""
+        ...
+
+    def time_ms(self, repeats: int, x: np.ndarray) -> list[float]:
+        """Milliseconds of each of ``repeats`` runs in a row on one image, without warm-up."""
+        ...
+
+    def close(self) -> None:
+        """Free what the artifact holds."""
+        ...
+
+
+class Runner(Protocol):
+    """One way to run artifacts of one kind."""
+
+    @property
+    def name(self) -> str:
+        """Name in :data:`RUNNERS`."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """Which :attr:`Runnable.kind` it takes."""
+        ...
+
+    def open(self, runnable: Runnable, *, threads: int = 1) -> Session:
+        """Load an artifact. Raises BadInput, in one line, for one that is missing, damaged or of another kind."""
+        ...
+
+    def toolchain(self) -> dict[str, str]:
+        """Names and versions of what runs the artifact."""
+        ...
+
+
+def get_runner(runtime: str) -> Runner:
+    """The runner of a runtime. Raises BadInput listing the known ones."""
+    runner: Any = RUNNERS.get(runtime)
+    return runner()
+
+
+def check_kind(runner: Runner, runnable: Runnable) -> None:
+    """Raise BadInput when a runner cannot take an artifact."""
+    if runnable.kind != runner.kind:
+        raise BadInput(f"{runnable.path}: runtime {runner.name!r} runs {runner.kind} artifacts, not {runnable.kind}")
+    if not Path(runnable.path).is_file():
+        raise BadInput(f"{runnable.path}: no such {runnable.kind} artifact; build it again")
+
+
+def checked_input(x: np.ndarray, shape: tuple[int, ...], path: Path) -> np.ndarray:
+    """``x`` as contiguous float32 of that shape. Raises BadInput naming the artifact."""
+    if not isinstance(x, np.ndarray) or x.dtype != np.float32 or x.shape != tuple(shape):
+        found = f"{x.dtype}{list(x.shape)}" if isinstance(x, np.ndarray) else type(x).__name__
+        raise BadInput(f"{path}: input is {found}, expected float32{list(shape)}")
+    return np.ascontiguousarray(x)
