@@ -1,0 +1,45 @@
+"""``natdeploy build``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from natdeploy.cli import options, output, tables
+
+if TYPE_CHECKING:
+    from natdeploy.verbs.build import BuildResult
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(epilog="Example: natdeploy build runs/digits --pick best --pick knee")(build)
+
+
+def build(
+    run: options.Run,
+    pick: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--pick", help="best, knee, fastest or an architecture's id; may be given again.  [default: best]"
+        ),
+    ] = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", help="Folder for the bundles; without it bundles/ in the run."),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Extract, export to ONNX, compile, verify, measure and bundle."""
+    from natdeploy import verbs
+
+    output.answer(as_json, lambda progress: verbs.build(run, pick=pick or "best", out=out, progress=progress), show)
+
+
+def show(result: BuildResult) -> None:
+    """Print the models and where their bundles are."""
+    tables.bundles_table(result.bundles)
+    for bundle in result.bundles:
+        tables.say(f"bundle: {bundle.path}")

@@ -1,0 +1,38 @@
+"""The command ``natdeploy``: puts the verbs together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import natdeploy
+from natdeploy.cli import build, devices, doctor, predict, pretrain, profile, report, run, search, verify
+from natdeploy.cli.app import app
+
+for module in (devices, profile, search, build, run, verify, predict, report, pretrain, doctor):
+    module.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"natdeploy {natdeploy.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def natdeploy_command(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """From images, a device and a latency budget to compiled, verified models that fit."""
+
+
+def main() -> None:
+    """Entry point of the installed command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Options that several verbs take, in one place so that they mean the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from natdeploy.ground.errors import BadInput
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; everything else goes to stderr.")]
+Device = Annotated[
+    str, typer.Option("--device", help="Hardware profile: a name (see natdeploy devices) or a YAML file.")
+]
+Space = Annotated[str, typer.Option("--space", help="Search space.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of a bundle.")]
+LatencyMs = Annotated[
+    Optional[str],  # noqa: UP045 - evaluated at run time, by Python 3.10 too
+    typer.Option(
+        "--latency-ms",
+        metavar="MS",
+        help="Budget in milliseconds, or p40: the 40th percentile of the profiled random subnets.",
+    ),
+]
+Set = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--set", metavar="FIELD=VALUE", help="Any other field of a job, dotted: search.iterations=3."),
+]
+
+
+def assignments(items: list[str] | None) -> dict[str, str]:
+    """``FIELD=VALUE`` texts as a mapping. Raises BadInput for one without an equals sign."""
+    found: dict[str, str] = {}
+    for item in items or []:
+        field, equals, value = item.partition("=")
+        if not equals or not field.strip():
+            raise BadInput(f"--set {item!r}: expected FIELD=VALUE, for instance search.iterations=3")
+        found[field.strip()] = value.strip()
+    return found

@@ -1,0 +1,70 @@
+"""How verbs answer: progress on stderr, then a table or one JSON object on stdout."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from natdeploy.verbs.result import Progress, Result
+
+    AnyResult = TypeVar("AnyResult", bound=Result)
+
+#: Seconds between two lines of progress where stderr is no terminal.
+_LINE_EVERY_S = 10.0
+
+
+def answer(as_json: bool, work: Callable[[Progress], AnyResult], show: Callable[[AnyResult], None]) -> AnyResult:
+    """Do the work with progress on stderr, then print its result as JSON or by ``show``."""
+    with _stdout_to_stderr() if as_json else contextlib.nullcontext(), progress_on_stderr() as progress:
+        result = work(progress)
+    if as_json:
+        typer.echo(json.dumps(result.to_json(), indent=1, allow_nan=False, ensure_ascii=False))
+    else:
+        show(result)
+    return result
+
+
+@contextlib.contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """Keep what a library prints out of the JSON."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+@contextlib.contextmanager
+def progress_on_stderr() -> Iterator[Progress]:
+    """A live bar on a terminal, a line now and then elsewhere."""
+    if not sys.stderr.isatty():
+        yield _lines()
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=1.0)
+        yield lambda stage, fraction: bar.update(task, description=escape(stage), completed=fraction)
+
+
+def _lines() -> Progress:
+    started = time.monotonic()
+    last_stage, last_time = "", -_LINE_EVERY_S
+
+    def say(stage: str, fraction: float) -> None:
+        nonlocal last_stage, last_time
+        now = time.monotonic()
+        new = stage.split(":")[0].split(",")[0].rstrip("0123456789/ ") != last_stage
+        if new or now - last_time >= _LINE_EVERY_S:
+            last_stage, last_time = stage.split(":")[0].split(",")[0].rstrip("0123456789/ "), now
+            typer.echo(f"[{now - started:5.0f} s] {stage} ({fraction:.0%})", err=True)
+
+    return say

@@ -1,0 +1,66 @@
+"""``natdeploy pretrain``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from natdeploy.cli import options, output, tables
+
+if TYPE_CHECKING:
+    from natdeploy.verbs.pretrain import PretrainResult
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(epilog="Example: natdeploy pretrain --data cifar10.npz --out supernets/cifar10")(pretrain)
+
+
+def pretrain(
+    data: Annotated[
+        str, typer.Option("--data", help="Images: a folder of class folders, an .npz file, or hf:DATASET.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for checkpoint, log and training state.")],
+    space: options.Space = "mbv3-micro",
+    epochs_largest: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--epochs-largest", help="Epochs of the largest network alone."),
+    ] = None,
+    epochs_elastic: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--epochs-elastic", help="Epochs of all subnets."),
+    ] = None,
+    batch_size: Annotated[Optional[int], typer.Option("--batch-size", help="Images a step.")] = None,  # noqa: UP045
+    lr: Annotated[Optional[float], typer.Option("--lr", help="Peak learning rate.")] = None,  # noqa: UP045
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Train a supernet from scratch on a data set.
+
+    Started again with the same arguments it continues after the last whole epoch.
+    """
+    from natdeploy import verbs
+
+    output.answer(
+        as_json,
+        lambda progress: verbs.pretrain(
+            data=data,
+            out=out,
+            space=space,
+            epochs_largest=epochs_largest,
+            epochs_elastic=epochs_elastic,
+            batch_size=batch_size,
+            lr=lr,
+            seed=seed,
+            progress=progress,
+        ),
+        _show,
+    )
+
+
+def _show(result: PretrainResult) -> None:
+    if isinstance(result.test, dict):
+        tables.table(f"{result.space} on {result.data}: test split", ("figure", "value"), tables.flat(result.test))
+    tables.say(f"checkpoint: {result.checkpoint}")

@@ -1,0 +1,96 @@
+"""``natdeploy search``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from natdeploy.cli import options, output, tables
+
+if TYPE_CHECKING:
+    from natdeploy.verbs.search import SearchResult
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(epilog="Example: natdeploy search --latency-ms 2 --device host --data digits --out runs/digits")(search)
+
+
+def search(
+    latency_ms: Annotated[
+        str,
+        typer.Option(
+            "--latency-ms",
+            metavar="MS",
+            help="Budget in milliseconds, or p40: the 40th percentile of the profiled random subnets.",
+        ),
+    ],
+    device: options.Device = "host",
+    data: Annotated[
+        str, typer.Option("--data", help="Images: digits, a folder of class folders, an .npz file, or hf:DATASET.")
+    ] = "digits",
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", help="The run's folder; without it one under runs/, named after the job."),
+    ] = None,
+    space: options.Space = "mbv3-micro",
+    runtime: Annotated[str, typer.Option("--runtime", help="Runtime whose latency counts.")] = "tvm",
+    objective: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--objective",
+            metavar="NAME",
+            help="What is traded off; may be given again. Without it top1 and latency_ms.",
+        ),
+    ] = None,
+    supernet: Annotated[
+        str, typer.Option("--supernet", help="Checkpoint to transfer from; box is the shipped one.")
+    ] = "box",
+    seed: options.Seed = 0,
+    set_: options.Set = None,
+    as_json: options.Json = False,
+) -> None:
+    """Find the accuracy/latency front under a budget.
+
+    The device is profiled first if it has no predictor yet.
+    Started again in the same folder, a search continues from its last finished step.
+    """
+    from natdeploy import verbs
+
+    output.answer(
+        as_json,
+        lambda progress: verbs.search(
+            latency_ms,
+            device=device,
+            data=data,
+            out=out,
+            space=space,
+            runtime=runtime,
+            objectives=objective,
+            supernet=supernet,
+            seed=seed,
+            settings=options.assignments(set_),
+            progress=progress,
+        ),
+        show,
+    )
+
+
+def show(result: SearchResult) -> None:
+    """Print the front."""
+    rows = [
+        (
+            entry.id,
+            tables.share(entry.top1),
+            tables.interval(entry.latency_ms, entry.latency_lower_ms, entry.latency_upper_ms),
+            tables.millions(entry.macs),
+            tables.millions(entry.params),
+        )
+        for entry in result.front
+    ]
+    title = f"Front within {result.budget_ms:.4g} ms on {result.device} with {result.runtime}"
+    columns = ("model", "validation top-1", "predicted ms [interval]", "MACs", "parameters")
+    tables.table(title, columns, rows)
+    tables.say(f"run: {result.run}")

@@ -1,0 +1,36 @@
+"""``natdeploy verify``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from natdeploy.cli import options, output, tables
+
+if TYPE_CHECKING:
+    from natdeploy.verbs.verify import VerifyResult
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command(epilog="Example: natdeploy verify runs/digits/bundles/best")(verify)
+
+
+def verify(bundle: options.Bundle, as_json: options.Json = False) -> None:
+    """Check a bundle from itself alone.
+
+    Checksums, manifest, and the outputs of every artifact against the recorded reference outputs.
+    """
+    from natdeploy import verbs
+
+    output.answer(as_json, lambda progress: verbs.verify(bundle), _show)
+
+
+def _show(result: VerifyResult) -> None:
+    rows = [
+        (item["path"], item["runtime"], item["images"], f"{item['max_abs_error']:.2g}", f"{item['allowed']:.2g}")
+        for item in result.artifacts
+    ]
+    tables.table(f"{result.name}: verified", ("artifact", "runtime", "images", "largest difference", "allowed"), rows)
+    tables.say(f"{result.files} files, all checksums hold")

@@ -1,0 +1,14 @@
+"""What natdeploy does, one function per verb of the command line. Each returns plain data and prints nothing."""
+
+from natdeploy.verbs.build import build
+from natdeploy.verbs.devices import devices
+from natdeploy.verbs.doctor import doctor
+from natdeploy.verbs.predict import predict
+from natdeploy.verbs.pretrain import pretrain
+from natdeploy.verbs.profile import profile
+from natdeploy.verbs.report import report
+from natdeploy.verbs.run import run
+from natdeploy.verbs.search import search
+from natdeploy.verbs.verify import verify
+
+__all__ = ["build", "devices", "doctor", "predict", "pretrain", "profile", "report", "run", "search", "verify"]

@@ -1,0 +1,54 @@
+"""``build``: from a searched architecture to a verified, measured bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from natdeploy.verbs.bundle_info import BundleInfo, bundle_info
+from natdeploy.verbs.result import Progress, Result
+
+
+@dataclass(frozen=True)
+class BuildResult(Result):
+    """What was built.
+
+    Attributes:
+        run: the run's folder.
+        bundles: one per pick; picks that chose the same architecture share one.
+    """
+
+    run: Path
+    bundles: tuple[BundleInfo, ...]
+
+
+def build(
+    run: str | Path,
+    *,
+    pick: str | Sequence[str] = "best",
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+) -> BuildResult:
+    """Extract, export, compile, verify, measure and bundle; a model that measures over the budget is not shipped.
+
+    Args:
+        run: folder of a finished search.
+        pick: ``best``, ``knee``, ``fastest`` or an architecture's id; or several of them.
+        out: folder for the bundles; None puts them beside the run's result.
+        progress: told what is going on.
+
+    Raises:
+        BadInput: not a run, or an unknown pick.
+        BudgetNotMet: nothing that was built measured within the budget.
+        VerificationFailed: a compiled model disagrees with its source.
+    """
+    from natdeploy.deploy import build as make
+    from natdeploy.measure import MeasurementStore
+    from natdeploy.runs import RunFolder
+
+    folder = RunFolder(run)
+    store = MeasurementStore()
+    built = make(folder, pick=pick, out=None if out is None else Path(out), store=store, progress=progress)
+    paths = dict.fromkeys(Path(item.path) for item in built)
+    return BuildResult(folder.path, tuple(bundle_info(path) for path in paths))

@@ -1,0 +1,111 @@
+"""``devices``: the hardware profiles, and what is known of a device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from natdeploy.verbs.result import Result
+
+
+@dataclass(frozen=True)
+class PredictorInfo:
+    """A latency model of a device.
+
+    Attributes:
+        space, runtime: what it predicts.
+        source: where its knowledge comes from, for instance ``measured``.
+        quality: its figures on networks it was not trained on.
+    """
+
+    space: str
+    runtime: str
+    source: str
+    quality: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """A hardware profile with what is known of its device.
+
+    Attributes:
+        name, title, soc: what it is called.
+        reach: ways to it, the preferred one first.
+        attached: whether it can be reached from here now.
+        runtimes: runtimes it can be timed with.
+        profile: the whole hardware profile; only when one device was asked for.
+        fingerprint: identifies this very device's stored timings; only when one device was asked for.
+        measurements: stored timings by role; only when one device was asked for.
+        predictors: its latency models; only when one device was asked for.
+    """
+
+    name: str
+    title: str
+    soc: str | None
+    reach: tuple[str, ...]
+    attached: bool
+    runtimes: tuple[str, ...]
+    profile: Mapping[str, Any] | None = None
+    fingerprint: str | None = None
+    measurements: Mapping[str, int] | None = None
+    predictors: tuple[PredictorInfo, ...] = ()
+
+
+@dataclass(frozen=True)
+class DevicesResult(Result):
+    """The hardware profiles, sorted by name, or the one asked for."""
+
+    devices: tuple[DeviceInfo, ...]
+
+
+def devices(name: str | None = None) -> DevicesResult:
+    """List the hardware profiles, or show one with what is known of it.
+
+    Raises BadInput for an unknown name or a malformed profile.
+    """
+    from natdeploy.devices import list_profiles, load_profile
+
+    if name is None:
+        return DevicesResult(tuple(_summary(profile) for profile in list_profiles()))
+    return DevicesResult((_in_full(load_profile(name)),))
+
+
+def _summary(profile: Any) -> DeviceInfo:
+    return DeviceInfo(profile.name, profile.title, profile.soc, profile.reach.via, _attached(profile), profile.runtimes)
+
+
+def _attached(profile: Any) -> bool:
+    """Only this machine can be reached so far."""
+    return "local" in profile.reach.via
+
+
+def _in_full(profile: Any) -> DeviceInfo:
+    from natdeploy.devices import device_fingerprint
+    from natdeploy.latency import find_latency_model
+    from natdeploy.measure import MeasurementStore
+    from natdeploy.spaces import SPACES
+
+    fingerprint = device_fingerprint(profile)
+    counts: dict[str, int] = {}
+    for measurement in MeasurementStore().query(device_fingerprint=fingerprint):
+        counts[measurement.role] = counts.get(measurement.role, 0) + 1
+    predictors = []
+    for space in SPACES.names():
+        for runtime in profile.runtimes:
+            model = find_latency_model(profile, space, runtime)
+            if model is not None:
+                predictors.append(PredictorInfo(space, runtime, model.source, model.quality.to_json()))
+    summary = _summary(profile)
+    return DeviceInfo(
+        summary.name,
+        summary.title,
+        summary.soc,
+        summary.reach,
+        summary.attached,
+        summary.runtimes,
+        profile.model_dump(mode="json", exclude_none=True),
+        fingerprint,
+        counts,
+        tuple(predictors),
+    )

@@ -1,0 +1,114 @@
+"""The stages of a job before the search: settings from flags, a predictor for the device, the budget, the folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from natdeploy.verbs.result import Progress
+
+if TYPE_CHECKING:
+    from natdeploy.devices import HardwareProfile
+    from natdeploy.latency import LatencyModel
+    from natdeploy.runs import JobConfig
+
+
+def budget_fields(latency_ms: float | str | None) -> dict[str, Any]:
+    """The job's field for a budget: milliseconds, or ``"p40"``, that percentile of the profiled random subnets.
+
+    The value is not checked here: :func:`natdeploy.runs.load_job` does, and names the field.
+    """
+    if isinstance(latency_ms, str) and (found := re.fullmatch(r"p(\d+(?:\.\d+)?)", latency_ms.strip())):
+        return {"latency_percentile": float(found[1])}
+    return {} if latency_ms is None else {"latency_ms": latency_ms}
+
+
+def read_job(file: Path | None, latency_ms: float | str | None, overrides: Mapping[str, Any]) -> JobConfig:
+    """A job from a file, flags, or both. Raises BadInput naming file and field."""
+    from natdeploy.runs import load_job
+
+    return load_job(file, {**overrides, **budget_fields(latency_ms)})
+
+
+def check_job(job: JobConfig, profile: HardwareProfile) -> None:
+    """Find what would stop the job later, before minutes are spent on profiling.
+
+    Raises BadInput for a runtime the device lacks, unusable images or supernet, or an output folder that is taken.
+    """
+    from natdeploy.data import load_dataset
+    from natdeploy.ground.errors import BadInput
+    from natdeploy.runs.folder import refuse_foreign
+    from natdeploy.supernets import box_path, read_supernet_header
+
+    if job.runtime not in profile.runtimes:
+        known = ", ".join(profile.runtimes)
+        raise BadInput(f"field 'runtime': device {profile.name!r} has no runtime {job.runtime!r}; it has {known}")
+    refuse_foreign(run_path(job))
+    read_supernet_header(box_path() if job.supernet == "box" else Path(job.supernet))
+    load_dataset(job.data, seed=job.seed)
+
+
+def ensure_latency_model(job: JobConfig, profile: HardwareProfile, progress: Progress | None) -> LatencyModel:
+    """The device's latency model for the job's space and runtime; the device is profiled first if there is none."""
+    from natdeploy.latency import find_latency_model
+    from natdeploy.verbs.profile import profile_with
+
+    model = find_latency_model(profile, job.space, job.runtime)
+    if model is not None:
+        return model
+    settings = job.profile
+    runtimes = settings.runtimes or profile.runtimes
+    if job.runtime not in runtimes:
+        runtimes = (*runtimes, job.runtime)
+    models = profile_with(
+        profile,
+        space=job.space,
+        runtimes=runtimes,
+        networks=settings.networks,
+        holdout=settings.holdout,
+        seed=job.seed,
+        progress=progress,
+    )
+    return models[job.runtime]
+
+
+def resolve_budget(job: JobConfig, profile: HardwareProfile) -> float:
+    """The job's budget in milliseconds.
+
+    A percentile is taken over the stored random subnets of the device, space and runtime, both those the predictor was
+    trained on and those it was judged by. A run that has been started keeps the budget it was started with.
+    """
+    import numpy as np
+
+    from natdeploy.devices import device_fingerprint
+    from natdeploy.ground.errors import BadInput
+    from natdeploy.measure import MeasurementStore
+    from natdeploy.runs import RunFolder
+
+    if job.latency_ms is not None:
+        return job.latency_ms
+    if RunFolder.exists(run_path(job)):
+        return RunFolder(run_path(job)).config().latency_ms
+    store, fingerprint = MeasurementStore(), device_fingerprint(profile)
+    found: dict[str, float] = {}
+    for role in ("train", "holdout"):
+        for measurement in store.query(device_fingerprint=fingerprint, runtime=job.runtime, space=job.space, role=role):
+            if measurement.arch is not None:
+                found.setdefault(measurement.arch.id, measurement.latency_ms)
+    if not found or job.latency_percentile is None:
+        raise BadInput(
+            f"field 'latency_percentile': no subnets of {job.space} are timed on {profile.name!r} with {job.runtime}; "
+            "run natdeploy profile, or give latency_ms"
+        )
+    return float(f"{np.percentile(list(found.values()), job.latency_percentile):.4g}")
+
+
+def run_path(job: JobConfig) -> Path:
+    """The run's folder: the one asked for, or one named after data, device, runtime and budget under ``runs/``."""
+    if job.out is not None:
+        return Path(job.out)
+    budget = f"p{job.latency_percentile:g}" if job.latency_ms is None else f"{job.latency_ms:g}ms"
+    data = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(job.data).name or job.data).strip("-.") or "data"
+    return Path("runs") / f"{data}-{Path(job.device).stem}-{job.runtime}-{budget}-seed{job.seed}"

@@ -1,0 +1,76 @@
+"""``pretrain``: a supernet from scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from natdeploy.verbs.result import Progress, Result
+
+
+@dataclass(frozen=True)
+class PretrainResult(Result):
+    """A trained supernet.
+
+    Attributes:
+        checkpoint: its weights, safetensors.
+        space, data: what it was trained for and on.
+        test: results on the test split, touched once, after the last epoch.
+        log: one entry per epoch.
+    """
+
+    checkpoint: Path
+    space: str
+    data: str
+    test: Any
+    log: tuple[Mapping[str, Any], ...]
+
+
+def pretrain(
+    *,
+    data: str,
+    out: str | Path,
+    space: str = "mbv3-micro",
+    epochs_largest: int | None = None,
+    epochs_elastic: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> PretrainResult:
+    """Train a supernet; continues in ``out`` where an earlier call was interrupted.
+
+    Args:
+        data: source of labelled images, see :func:`natdeploy.data.load_dataset`.
+        out: folder for the checkpoint, its log and the training state.
+        space: search space.
+        epochs_largest, epochs_elastic, batch_size, lr: None leaves the recipe's own.
+        seed: of weights, order, augmentation and the subnets drawn.
+        progress: told what is going on.
+
+    Raises BadInput for unusable images or settings, or when ``out`` holds another training run.
+    """
+    from natdeploy.data import load_dataset
+    from natdeploy.ground.errors import BadInput
+    from natdeploy.ground.files import read_json
+    from natdeploy.spaces import get_space
+    from natdeploy.transfer import PretrainConfig
+    from natdeploy.transfer import pretrain as train
+
+    chosen_space = get_space(space)
+    given = {"epochs_largest": epochs_largest, "epochs_elastic": epochs_elastic, "batch_size": batch_size, "lr": lr}
+    for name, value in given.items():
+        least = 0 if name.startswith("epochs") else 2 if name == "batch_size" else 0.0
+        if value is not None and not (
+            value >= least and value == value and value < 1e9 and (name != "lr" or value > 0)
+        ):
+            raise BadInput(f"{name}: expected a number of at least {least}, not {value!r}")
+    settings = {name: value for name, value in given.items() if value is not None}
+    config = PretrainConfig(seed=seed, **settings)  # type: ignore[arg-type]
+    assert {field.name for field in fields(config)} >= set(given)
+    dataset = load_dataset(data, seed=seed)
+    checkpoint = train(chosen_space, dataset, config, Path(out), progress=progress)
+    training = read_json(checkpoint.parent / "training.json", "training log")
+    return PretrainResult(checkpoint, space, data, training["test"], tuple(training["log"]))

@@ -1,0 +1,136 @@
+"""``search``: Neural Architecture Transfer under a latency budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from natdeploy.verbs.job import check_job, ensure_latency_model, read_job, resolve_budget, run_path
+from natdeploy.verbs.result import Progress, Result
+
+if TYPE_CHECKING:
+    from natdeploy.runs import JobConfig
+
+
+@dataclass(frozen=True)
+class FrontEntry:
+    """A model that no other one within the budget beats.
+
+    Attributes:
+        id: names the architecture; ``build --pick`` takes it.
+        top1: share of validation images classified correctly.
+        val_images: how many images those are.
+        latency_ms, latency_lower_ms, latency_upper_ms: predicted, with the ends of the interval.
+        macs, params, peak_activation_bytes: static costs.
+    """
+
+    id: str
+    top1: float
+    val_images: int
+    latency_ms: float
+    latency_lower_ms: float
+    latency_upper_ms: float
+    macs: int
+    params: int
+    peak_activation_bytes: int
+
+
+@dataclass(frozen=True)
+class SearchResult(Result):
+    """A finished search.
+
+    Attributes:
+        run: the run's folder.
+        device, runtime, budget_ms: what the budget is for.
+        front: the models found, by ascending predicted latency.
+        hypervolume: of the feasible archive after each iteration, the initial archive first.
+        summary: the search's own figures.
+        seconds: wall-clock seconds of the stages ``profile`` and ``search`` in this call.
+    """
+
+    run: Path
+    device: str
+    runtime: str
+    budget_ms: float
+    front: tuple[FrontEntry, ...]
+    hypervolume: tuple[float, ...]
+    summary: Mapping[str, Any]
+    seconds: Mapping[str, float]
+
+
+def search(
+    latency_ms: float | str,
+    *,
+    device: str | None = None,
+    data: str | None = None,
+    out: str | Path | None = None,
+    space: str | None = None,
+    runtime: str | None = None,
+    objectives: Sequence[str] | None = None,
+    supernet: str | None = None,
+    seed: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> SearchResult:
+    """Find the accuracy/latency front of a budget; profiles the device first if it has no latency model yet.
+
+    Started again with the same arguments, a search continues from its last finished step, and a finished one is read.
+
+    Args:
+        latency_ms: the budget in milliseconds, or ``"p40"``: that percentile of the profiled random subnets.
+        device, data, out, space, runtime, objectives, supernet, seed: fields of :class:`natdeploy.runs.JobConfig`; None
+            leaves a field's default.
+        settings: further fields by dotted name, for instance ``{"search.iterations": 3}``.
+        progress: told what is going on.
+
+    Raises:
+        BadInput: naming the field.
+        DeviceNotReachable: the device is not here.
+        BudgetNotMet: no architecture is predicted within the budget; names the fastest one's latency.
+    """
+    fields = {
+        "device": device,
+        "data": data,
+        "out": None if out is None else str(out),
+        "space": space,
+        "runtime": runtime,
+        "objectives": None if objectives is None else tuple(objectives),
+        "supernet": supernet,
+        "seed": seed,
+        **(settings or {}),
+    }
+    return search_job(read_job(None, latency_ms, fields), progress)
+
+
+def search_job(job: JobConfig, progress: Progress | None) -> SearchResult:
+    """The search of a job whose settings were read."""
+    from natdeploy.devices import load_profile
+    from natdeploy.search import search as find
+
+    started = time.monotonic()
+    check_job(job, load_profile(job.device, derive=False))
+    profile = load_profile(job.device)
+    ensure_latency_model(job, profile, progress)
+    budget_ms = resolve_budget(job, profile)
+    profiled = time.monotonic()
+    run = find(job.run_config(budget_ms), run_path(job), progress=progress)
+    seconds = {"profile": profiled - started, "search": time.monotonic() - profiled}
+    front = tuple(
+        FrontEntry(
+            entry.id,
+            entry.top1,
+            entry.val_images,
+            entry.latency_ms,
+            entry.latency_lower_ms,
+            entry.latency_upper_ms,
+            entry.macs,
+            entry.params,
+            entry.peak_activation_bytes,
+        )
+        for entry in run.front()
+    )
+    hypervolume = tuple(step.hypervolume for step in run.history())
+    return SearchResult(run.path, profile.name, job.runtime, budget_ms, front, hypervolume, run.summary(), seconds)
