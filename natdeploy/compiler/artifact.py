@@ -1,0 +1,28 @@
+"""A file that a runner can run, and what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One built model.
+
+    Attributes:
+        kind: ``"onnx"`` (an ONNX file) or ``"native"`` (a library with the C interface of ``natdeploy.h``).
+        path: the file.
+        digest: SHA-256 of the file.
+        input_shape: ``(1, channels, height, width)`` of the float32 image.
+        output_shape: ``(1, classes)`` of the float32 logits.
+        toolchain: versions of what built it.
+    """
+
+    kind: str
+    path: Path
+    digest: str
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    toolchain: Mapping[str, str] = field(default_factory=dict)

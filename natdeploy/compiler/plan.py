@@ -1,0 +1,335 @@
+"""The static plan: what a compiled network is, whoever produced it and wherever it will run.
+
+Kernels are called in a fixed order on tensors whose places are fixed too: activations in one arena, weights in one
+blob of packed constants. There is nothing to decide at run time, so a page of C runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from natdeploy.compiler.arena import ALIGNMENT, Lifetime, aligned, arena_offsets, overlaps
+from natdeploy.ground.errors import BadInput
+from natdeploy.ground.files import atomic_folder, read_json, sha256_bytes, write_bytes, write_json
+
+#: Version of the JSON form.
+SCHEMA = 1
+#: Element types by name, with their bytes.
+DTYPES = {"float32": 4, "int64": 8, "int32": 4, "uint8": 1, "bool": 1}
+SPACES = ("arena", "constant")
+
+
+@dataclass(frozen=True)
+class View:
+    """How a kernel or a caller sees a tensor's memory: dense, row-major."""
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+    @property
+    def bytes(self) -> int:
+        """Size in memory."""
+        return prod(self.shape) * DTYPES[self.dtype]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Object code of one function.
+
+    Attributes:
+        name: its symbol, without TVM's prefix.
+        object: SHA-256 of the object file that holds it (see :attr:`Plan.objects`).
+        arguments: views of its arguments, written ones last.
+        writes: how many of them it writes.
+    """
+
+    name: str
+    object: str
+    arguments: tuple[View, ...]
+    writes: int = 1
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Memory of a fixed place: ``bytes`` at ``offset`` of the arena or of the constants."""
+
+    name: str
+    bytes: int
+    space: str = "arena"
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Call:
+    """One step: a kernel on tensors, named by the layer whose output it computes; ``macs`` of all layers it fuses."""
+
+    layer: str
+    kernel: str
+    tensors: tuple[str, ...]
+    macs: int = 0
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the network: the first bytes of a tensor in the arena, as the caller sees them."""
+
+    name: str
+    tensor: str
+    view: View
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """See the module. ``objects`` maps SHA-256 to object files; ``target`` is the TVM target they are for."""
+
+    producer: str
+    target: Mapping[str, Any]
+    kernels: tuple[Kernel, ...]
+    tensors: tuple[Tensor, ...]
+    calls: tuple[Call, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    arena_bytes: int
+    constants: bytes
+    objects: Mapping[str, bytes]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one run."""
+        return sum(call.macs for call in self.calls)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the binary parts, which are named by their digests."""
+        return {
+            "schema": SCHEMA,
+            "producer": self.producer,
+            "target": dict(self.target),
+            "kernels": [
+                {
+                    "name": kernel.name,
+                    "object": kernel.object,
+                    "arguments": [_view_json(view) for view in kernel.arguments],
+                    "writes": kernel.writes,
+                }
+                for kernel in self.kernels
+            ],
+            "tensors": [[tensor.name, tensor.space, tensor.offset, tensor.bytes] for tensor in self.tensors],
+            "calls": [
+                {"layer": call.layer, "kernel": call.kernel, "tensors": list(call.tensors), "macs": call.macs}
+                for call in self.calls
+            ],
+            "inputs": [_port_json(port) for port in self.inputs],
+            "outputs": [_port_json(port) for port in self.outputs],
+            "arena_bytes": self.arena_bytes,
+            "constants": {"bytes": len(self.constants), "sha256": sha256_bytes(self.constants)},
+        }
+
+    @staticmethod
+    def from_json(value: Any, constants: bytes, objects: Mapping[str, bytes], *, where: str = "plan") -> Plan:
+        """Read :meth:`to_json`'s form. Raises BadInput naming ``where`` for anything a runtime could not run safely."""
+        try:
+            if value["schema"] != SCHEMA:
+                raise BadInput(f"{where}: schema {value['schema']!r} is not {SCHEMA}; build the model again")
+            digest = value["constants"]["sha256"]
+            plan = Plan(
+                producer=value["producer"],
+                target=dict(value["target"]),
+                kernels=tuple(
+                    Kernel(item["name"], item["object"], tuple(map(_view, item["arguments"])), int(item["writes"]))
+                    for item in value["kernels"]
+                ),
+                tensors=tuple(
+                    Tensor(name, int(size), space, int(offset)) for name, space, offset, size in value["tensors"]
+                ),
+                calls=tuple(
+                    Call(item["layer"], item["kernel"], tuple(item["tensors"]), int(item["macs"]))
+                    for item in value["calls"]
+                ),
+                inputs=tuple(map(_port, value["inputs"])),
+                outputs=tuple(map(_port, value["outputs"])),
+                arena_bytes=int(value["arena_bytes"]),
+                constants=constants,
+                objects=objects,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BadInput(f"{where}: not a plan: {type(error).__name__}: {error}") from None
+        if sha256_bytes(constants) != digest:
+            raise BadInput(f"{where}: the constants are not those of the plan; build the model again")
+        check_plan(plan, where)
+        return plan
+
+    def save(self, folder: Path) -> None:
+        """Write ``plan.json``, ``constants.bin`` and ``kernels/*.o``, as a whole or not at all."""
+        with atomic_folder(folder) as temporary:
+            write_json(temporary / "plan.json", self.to_json())
+            write_bytes(temporary / "constants.bin", self.constants)
+            for digest, code in self.objects.items():
+                write_bytes(temporary / "kernels" / f"{digest}.o", code)
+
+    @staticmethod
+    def load(folder: Path) -> Plan:
+        """Read :meth:`save`'s folder. Raises BadInput for a missing or damaged part."""
+        folder = Path(folder)
+        value = read_json(folder / "plan.json", "plan")
+        try:
+            constants = (folder / "constants.bin").read_bytes()
+            objects = {path.stem: path.read_bytes() for path in sorted((folder / "kernels").glob("*.o"))}
+        except OSError as error:
+            raise BadInput(f"{folder}: part of the plan cannot be read: {error.strerror}") from None
+        return Plan.from_json(value, constants, objects, where=str(folder / "plan.json"))
+
+    def table(self) -> str:
+        """One line per call: layer, kernel, shapes, multiply-accumulates, bytes moved; then the totals."""
+        kernels = {kernel.name: kernel for kernel in self.kernels}
+        rows = [("layer", "kernel", "output", "MACs", "bytes")]
+        for call in self.calls:
+            views = kernels[call.kernel].arguments
+            shape = "x".join(map(str, views[-1].shape))
+            rows.append((call.layer, call.kernel, shape, f"{call.macs:,}", f"{sum(v.bytes for v in views):,}"))
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        lines = [
+            "  ".join(
+                cell.ljust(size) if i < 3 else cell.rjust(size) for i, (cell, size) in enumerate(zip(row, widths))
+            )
+            for row in rows
+        ]
+        lines.append(
+            f"{len(self.calls)} calls of {len(self.kernels)} kernels, {self.macs:,} MACs, "
+            f"arena {self.arena_bytes:,} bytes, constants {len(self.constants):,} bytes"
+        )
+        return "\n".join(line.rstrip() for line in lines)
+
+
+def make_plan(
+    *,
+    producer: str,
+    target: Mapping[str, Any],
+    kernels: Sequence[Kernel],
+    objects: Mapping[str, bytes],
+    activations: Mapping[str, int],
+    constants: Mapping[str, bytes],
+    calls: Sequence[Call],
+    inputs: Sequence[Port],
+    outputs: Sequence[Port],
+) -> Plan:
+    """Give every tensor its place: activations (name to bytes) in the arena by lifetime, constants packed in order."""
+    draft = [Tensor(name, size) for name, size in activations.items()]
+    offset = 0
+    blob = bytearray()
+    packed = []
+    for name, data in constants.items():
+        blob += bytes(aligned(len(blob)) - len(blob))
+        offset = len(blob)
+        blob += data
+        packed.append(Tensor(name, len(data), "constant", offset))
+    plan = Plan(
+        producer=producer,
+        target=target,
+        kernels=tuple(kernels),
+        tensors=(*draft, *packed),
+        calls=tuple(calls),
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        arena_bytes=0,
+        constants=bytes(blob),
+        objects=objects,
+    )
+    places, arena_bytes = arena_offsets(lifetimes(plan))
+    placed = tuple(replace(tensor, offset=places[tensor.name]) for tensor in draft if tensor.name in places)
+    plan = replace(plan, tensors=(*placed, *packed), arena_bytes=arena_bytes)
+    check_plan(plan)
+    return plan
+
+
+def lifetimes(plan: Plan) -> list[Lifetime]:
+    """From which call to which (both included) each tensor in the arena holds a value.
+
+    Inputs are there before the first call (-1), outputs until after the last one.
+    """
+    writes = {kernel.name: kernel.writes for kernel in plan.kernels}
+    first = {port.tensor: -1 for port in plan.inputs}
+    last = dict(first)
+    for index, call in enumerate(plan.calls):
+        for name in call.tensors[-writes[call.kernel] :]:
+            first.setdefault(name, index)
+        for name in call.tensors:
+            last[name] = index
+    for port in plan.outputs:
+        last[port.tensor] = len(plan.calls)
+    return [
+        Lifetime(tensor.name, tensor.bytes, first[tensor.name], last[tensor.name])
+        for tensor in plan.tensors
+        if tensor.space == "arena" and tensor.name in first
+    ]
+
+
+def check_plan(plan: Plan, where: str = "plan") -> None:
+    """Raise BadInput unless every call stays inside its tensors, reads what was written and overwrites nothing alive."""
+
+    def refuse(what: str) -> None:
+        raise BadInput(f"{where}: {what}; build the model again")
+
+    kernels = {kernel.name: kernel for kernel in plan.kernels}
+    tensors = {tensor.name: tensor for tensor in plan.tensors}
+    if len(kernels) != len(plan.kernels) or len(tensors) != len(plan.tensors):
+        refuse("two kernels or tensors have one name")
+    for kernel in plan.kernels:
+        code = plan.objects.get(kernel.object)
+        if code is None or sha256_bytes(code) != kernel.object:
+            refuse(f"the object code of kernel {kernel.name!r} is missing or damaged")
+        if not kernel.name.isidentifier() or not 1 <= kernel.writes <= len(kernel.arguments):
+            refuse(f"kernel {kernel.name!r} has no proper name or writes {kernel.writes} arguments")
+    for tensor in plan.tensors:
+        if tensor.space not in SPACES:
+            refuse(f"tensor {tensor.name!r} is in unknown space {tensor.space!r}")
+        size = plan.arena_bytes if tensor.space == "arena" else len(plan.constants)
+        if tensor.offset < 0 or tensor.offset % ALIGNMENT or tensor.bytes < 0 or tensor.offset + tensor.bytes > size:
+            refuse(f"tensor {tensor.name!r} is outside the {tensor.space}")
+    written = {port.tensor for port in plan.inputs}
+    for call in plan.calls:
+        called = kernels.get(call.kernel)
+        if called is None or len(call.tensors) != len(called.arguments):
+            refuse(f"call {call.layer!r} does not fit kernel {call.kernel!r}")
+            continue
+        for name, view in zip(call.tensors, called.arguments):
+            if name not in tensors or view.bytes > tensors[name].bytes:
+                refuse(f"call {call.layer!r}: tensor {name!r} is missing or smaller than its argument")
+        for name in call.tensors[: -called.writes]:
+            if tensors[name].space == "arena" and name not in written:
+                refuse(f"call {call.layer!r} reads tensor {name!r} before it is written")
+        for name in call.tensors[-called.writes :]:
+            if tensors[name].space != "arena":
+                refuse(f"call {call.layer!r} writes constant {name!r}")
+            written.add(name)
+    for port in (*plan.inputs, *plan.outputs):
+        if port.tensor not in written or port.view.bytes > tensors[port.tensor].bytes:
+            refuse(f"input or output {port.name!r} has no tensor that holds it")
+    if not plan.calls or not plan.inputs or not plan.outputs:
+        refuse("it has no calls, no inputs or no outputs")
+    if pair := overlaps(lifetimes(plan), {tensor.name: tensor.offset for tensor in plan.tensors}):
+        refuse(f"tensors {pair[0]!r} and {pair[1]!r} overlap while both are alive")
+
+
+def _view_json(view: View) -> list[Any]:
+    return [view.dtype, *view.shape]
+
+
+def _view(value: Any) -> View:
+    dtype, *shape = value
+    if dtype not in DTYPES:
+        raise ValueError(f"unknown element type {dtype!r}")
+    if not all(isinstance(size, int) and size > 0 for size in shape):
+        raise ValueError(f"shape {shape!r} is not positive whole numbers")
+    return View(tuple(shape), dtype)
+
+
+def _port_json(port: Port) -> dict[str, Any]:
+    return {"name": port.name, "tensor": port.tensor, "view": _view_json(port.view)}
+
+
+def _port(value: Any) -> Port:
+    return Port(value["name"], value["tensor"], _view(value["view"]))

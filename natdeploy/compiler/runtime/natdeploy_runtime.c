@@ -1,0 +1,215 @@
+/* Runs a plan: one arena per instance, one kernel call after another. See natdeploy.h. */
+#define _POSIX_C_SOURCE 200809L
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "natdeploy_plan.h"
+
+enum { ALIGNMENT = 64, MESSAGE_BYTES = 256 };
+
+struct natdeploy_instance {
+  const natdeploy_model *model;
+  unsigned char *arena;
+  abi_tensor *tensors; /* one for each argument of each call */
+  abi_value *values;   /* the same, as kernels take them */
+  char message[MESSAGE_BYTES];
+};
+
+/* What TVM's code expects of its runtime. The pointers are constants here; hidden, so that two libraries in one process
+ * never see each other's. Kernels run on the calling thread. */
+static int run_serially(int (*task)(int, void *, void *), void *data, int tasks) {
+  struct {
+    void *sync;
+    int32_t tasks;
+  } environment = {NULL, 1};
+  (void)tasks;
+  return task(0, &environment, data);
+}
+
+static void *allocate_workspace(int device_type, int device_id, uint64_t bytes, int dtype_code, int dtype_bits) {
+  (void)device_type, (void)device_id, (void)dtype_code, (void)dtype_bits;
+  if (bytes > SIZE_MAX - ALIGNMENT) return NULL;
+  return aligned_alloc(ALIGNMENT, ((size_t)bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+}
+
+static int free_workspace(int device_type, int device_id, void *memory) {
+  (void)device_type, (void)device_id;
+  free(memory);
+  return 0;
+}
+
+#define HIDDEN __attribute__((visibility("hidden")))
+HIDDEN int (*__TVMBackendParallelLaunch)(int (*)(int, void *, void *), void *, int) = run_serially;
+HIDDEN void *(*__TVMBackendAllocWorkspace)(int, int, uint64_t, int, int) = allocate_workspace;
+HIDDEN int (*__TVMBackendFreeWorkspace)(int, int, void *) = free_workspace;
+
+/* A kernel says why it refuses its arguments. It has no way to say which instance called it, so the status and the
+ * kernel's name are what the caller gets. */
+HIDDEN void TVMFFIErrorSetRaisedFromCStrParts(const char *kind, const char **parts, int32_t count) {
+  (void)kind, (void)parts, (void)count;
+}
+
+static abi_dtype element_type(uint8_t dtype) {
+  switch (dtype) {
+    case NATDEPLOY_INT64: return (abi_dtype){0, 64, 1};
+    case NATDEPLOY_INT32: return (abi_dtype){0, 32, 1};
+    case NATDEPLOY_UINT8: return (abi_dtype){1, 8, 1};
+    case NATDEPLOY_BOOL: return (abi_dtype){6, 8, 1};
+    default: return (abi_dtype){2, 32, 1};
+  }
+}
+
+int natdeploy_interface_version(void) { return NATDEPLOY_INTERFACE_VERSION; }
+
+int natdeploy_input_count(const natdeploy_model *model) { return model ? model->input_count : 0; }
+
+int natdeploy_output_count(const natdeploy_model *model) { return model ? model->output_count : 0; }
+
+const natdeploy_tensor *natdeploy_input(const natdeploy_model *model, int index) {
+  return model && index >= 0 && index < model->input_count ? &model->inputs[index].description : NULL;
+}
+
+const natdeploy_tensor *natdeploy_output(const natdeploy_model *model, int index) {
+  return model && index >= 0 && index < model->output_count ? &model->outputs[index].description : NULL;
+}
+
+uint64_t natdeploy_arena_bytes(const natdeploy_model *model) { return model ? model->arena_bytes : 0; }
+
+uint64_t natdeploy_constant_bytes(const natdeploy_model *model) { return model ? model->constant_bytes : 0; }
+
+int natdeploy_call_count(const natdeploy_model *model) { return model ? model->call_count : 0; }
+
+const char *natdeploy_call_name(const natdeploy_model *model, int index) {
+  return model && index >= 0 && index < model->call_count ? model->calls[index].name : NULL;
+}
+
+int natdeploy_create(const natdeploy_model *model, int threads, natdeploy_instance **result) {
+  if (!result) return NATDEPLOY_BAD_ARGUMENT;
+  *result = NULL;
+  if (!model || threads < 1) return NATDEPLOY_BAD_ARGUMENT;
+  natdeploy_instance *instance = calloc(1, sizeof *instance);
+  if (!instance) return NATDEPLOY_NO_MEMORY;
+  size_t count = (size_t)model->argument_count;
+  instance->model = model;
+  instance->arena = allocate_workspace(ABI_DEVICE_CPU, 0, model->arena_bytes, 0, 0);
+  instance->tensors = calloc(count + 1, sizeof *instance->tensors);
+  instance->values = calloc(count + 1, sizeof *instance->values);
+  if (!instance->arena || !instance->tensors || !instance->values) {
+    natdeploy_destroy(instance);
+    return NATDEPLOY_NO_MEMORY;
+  }
+  memset(instance->arena, 0, (size_t)model->arena_bytes); /* pages are touched now, not in the first run */
+  for (size_t i = 0; i < count; i++) {
+    const plan_argument *argument = &model->arguments[i];
+    abi_tensor *tensor = &instance->tensors[i];
+    /* Kernels only read constants; the convention has no const pointer for them. */
+    tensor->data = argument->space == PLAN_ARENA ? instance->arena + argument->offset
+                                                 : (unsigned char *)(uintptr_t)(model->constants + argument->offset);
+    tensor->device_type = ABI_DEVICE_CPU;
+    tensor->ndim = argument->ndim;
+    tensor->dtype = element_type(argument->dtype);
+    tensor->shape = argument->shape;
+    tensor->strides = argument->strides;
+    instance->values[i].tag = ABI_TAG_TENSOR;
+    instance->values[i].value.v_ptr = tensor;
+  }
+  *result = instance;
+  return NATDEPLOY_OK;
+}
+
+static int fail(natdeploy_instance *instance, int status, const char *detail, const char *name) {
+  snprintf(instance->message, sizeof instance->message, "%s: %s%s%s", natdeploy_status_text(status), detail,
+           name ? " " : "", name ? name : "");
+  return status;
+}
+
+static int now_ms(double *milliseconds) {
+  struct timespec time;
+  if (clock_gettime(CLOCK_MONOTONIC, &time)) return 0;
+  *milliseconds = (double)time.tv_sec * 1e3 + (double)time.tv_nsec * 1e-6;
+  return 1;
+}
+
+/* Run the plan; milliseconds of each call where wanted. */
+static int run(natdeploy_instance *instance, const void *const *inputs, void *const *outputs, double *call_ms) {
+  if (!instance) return NATDEPLOY_BAD_ARGUMENT;
+  const natdeploy_model *model = instance->model;
+  if (!inputs || !outputs) return fail(instance, NATDEPLOY_BAD_ARGUMENT, "inputs or outputs are null", NULL);
+  for (int i = 0; i < model->input_count; i++) {
+    const plan_port *port = &model->inputs[i];
+    if (!inputs[i]) return fail(instance, NATDEPLOY_BAD_ARGUMENT, "no data for input", port->description.name);
+    memcpy(instance->arena + port->offset, inputs[i], (size_t)port->description.bytes);
+  }
+  for (int i = 0; i < model->output_count; i++)
+    if (!outputs[i])
+      return fail(instance, NATDEPLOY_BAD_ARGUMENT, "no room for output", model->outputs[i].description.name);
+  double start = 0, end = 0;
+  if (call_ms && !now_ms(&start)) return fail(instance, NATDEPLOY_NO_CLOCK, "before the first call", NULL);
+  for (int i = 0; i < model->call_count; i++) {
+    const plan_call *call = &model->calls[i];
+    abi_value result = {0};
+    if (call->kernel(NULL, instance->values + call->first_argument, call->argument_count, &result))
+      return fail(instance, NATDEPLOY_KERNEL_FAILED, call->kernel_name, call->name);
+    if (call_ms) {
+      if (!now_ms(&end)) return fail(instance, NATDEPLOY_NO_CLOCK, "after", call->name);
+      call_ms[i] = end - start;
+      start = end;
+    }
+  }
+  for (int i = 0; i < model->output_count; i++)
+    memcpy(outputs[i], instance->arena + model->outputs[i].offset, (size_t)model->outputs[i].description.bytes);
+  return NATDEPLOY_OK;
+}
+
+int natdeploy_run(natdeploy_instance *instance, const void *const *inputs, void *const *outputs) {
+  return run(instance, inputs, outputs, NULL);
+}
+
+int natdeploy_time(natdeploy_instance *instance, const void *const *inputs, void *const *outputs, int repeats,
+                   double *milliseconds) {
+  if (!instance) return NATDEPLOY_BAD_ARGUMENT;
+  if (repeats < 1 || !milliseconds)
+    return fail(instance, NATDEPLOY_BAD_ARGUMENT, "repeats below 1, or no room for times", NULL);
+  for (int i = 0; i < repeats; i++) {
+    double start, end;
+    if (!now_ms(&start)) return fail(instance, NATDEPLOY_NO_CLOCK, "before a run", NULL);
+    int status = run(instance, inputs, outputs, NULL);
+    if (status) return status;
+    if (!now_ms(&end)) return fail(instance, NATDEPLOY_NO_CLOCK, "after a run", NULL);
+    milliseconds[i] = end - start;
+  }
+  return NATDEPLOY_OK;
+}
+
+int natdeploy_time_calls(natdeploy_instance *instance, const void *const *inputs, void *const *outputs,
+                         double *milliseconds) {
+  if (!instance) return NATDEPLOY_BAD_ARGUMENT;
+  if (!milliseconds) return fail(instance, NATDEPLOY_BAD_ARGUMENT, "no room for times", NULL);
+  return run(instance, inputs, outputs, milliseconds);
+}
+
+void natdeploy_destroy(natdeploy_instance *instance) {
+  if (!instance) return;
+  free(instance->arena);
+  free(instance->tensors);
+  free(instance->values);
+  free(instance);
+}
+
+const char *natdeploy_status_text(int status) {
+  switch (status) {
+    case NATDEPLOY_OK: return "done";
+    case NATDEPLOY_BAD_ARGUMENT: return "bad argument";
+    case NATDEPLOY_NO_MEMORY: return "out of memory";
+    case NATDEPLOY_KERNEL_FAILED: return "a kernel refused its arguments";
+    case NATDEPLOY_NO_CLOCK: return "the monotonic clock cannot be read";
+    default: return "unknown status";
+  }
+}
+
+const char *natdeploy_last_error(const natdeploy_instance *instance) {
+  return instance ? instance->message : natdeploy_status_text(NATDEPLOY_BAD_ARGUMENT);
+}
