@@ -28,8 +28,9 @@ def box_path() -> Path:
 def save_supernet(path: Path, supernet: MobileNetV3Supernet, meta: dict[str, Any]) -> None:
     """Write all weights, atomically. ``meta`` (JSON) says where the weights come from."""
     tensors = {name: value.contiguous() for name, value in supernet.state_dict().items()}
-    header = {"space": supernet.space.name, "num_classes": supernet.num_classes, "meta": meta}
-    write_bytes(path, save(tensors, {"format": _FORMAT, "natdeploy": json.dumps(header, sort_keys=True)}))
+    header = {"format": _FORMAT, "space": supernet.space.name, "num_classes": supernet.num_classes, "meta": meta}
+    # one metadata entry: safetensors writes several in random order, and equal weights shall give equal bytes
+    write_bytes(path, save(tensors, {"natdeploy": json.dumps(header, sort_keys=True)}))
 
 
 def read_supernet_header(source: str | Path) -> dict[str, Any]:
@@ -81,11 +82,14 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, torch
             state = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise BadInput(f"{path}: not a readable safetensors checkpoint ({error})") from None
-    if metadata.get("format") != _FORMAT:
-        raise BadInput(f"{path}: a safetensors file, but not one of natdeploy's supernets (format {_FORMAT!r})")
+    if "natdeploy" not in metadata:
+        raise BadInput(f"{path}: a safetensors file, but not one of natdeploy's supernets")
     try:
         header = json.loads(metadata["natdeploy"])
-        header["space"], header["num_classes"], header["meta"]
+        form = header["format"]
+        header = {field: header[field] for field in ("space", "num_classes", "meta")}
     except (KeyError, TypeError, json.JSONDecodeError):
         raise BadInput(f"{path}: the checkpoint's header is damaged") from None
+    if form != _FORMAT:
+        raise BadInput(f"{path}: format {form!r}, expected {_FORMAT!r}")
     return header, state

@@ -1,0 +1,22 @@
+"""Training: supernets from scratch, NAT's adaptation to a task, and how good a subnet is. Knows nothing of devices."""
+
+from natdeploy.transfer.adapt import Adaptation, AdaptConfig, ArchSampler
+from natdeploy.transfer.batches import AUGMENTATIONS
+from natdeploy.transfer.evaluate import CALIBRATION_IMAGES, Accuracy, calibrated_subnet, evaluate, evaluate_arch
+from natdeploy.transfer.pretrain import PretrainConfig, pretrain
+from natdeploy.transfer.step import TrainingDiverged
+
+__all__ = [
+    "AUGMENTATIONS",
+    "CALIBRATION_IMAGES",
+    "Accuracy",
+    "AdaptConfig",
+    "Adaptation",
+    "ArchSampler",
+    "PretrainConfig",
+    "TrainingDiverged",
+    "calibrated_subnet",
+    "evaluate",
+    "evaluate_arch",
+    "pretrain",
+]

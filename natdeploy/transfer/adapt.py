@@ -1,0 +1,166 @@
+"""NAT's adaptation of a supernet to a task (Lu et al. 2020, section 3.3): train what the search finds promising.
+
+Subnets are drawn per batch from a distribution that the search gives (its archive's, gene by gene). The learning rate
+is one cosine over the whole run, warm-up included. All randomness comes from ``(seed, iteration, epoch)``, so that a
+run continued from its saved state takes the very steps of an undisturbed one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from natdeploy.data import Dataset
+from natdeploy.ground.errors import BadInput
+from natdeploy.ground.files import read_json, write_json
+from natdeploy.spaces.arch import Arch
+from natdeploy.supernets import MobileNetV3Supernet, load_supernet, save_supernet
+from natdeploy.transfer.batches import TrainingBatches
+from natdeploy.transfer.compute import compute_device, placed
+from natdeploy.transfer.optimizer import cosine, load_momentum, save_momentum, set_learning_rate, sgd
+from natdeploy.transfer.step import elastic_step
+
+ArchSampler = Callable[[np.random.Generator], Arch]
+
+
+@dataclass(frozen=True)
+class AdaptConfig:
+    """How a supernet is adapted.
+
+    Attributes:
+        warm_up_epochs: epochs with uniformly drawn subnets before the search starts: the new head learns its classes.
+        iterations, epochs_per_iteration: the search adapts that many times, for that long each.
+        batch_size: images a step.
+        lr: highest learning rate of the cosine; rises over the first 5 %.
+        weight_decay, label_smoothing, clip: the usual regularisers; ``clip`` bounds the gradient's norm.
+        subnets_per_step: subnets drawn per step beside the largest, which teaches them.
+        distillation: weight of the largest subnet's predictions in a drawn subnet's loss.
+        augmentation: see :data:`natdeploy.transfer.batches.AUGMENTATIONS`.
+    """
+
+    warm_up_epochs: int = 8
+    iterations: int = 5
+    epochs_per_iteration: int = 2
+    batch_size: int = 64
+    lr: float = 0.05
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.0
+    clip: float = 5.0
+    subnets_per_step: int = 2
+    distillation: float = 0.5
+    augmentation: str = "crop"
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the whole run."""
+        return self.warm_up_epochs + self.iterations * self.epochs_per_iteration
+
+
+class Adaptation:
+    """A supernet on its way to a task, with the optimiser's state.
+
+    Args:
+        supernet: adapted in place. Its classifier must have as many outputs as the task has classes.
+        dataset: only the training part is used.
+        config: how.
+        seed: of batch order, augmentation and the draw of subnets.
+    """
+
+    def __init__(self, supernet: MobileNetV3Supernet, dataset: Dataset, config: AdaptConfig, seed: int) -> None:
+        if supernet.num_classes != len(dataset.classes):
+            raise BadInput(
+                f"the supernet has {supernet.num_classes} classes, data set {dataset.name} has {len(dataset.classes)}"
+            )
+        device = compute_device()
+        self.supernet = placed(supernet, device)
+        self.config = config
+        self.seed = seed
+        self.epochs_done = 0
+        self._device = device
+        self._dataset = dataset
+        self._optimizer = sgd(self.supernet, weight_decay=config.weight_decay)
+        self._batches = TrainingBatches(
+            dataset.train,
+            supernet.space.resolutions[-1],
+            config.batch_size,
+            mean=dataset.mean,
+            std=dataset.std,
+            augmentation=config.augmentation,
+        )
+
+    def warm_up(self, progress: Callable[[str, float], None] | None = None) -> float:
+        """Train the warm-up epochs with subnets drawn from the whole space; returns the last epoch's mean loss."""
+        return self._train(0, self.config.warm_up_epochs, self.supernet.space.sample, "warm-up", progress)
+
+    def adapt(self, iteration: int, sample: ArchSampler, progress: Callable[[str, float], None] | None = None) -> float:
+        """Train one iteration's epochs with subnets from ``sample``; ``iteration`` counts from 1.
+
+        Returns the last epoch's mean loss of the largest subnet. Raises TrainingDiverged when a loss is not a number.
+        """
+        if not 1 <= iteration <= self.config.iterations:
+            raise BadInput(f"adaptation iteration {iteration} is outside 1 to {self.config.iterations}")
+        return self._train(iteration, self.config.epochs_per_iteration, sample, f"adaptation {iteration}", progress)
+
+    def _train(
+        self,
+        iteration: int,
+        epochs: int,
+        sample: ArchSampler,
+        stage: str,
+        progress: Callable[[str, float], None] | None,
+    ) -> float:
+        config, mean_loss = self.config, float("nan")
+        for epoch in range(epochs):
+            rng = np.random.default_rng([self.seed, iteration, epoch])
+            losses = []
+            for step, (images, labels) in enumerate(self._batches.epoch(rng, self._device)):
+                done = (self.epochs_done + step / len(self._batches)) / config.epochs
+                set_learning_rate(self._optimizer, cosine(min(done, 1.0), config.lr, warm_up=0.05))
+                losses.append(
+                    elastic_step(
+                        self.supernet,
+                        self._optimizer,
+                        images,
+                        labels,
+                        [sample(rng) for _ in range(config.subnets_per_step)],
+                        distillation=config.distillation,
+                        label_smoothing=config.label_smoothing,
+                        clip=config.clip,
+                    )
+                )
+                if progress:
+                    progress(f"{stage}: loss {losses[-1]:.3f}", (epoch + step / len(self._batches)) / epochs)
+            self.epochs_done += 1
+            mean_loss = float(np.mean(losses))
+        return mean_loss
+
+    def save(self, folder: Path) -> None:
+        """Write weights, momentum and progress into an existing folder."""
+        save_supernet(folder / "supernet.safetensors", self.supernet, {"adapted_to": self._dataset.name})
+        save_momentum(folder / "optimizer.safetensors", self.supernet, self._optimizer)
+        state = {
+            "config": asdict(self.config),
+            "data": self._dataset.fingerprint,
+            "epochs_done": self.epochs_done,
+            "seed": self.seed,
+        }
+        write_json(folder / "adaptation.json", state)
+
+    @staticmethod
+    def load(folder: Path, dataset: Dataset) -> Adaptation:
+        """Continue from what :meth:`save` wrote. Raises BadInput for another data set or a damaged file."""
+        state = read_json(folder / "adaptation.json", "adaptation state")
+        try:
+            config = AdaptConfig(**state["config"])
+            fingerprint, seed, epochs_done = state["data"], int(state["seed"]), int(state["epochs_done"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadInput(f"{folder / 'adaptation.json'}: damaged adaptation state ({error})") from None
+        if fingerprint != dataset.fingerprint:
+            raise BadInput(f"{folder / 'adaptation.json'}: the run was made with other images than {dataset.name}'s")
+        adaptation = Adaptation(load_supernet(folder / "supernet.safetensors"), dataset, config, seed)
+        load_momentum(folder / "optimizer.safetensors", adaptation.supernet, adaptation._optimizer)
+        adaptation.epochs_done = epochs_done
+        return adaptation

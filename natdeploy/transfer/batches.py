@@ -1,0 +1,88 @@
+"""Training batches: shuffled, cropped and flipped by an explicit random generator, resized for elastic resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from natdeploy.data import Split
+from natdeploy.ground.errors import BadInput
+
+#: ``none``; ``crop``: shifted by up to an eighth, black border; ``crop-flip``: mirrored half of the time as well.
+AUGMENTATIONS = ("none", "crop", "crop-flip")
+
+
+class TrainingBatches:
+    """Batches of a split's images at one resolution.
+
+    Args:
+        split: labelled images.
+        resolution: pixels of the batches' images; smaller ones come from :func:`resize`.
+        batch_size: images a batch; the last one of an epoch is dropped when it is not full, unless it is the only one.
+        mean, std: per channel, of pixel values in 0..1.
+        augmentation: one of :data:`AUGMENTATIONS`.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        resolution: int,
+        batch_size: int,
+        *,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        augmentation: str,
+    ) -> None:
+        if augmentation not in AUGMENTATIONS:
+            raise BadInput(f"augmentation must be one of {', '.join(AUGMENTATIONS)}, not {augmentation!r}")
+        self._images = split.at(resolution)
+        self._labels = split.labels
+        self._batch_size = min(batch_size, len(self._labels))
+        self._mean = torch.tensor(mean).view(1, 3, 1, 1)
+        self._std = torch.tensor(std).view(1, 3, 1, 1)
+        self._augmentation = augmentation
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return len(self._labels) // self._batch_size
+
+    def epoch(self, rng: np.random.Generator, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised float32 images ``[N, 3, r, r]`` in channels-last memory, and int64 labels ``[N]``."""
+        order = rng.permutation(len(self._labels))
+        for start in range(0, len(self) * self._batch_size, self._batch_size):
+            picked = order[start : start + self._batch_size]
+            images = self._images[picked]
+            if self._augmentation != "none":
+                images = shifted(images, rng)
+            if self._augmentation == "crop-flip":
+                images = mirrored(images, rng)
+            batch = torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255)
+            batch = batch.sub_(self._mean).div_(self._std)
+            yield batch.to(device), torch.from_numpy(self._labels[picked]).to(device)
+
+
+def shifted(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Shift each image ``[N, r, r, 3]`` by up to an eighth of its size in both directions; the border is black."""
+    count, size = images.shape[:2]
+    margin = max(1, size // 8)
+    padded = np.pad(images, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(1, 2))
+    down, right = rng.integers(2 * margin + 1, size=(2, count))
+    return np.ascontiguousarray(windows[np.arange(count), down, right].transpose(0, 2, 3, 1))
+
+
+def mirrored(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Mirror each image ``[N, r, r, 3]`` left to right with odds of one half."""
+    flip = rng.random(len(images)) < 0.5
+    return np.where(flip[:, None, None, None], images[:, :, ::-1], images)
+
+
+def resize(batch: Tensor, resolution: int) -> Tensor:
+    """Batch ``[N, 3, R, R]`` at another resolution, antialiased as the images of evaluation are."""
+    if batch.shape[-1] == resolution:
+        return batch
+    return F.interpolate(batch, size=(resolution, resolution), mode="bilinear", antialias=True, align_corners=False)

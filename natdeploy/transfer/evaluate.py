@@ -1,0 +1,94 @@
+"""How good one subnet is with the supernet's present weights: extract, calibrate, run on held-out images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from natdeploy.data import Dataset, normalise
+from natdeploy.ground.errors import BadInput
+from natdeploy.spaces.arch import Arch
+from natdeploy.supernets import MobileNetV3Supernet, Subnet, calibrate, extract
+from natdeploy.transfer.compute import placed
+
+CALIBRATION_IMAGES = 256
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Result on one split.
+
+    Attributes:
+        top1: share of images classified right, 0..1.
+        loss: mean cross entropy.
+        images: how many images it was measured on.
+    """
+
+    top1: float
+    loss: float
+    images: int
+
+
+def calibrated_subnet(
+    supernet: MobileNetV3Supernet,
+    arch: Arch,
+    dataset: Dataset,
+    *,
+    calibration_images: int = CALIBRATION_IMAGES,
+    seed: int = 0,
+) -> Subnet:
+    """The stand-alone subnet with batch-norm statistics of a fixed sample of training images at its resolution."""
+    subnet = extract(supernet, arch)
+    images = dataset.train.at(arch.r)
+    picked = np.random.default_rng(seed).permutation(len(images))[:calibration_images]
+    placed(subnet, _device(subnet))
+    calibrate(subnet, _batches(images[np.sort(picked)], dataset, _device(subnet)))
+    return subnet
+
+
+def evaluate(
+    subnet: Subnet, arch: Arch, dataset: Dataset, *, split: str = "val", images: int | None = None
+) -> Accuracy:
+    """Accuracy of a stand-alone subnet on ``"train"``, ``"val"`` or ``"test"``, or on the split's first ``images``."""
+    if split not in ("train", "val", "test"):
+        raise BadInput(f"split must be train, val or test, not {split!r}")
+    part = getattr(dataset, split)
+    pixels, labels = part.at(arch.r)[:images], torch.from_numpy(part.labels[:images])
+    with torch.inference_mode():
+        logits = torch.cat([subnet(batch).float().cpu() for batch in _batches(pixels, dataset, _device(subnet))])
+    return Accuracy(
+        top1=(logits.argmax(1) == labels).double().mean().item(),
+        loss=F.cross_entropy(logits.double(), labels).item(),
+        images=len(labels),
+    )
+
+
+def evaluate_arch(
+    supernet: MobileNetV3Supernet,
+    arch: Arch,
+    dataset: Dataset,
+    *,
+    split: str = "val",
+    calibration_images: int = CALIBRATION_IMAGES,
+    seed: int = 0,
+    images: int | None = None,
+) -> Accuracy:
+    """Accuracy of one subnet with the supernet's present weights; the supernet is not changed."""
+    subnet = calibrated_subnet(supernet, arch, dataset, calibration_images=calibration_images, seed=seed)
+    return evaluate(subnet, arch, dataset, split=split, images=images)
+
+
+def _device(module: torch.nn.Module) -> torch.device:
+    return next(module.parameters()).device
+
+
+def _batches(images: np.ndarray, dataset: Dataset, device: torch.device) -> Iterator[Tensor]:
+    for start in range(0, len(images), _BATCH):
+        batch = torch.from_numpy(normalise(images[start : start + _BATCH], dataset.mean, dataset.std))
+        yield batch.to(device, memory_format=torch.channels_last)

@@ -1,0 +1,209 @@
+"""Training a supernet from scratch: the largest network, its channels sorted, then everything elastic at once.
+
+The recipe is Once-for-All's warm-up shortened to two phases (FIELD: train the largest, sort, sample with
+distillation), with the sandwich of largest, smallest and random subnets in each elastic step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from natdeploy.data import Dataset
+from natdeploy.ground.errors import BadInput
+from natdeploy.ground.files import atomic_folder, content_key, read_json, write_json
+from natdeploy.spaces.arch import Arch
+from natdeploy.spaces.space import Space
+from natdeploy.supernets import MobileNetV3Supernet, build_supernet, load_supernet, save_supernet, sort_channels
+from natdeploy.transfer.batches import TrainingBatches
+from natdeploy.transfer.compute import compute_device, placed
+from natdeploy.transfer.evaluate import evaluate_arch
+from natdeploy.transfer.optimizer import cosine, load_momentum, save_momentum, set_learning_rate, sgd
+from natdeploy.transfer.step import elastic_step
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """How a supernet is trained from scratch.
+
+    Attributes:
+        epochs_largest, epochs_elastic: epochs of the two phases.
+        batch_size: images a step.
+        lr: peak learning rate; rises over the first 2 % and falls as a half cosine over both phases.
+        weight_decay, label_smoothing, clip: the usual regularisers; ``clip`` bounds the gradient's norm.
+        distillation: weight of the largest network's predictions in a student's loss.
+        random_subnets: subnets drawn per elastic step beside the largest and the smallest.
+        augmentation: see :data:`natdeploy.transfer.batches.AUGMENTATIONS`.
+        seed: of weights, order, augmentation and sampling.
+    """
+
+    epochs_largest: int = 8
+    epochs_elastic: int = 20
+    batch_size: int = 128
+    lr: float = 0.1
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.05
+    clip: float = 5.0
+    distillation: float = 0.9
+    random_subnets: int = 1
+    augmentation: str = "crop-flip"
+    seed: int = 0
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of both phases."""
+        return self.epochs_largest + self.epochs_elastic
+
+
+def pretrain(
+    space: Space,
+    dataset: Dataset,
+    config: PretrainConfig,
+    out: Path,
+    *,
+    progress: Callable[[str, float], None] | None = None,
+) -> Path:
+    """Train, and write ``supernet.safetensors`` and ``training.json`` (configuration, log, results) into ``out``.
+
+    After each epoch the state goes to ``out/state``; started again with the same settings it continues there.
+
+    Returns:
+        The checkpoint's path.
+
+    Raises:
+        BadInput: ``out`` holds a training run with other settings.
+        TrainingDiverged: the loss is not a number.
+    """
+    device = compute_device()
+    key = content_key({"space": space.name, "data": dataset.fingerprint, "config": asdict(config)})
+    supernet, optimizer, log = _start(space, dataset, config, out, key, device)
+    batches = TrainingBatches(
+        dataset.train,
+        space.resolutions[-1],
+        config.batch_size,
+        mean=dataset.mean,
+        std=dataset.std,
+        augmentation=config.augmentation,
+    )
+    for epoch in range(len(log), config.epochs):
+        started = time.monotonic()
+        elastic = epoch >= config.epochs_largest
+        if epoch == config.epochs_largest:
+            sort_channels(supernet)
+            optimizer = sgd(supernet, weight_decay=config.weight_decay)  # momentum belongs to the old order
+        rng = np.random.default_rng([config.seed, epoch])
+        losses = []
+        for step, (images, labels) in enumerate(batches.epoch(rng, device)):
+            done = (epoch + step / len(batches)) / config.epochs
+            set_learning_rate(optimizer, cosine(done, config.lr, warm_up=0.02))
+            losses.append(
+                elastic_step(
+                    supernet,
+                    optimizer,
+                    images,
+                    labels,
+                    _students(space, config, rng) if elastic else [],
+                    distillation=config.distillation,
+                    label_smoothing=config.label_smoothing,
+                    clip=config.clip,
+                )
+            )
+            if progress and step % 10 == 0:
+                progress(f"epoch {epoch + 1}/{config.epochs}, loss {np.mean(losses[-50:]):.3f}", done)
+        log.append(_log_entry(supernet, dataset, epoch, elastic, losses, time.monotonic() - started))
+        _save(out / "state", supernet, optimizer, log, key)
+    return _finish(space, dataset, config, supernet, log, out)
+
+
+def _students(space: Space, config: PretrainConfig, rng: np.random.Generator) -> list[Arch]:
+    return [space.smallest(), *(space.sample(rng) for _ in range(config.random_subnets))]
+
+
+def _start(
+    space: Space, dataset: Dataset, config: PretrainConfig, out: Path, key: str, device: torch.device
+) -> tuple[MobileNetV3Supernet, torch.optim.SGD, list[dict[str, Any]]]:
+    """A fresh start, or the state of the last finished epoch."""
+    state = out / "state"
+    if not state.exists():
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            supernet = placed(build_supernet(space, len(dataset.classes)), device)
+        return supernet, sgd(supernet, weight_decay=config.weight_decay), []
+    saved = read_json(state / "state.json", "training state")
+    if saved.get("key") != key:
+        raise BadInput(
+            f"{out}: holds a training run of another space, data set or configuration; choose another folder"
+        )
+    supernet = placed(load_supernet(state / "supernet.safetensors"), device)
+    optimizer = sgd(supernet, weight_decay=config.weight_decay)
+    load_momentum(state / "optimizer.safetensors", supernet, optimizer)
+    return supernet, optimizer, saved["log"]
+
+
+def _log_entry(
+    supernet: MobileNetV3Supernet,
+    dataset: Dataset,
+    epoch: int,
+    elastic: bool,
+    losses: list[float],
+    seconds: float,
+) -> dict[str, Any]:
+    space = supernet.space
+    entry = {
+        "epoch": epoch + 1,
+        "phase": "elastic" if elastic else "largest",
+        "loss": round(float(np.mean(losses)), 4),
+        "val_top1_largest": evaluate_arch(supernet, space.largest(), dataset, images=2000).top1,
+        "seconds": round(seconds, 1),
+    }
+    if elastic:
+        entry["val_top1_smallest"] = evaluate_arch(supernet, space.smallest(), dataset, images=2000).top1
+    return entry
+
+
+def _save(
+    state: Path,
+    supernet: MobileNetV3Supernet,
+    optimizer: torch.optim.Optimizer,
+    log: list[dict[str, Any]],
+    key: str,
+) -> None:
+    with atomic_folder(state) as folder:
+        save_supernet(folder / "supernet.safetensors", supernet, {})
+        save_momentum(folder / "optimizer.safetensors", supernet, optimizer)
+        write_json(folder / "state.json", {"key": key, "log": log})
+
+
+def _finish(
+    space: Space,
+    dataset: Dataset,
+    config: PretrainConfig,
+    supernet: MobileNetV3Supernet,
+    log: list[dict[str, Any]],
+    out: Path,
+) -> Path:
+    """Measure on the test split, once, and write checkpoint and log."""
+    rng = np.random.default_rng([config.seed, config.epochs])
+    chosen = {"largest": space.largest(), "smallest": space.smallest()}
+    chosen |= {f"random {index}": space.sample(rng) for index in range(8)}
+    results = {
+        name: {"arch": arch.to_json(), **asdict(evaluate_arch(supernet, arch, dataset, split="test"))}
+        for name, arch in chosen.items()
+    }
+    meta = {
+        "trained_on": {"name": dataset.name, "fingerprint": dataset.fingerprint, "images": len(dataset.train.labels)},
+        "classes": list(dataset.classes),
+        "mean": list(dataset.mean),
+        "std": list(dataset.std),
+        "config": asdict(config),
+    }
+    write_json(out / "training.json", {**meta, "space": space.name, "log": log, "test": results})
+    path = out / "supernet.safetensors"
+    save_supernet(path, supernet, meta)
+    return path

@@ -1,0 +1,72 @@
+"""One optimisation step of a supernet: several subnets, the largest of which teaches the others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from natdeploy.ground.errors import NatdeployError
+from natdeploy.spaces.arch import Arch
+from natdeploy.supernets import MobileNetV3Supernet
+from natdeploy.transfer.batches import resize
+
+
+class TrainingDiverged(NatdeployError):
+    """The loss is not a number."""
+
+
+def soft_cross_entropy(logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    """Mean cross entropy ``[]`` of logits ``[N, C]`` against the teacher's distribution (Hinton et al. 2015, T = 1)."""
+    return F.cross_entropy(logits, teacher_logits.softmax(1))
+
+
+def elastic_step(
+    supernet: MobileNetV3Supernet,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    students: Sequence[Arch],
+    *,
+    distillation: float,
+    label_smoothing: float,
+    clip: float,
+) -> float:
+    """Train the largest subnet on labels and ``students`` on labels and its predictions; gradients add up.
+
+    The largest subnet sees the batch as it is and students see it at their own resolution (the sandwich rule of Yu et
+    al. 2020). ``distillation`` is the weight of the teacher in a student's loss, the labels have the rest.
+
+    Returns:
+        The largest subnet's loss.
+
+    Raises:
+        TrainingDiverged: the loss is not a number; the weights are left as they were.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    supernet.train()
+    supernet.set_active(supernet.space.largest())
+    logits = supernet(images)
+    loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+    loss.backward()
+    teacher = logits.detach()
+    value = loss.item()
+    for arch in students:
+        supernet.set_active(arch)
+        logits = supernet(resize(images, arch.r))
+        student_loss = distillation * soft_cross_entropy(logits, teacher)
+        if distillation < 1:
+            student_loss = student_loss + (1 - distillation) * F.cross_entropy(
+                logits, labels, label_smoothing=label_smoothing
+            )
+        student_loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(supernet.parameters(), clip)
+    if not math.isfinite(value) or not math.isfinite(norm.item()):
+        raise TrainingDiverged(
+            f"training diverged: loss {value}, gradient norm {norm.item()}; use a lower learning rate"
+        )
+    optimizer.step()
+    return value

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+import torch
+
+from natdeploy.ground.errors import BadInput
+from natdeploy.spaces import costs, get_space
+from natdeploy.supernets import MobileNetV3Supernet, build_supernet, calibrate, extract, sort_channels, to_network
+
+SPACE = get_space("mbv3-micro")
+
+
+@pytest.fixture(scope="module")
+def supernet() -> MobileNetV3Supernet:
+    """A supernet whose statistics, scales and kernel transforms are all different from their start."""
+    torch.manual_seed(0)
+    net = build_supernet(SPACE, 7)
+    for name, parameter in net.named_parameters():
+        if "transforms" in name or ".bn." in name:
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 2)
+    return net.eval()
+
+
+def archs() -> list:
+    rng = np.random.default_rng(1)
+    return [SPACE.smallest(), SPACE.largest(), *(SPACE.sample(rng) for _ in range(6))]
+
+
+@pytest.mark.parametrize("arch", archs(), ids=lambda arch: arch.id)
+@torch.no_grad()
+def test_subnet_gives_the_supernets_outputs_and_the_layers_parameters(supernet, arch) -> None:
+    x = torch.randn(2, 3, arch.r, arch.r)
+    subnet = extract(supernet, arch)
+    supernet.set_active(arch)
+    torch.testing.assert_close(subnet(x), supernet(x), rtol=1e-5, atol=1e-5)
+    assert sum(p.numel() for p in subnet.parameters()) == costs(SPACE.layers(arch, 7)).params
+
+
+@torch.no_grad()
+def test_layers_have_the_shapes_and_macs_that_torch_computes(supernet) -> None:
+    arch = SPACE.sample(np.random.default_rng(2))
+    subnet = extract(supernet, arch)
+    macs = 0
+
+    def count(module, _, output) -> None:
+        nonlocal macs
+        macs += output.numel() * module.weight[0].numel()
+
+    for module in subnet.modules():
+        if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear)):
+            module.register_forward_hook(count)
+    shapes = {layer.name: layer for layer in subnet.layers if layer.op == "conv"}
+    found = {}
+    for name in shapes:
+        subnet.get_submodule(name).register_forward_hook(lambda m, i, o, name=name: found.update({name: o.shape[1:]}))
+    subnet(torch.randn(1, 3, arch.r, arch.r))
+    assert macs == costs(subnet.layers).macs
+    assert {n: tuple(s) for n, s in found.items()} == {n: (s.out_c, s.out_h, s.out_w) for n, s in shapes.items()}
+
+
+@torch.no_grad()
+def test_sorting_channels_keeps_the_largest_network_and_orders_importance() -> None:
+    torch.manual_seed(3)
+    net = build_supernet(SPACE).eval()
+    x = torch.randn(2, 3, 32, 32)
+    before = net(x)
+    sort_channels(net)
+    torch.testing.assert_close(net(x), before, rtol=1e-4, atol=1e-5)
+    importance = net.blocks[5].point_linear.conv.weight.abs().sum((0, 2, 3))
+    assert (importance.diff() <= 0).all()
+
+
+@torch.no_grad()
+def test_calibration_gives_the_statistics_of_its_batches(supernet) -> None:
+    arch = SPACE.smallest()
+    subnet = extract(supernet, arch)
+    batches = [torch.randn(16, 3, arch.r, arch.r) * 3 + 1 for _ in range(2)]
+    calibrate(subnet, batches)
+    features = torch.stack([subnet.first_conv.conv(batch).mean((0, 2, 3)) for batch in batches])
+    torch.testing.assert_close(subnet.first_conv.bn.running_mean, features.mean(0), rtol=1e-4, atol=1e-5)
+    assert not subnet.training
+
+
+@torch.no_grad()
+def test_folded_weights_give_the_same_first_layer(supernet) -> None:
+    subnet = extract(supernet, SPACE.smallest())
+    network = to_network(subnet)
+    x = torch.randn(1, 3, 24, 24)
+    weight, bias = (torch.from_numpy(network.weights[f"first_conv.{part}"]) for part in ("weight", "bias"))
+    folded = torch.nn.functional.hardswish(torch.nn.functional.conv2d(x, weight, bias, stride=2, padding=1))
+    torch.testing.assert_close(folded, torch.nn.functional.hardswish(subnet.first_conv(x)), rtol=1e-5, atol=1e-6)
+    assert network.output_shape == (1, 7)
+
+
+def test_an_architecture_of_another_space_is_refused(supernet) -> None:
+    with pytest.raises(BadInput, match="space mbv3-micro: field 'space'"):
+        supernet.set_active(get_space("ofa-mbv3-w1.0").smallest())

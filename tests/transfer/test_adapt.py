@@ -1,0 +1,90 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from natdeploy.ground.errors import BadInput
+from natdeploy.spaces import get_space
+from natdeploy.supernets import build_supernet
+from natdeploy.transfer import Adaptation, AdaptConfig, evaluate_arch
+
+SPACE = get_space("mbv3-micro")
+CONFIG = AdaptConfig(warm_up_epochs=1, iterations=2, epochs_per_iteration=1, batch_size=40, subnets_per_step=1, lr=0.05)
+
+
+def small(rng: np.random.Generator):
+    return SPACE.smallest()
+
+
+def fresh(dataset, seed: int = 0) -> Adaptation:
+    torch.manual_seed(0)
+    return Adaptation(build_supernet(SPACE, 2), dataset, CONFIG, seed)
+
+
+def weights(adaptation: Adaptation) -> dict:
+    return {name: value.clone() for name, value in adaptation.supernet.state_dict().items()}
+
+
+def same(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(value, b[name]) for name, value in a.items())
+
+
+def test_a_run_continued_from_disk_takes_the_same_steps(stripes, tmp_path) -> None:
+    straight = fresh(stripes)
+    straight.warm_up()
+    straight.save(tmp_path)
+    straight.adapt(1, small)
+    torch.manual_seed(12345)  # torch's own generator must not matter
+    continued = Adaptation.load(tmp_path, stripes)
+    continued.adapt(1, small)
+    assert same(weights(straight), weights(continued))
+    assert continued.epochs_done == straight.epochs_done == 2
+
+
+def test_another_seed_takes_other_steps(stripes) -> None:
+    one, two = fresh(stripes, 0), fresh(stripes, 1)
+    one.adapt(1, small)
+    two.adapt(1, small)
+    assert not same(weights(one), weights(two))
+
+
+def test_adaptation_learns_the_task(stripes) -> None:
+    torch.manual_seed(0)
+    config = AdaptConfig(warm_up_epochs=12, iterations=1, epochs_per_iteration=1, batch_size=32, lr=0.05)
+    adaptation = Adaptation(build_supernet(SPACE, 2), stripes, config, 0)
+    before = evaluate_arch(adaptation.supernet, SPACE.smallest(), stripes)
+    adaptation.warm_up()
+    after = evaluate_arch(adaptation.supernet, SPACE.smallest(), stripes)
+    assert after.loss < before.loss
+    assert after.top1 > 0.85
+    assert after.images == 40
+
+
+def test_evaluation_leaves_the_supernet_as_it_was(stripes) -> None:
+    adaptation = fresh(stripes)
+    before = weights(adaptation)
+    first = evaluate_arch(adaptation.supernet, SPACE.smallest(), stripes)
+    assert same(before, weights(adaptation))
+    assert first == evaluate_arch(adaptation.supernet, SPACE.smallest(), stripes)
+
+
+def test_the_head_must_fit_the_task(stripes) -> None:
+    with pytest.raises(BadInput, match="the supernet has 10 classes, data set stripes has 2"):
+        Adaptation(build_supernet(SPACE, 10), stripes, CONFIG, 0)
+
+
+def test_iterations_outside_the_plan_are_refused(stripes) -> None:
+    with pytest.raises(BadInput, match="iteration 3 is outside 1 to 2"):
+        fresh(stripes).adapt(3, small)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), [({"data": "other"}, "other images"), ({"config": {"x": 1}}, "damaged adaptation state")]
+)
+def test_a_state_that_does_not_fit_is_refused(stripes, tmp_path, change, message) -> None:
+    fresh(stripes).save(tmp_path)
+    path = tmp_path / "adaptation.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(BadInput, match=message):
+        Adaptation.load(tmp_path, stripes)

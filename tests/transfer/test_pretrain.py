@@ -1,0 +1,90 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from natdeploy.ground.errors import BadInput
+from natdeploy.spaces import get_space
+from natdeploy.supernets import load_supernet
+from natdeploy.transfer import PretrainConfig, pretrain
+from natdeploy.transfer.batches import TrainingBatches, mirrored, resize, shifted
+from natdeploy.transfer.optimizer import cosine
+from natdeploy.transfer.step import TrainingDiverged
+
+SPACE = get_space("mbv3-micro")
+CONFIG = PretrainConfig(epochs_largest=1, epochs_elastic=1, batch_size=80, lr=0.02)
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_stopped_and_started_again_it_ends_with_the_same_weights(stripes, tmp_path) -> None:
+    straight = pretrain(SPACE, stripes, CONFIG, tmp_path / "straight")
+
+    def stop(stage: str, fraction: float) -> None:
+        if stage.startswith("epoch 2"):
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        pretrain(SPACE, stripes, CONFIG, tmp_path / "stopped", progress=stop)
+    assert not (tmp_path / "stopped" / "supernet.safetensors").exists()
+    continued = pretrain(SPACE, stripes, CONFIG, tmp_path / "stopped")
+    one, two = load_file(straight), load_file(continued)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    written = json.loads((tmp_path / "straight" / "training.json").read_text())
+    assert [entry["phase"] for entry in written["log"]] == ["largest", "elastic"]
+    assert written["test"]["smallest"]["images"] == 40
+    assert load_supernet(straight).num_classes == 2
+
+
+def test_a_folder_of_another_configuration_is_refused(stripes, tmp_path) -> None:
+    pretrain(SPACE, stripes, CONFIG, tmp_path)
+    with pytest.raises(BadInput, match="another space, data set or configuration"):
+        pretrain(SPACE, stripes, dataclasses.replace(CONFIG, lr=0.01), tmp_path)
+
+
+def test_divergence_is_an_error(stripes, tmp_path) -> None:
+    with pytest.raises(TrainingDiverged, match="lower learning rate"):
+        pretrain(SPACE, stripes, dataclasses.replace(CONFIG, lr=1e30, epochs_largest=5, batch_size=16), tmp_path)
+
+
+def test_cosine_rises_falls_and_ends_at_zero() -> None:
+    values = [cosine(progress, 1.0, warm_up=0.1) for progress in np.linspace(0, 1, 101)]
+    assert values[0] == 0 and values[10] == pytest.approx(1) and values[-1] == pytest.approx(0)
+    assert values[:11] == sorted(values[:11]) and values[10:] == sorted(values[10:], reverse=True)
+
+
+def test_augmentation_moves_and_mirrors_and_nothing_else() -> None:
+    image = np.zeros((64, 16, 16, 3), np.uint8)
+    image[:, 8, 8] = 200
+    moved = shifted(image, np.random.default_rng(0))
+    assert moved.shape == image.shape and (moved.reshape(64, -1).sum(1) == 600).all()
+    places = np.argwhere(moved[..., 0])[:, 1:]
+    assert places.min() == 6 and places.max() == 10
+    image[:, 8, 3] = 100
+    flipped = mirrored(image, np.random.default_rng(0))
+    share = (flipped[:, 8, 12, 0] == 100).mean()
+    assert 0.3 < share < 0.7
+    assert ((flipped == image).all((1, 2, 3)) | (flipped == image[:, :, ::-1]).all((1, 2, 3))).all()
+
+
+def test_batches_cover_an_epoch_once_and_are_normalised(stripes) -> None:
+    batches = TrainingBatches(stripes.train, 32, 50, mean=stripes.mean, std=stripes.std, augmentation="none")
+    seen = list(batches.epoch(np.random.default_rng(0), torch.device("cpu")))
+    assert len(seen) == len(batches) == 3
+    assert seen[0][0].shape == (50, 3, 32, 32)
+    assert seen[0][0].is_contiguous(memory_format=torch.channels_last)
+    assert min(x.min().item() for x, _ in seen) > -1.01 and max(x.max().item() for x, _ in seen) < 1.01
+    with pytest.raises(BadInput, match="augmentation must be one of"):
+        TrainingBatches(stripes.train, 32, 50, mean=stripes.mean, std=stripes.std, augmentation="mixup")
+
+
+def test_resizing_averages_when_it_reduces() -> None:
+    batch = torch.zeros(1, 3, 32, 32)
+    batch[:, :, ::2] = 1
+    assert resize(batch, 8).sub(0.5).abs().max() < 0.2
+    assert resize(batch, 32) is batch
