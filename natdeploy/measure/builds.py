@@ -1,0 +1,125 @@
+"""From architectures to artifacts that can be timed, and from architectures to the toolchain that would build them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from natdeploy.devices import HardwareProfile, Runnable, get_runner, llvm_target
+from natdeploy.ground.errors import BadInput
+from natdeploy.ground.files import cache_root, canonical_json, readable_disk_errors
+from natdeploy.spaces import Arch, Layer, Network, Space, random_network
+
+Build = Callable[[Network, Path], Runnable]
+Progress = Callable[[str, float], None]
+
+
+class ArtifactBuilder:
+    """Builds what is timed: networks with fixed random weights, since latency does not depend on their values.
+
+    Args:
+        space: search space of the architectures.
+        profile: device to build for.
+        runtime: what shall run the artifacts.
+        num_classes: outputs; the space's own number if None.
+        build: how to build a network in a folder; by default natdeploy's own compiler.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        profile: HardwareProfile,
+        runtime: str,
+        *,
+        num_classes: int | None = None,
+        build: Build | None = None,
+    ) -> None:
+        self.space, self.num_classes = space, num_classes
+        self._kind = get_runner(runtime).kind
+        if self._kind not in ("onnx", "native"):
+            raise BadInput(f"runtime {runtime!r}: takes {self._kind!r} artifacts, which natdeploy cannot build")
+        self._profile = profile
+        self._build = build
+        self._workers = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+
+    def prepare(self, archs: Sequence[Arch], progress: Progress | None = None) -> None:
+        """Compile the kernels that these architectures need and that are not kept from earlier, on all cores."""
+        if self._build is not None or self._kind != "native":
+            return
+        from natdeploy.compiler import compile_layers
+
+        compile_layers([self._layers(arch) for arch in archs], target=llvm_target(self._profile), progress=progress)
+
+    def build_all(self, archs: Sequence[Arch], folder: Path) -> list[Runnable]:
+        """One artifact an architecture, each in a folder of its own below ``folder``, on all cores."""
+        with ThreadPoolExecutor(self._workers) as pool:
+            tasks = [pool.submit(self._one, arch, folder / f"{place:05d}") for place, arch in enumerate(archs)]
+            try:
+                return [task.result() for task in tasks]
+            except BaseException:
+                for task in tasks:
+                    task.cancel()
+                raise
+
+    def reference(self, folder: Path) -> Runnable:
+        """The reference network: the space's architecture in the middle of every gene, with its own classes."""
+        network = random_network(self.space.layers(reference_arch(self.space)))
+        return self._built(network, folder)
+
+    def _layers(self, arch: Arch) -> tuple[Layer, ...]:
+        return self.space.layers(arch, self.num_classes)
+
+    def _one(self, arch: Arch, folder: Path) -> Runnable:
+        return self._built(random_network(self._layers(arch)), folder)
+
+    def _built(self, network: Network, folder: Path) -> Runnable:
+        if self._build is not None:
+            return self._build(network, folder)
+        from natdeploy.compiler import build_native, build_onnx
+
+        if self._kind == "onnx":
+            return build_onnx(network, folder)
+        return build_native(network, target=llvm_target(self._profile), folder=folder)
+
+
+def reference_arch(space: Space) -> Arch:
+    """The architecture in the middle of every gene."""
+    return space.decode(space.repair([size // 2 for size in space.gene_sizes]))
+
+
+def runtime_toolchain(runtime: str, profile: HardwareProfile) -> dict[str, str]:
+    """Names and versions of what builds and runs the artifacts of a runtime for a device."""
+    from natdeploy.compiler import toolchain_versions
+
+    runner = get_runner(runtime)
+    versions = {**toolchain_versions(runner.kind), **runner.toolchain()}
+    if runner.kind == "native":
+        versions["llvm_target"] = canonical_json(llvm_target(profile))
+    return versions
+
+
+def with_artifact_toolchain(toolchain: Mapping[str, str], runnable: Runnable) -> dict[str, str]:
+    """A toolchain, corrected by what an artifact itself says it was built with."""
+    return {**toolchain, **dict(getattr(runnable, "toolchain", {}))}
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for artifacts that are only timed; those that killed processes left behind are removed first."""
+    root = cache_root() / "scratch"
+    with readable_disk_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+        for left in root.iterdir():
+            owner = left.name.partition("-")[0]
+            if owner.isdigit() and not Path(f"/proc/{owner}").exists() and Path("/proc/self").exists():
+                shutil.rmtree(left, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,73 @@
+"""What runs in the pinned child process: sessions are opened once and visited in turn."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import numpy as np
+
+from natdeploy.devices import Runnable, Session, get_runner
+from natdeploy.ground.errors import BadInput
+from natdeploy.measure.protocol import TimingProtocol
+
+#: The open sessions of this process with the image each runs on; empty in any process but a timer's child.
+_OPEN: dict[int, tuple[Session, np.ndarray]] = {}
+
+
+def open_session(number: int, runtime: str, runnable: Runnable, threads: int) -> None:
+    """Load an artifact under a number and run it once. Raises BadInput for a damaged one or wrong output."""
+    session = get_runner(runtime).open(runnable, threads=threads)
+    image = np.random.default_rng(0).standard_normal(tuple(runnable.input_shape), dtype=np.float32)
+    output = session.run(image)
+    if output.shape != tuple(runnable.output_shape) or not np.isfinite(output).all():
+        session.close()
+        raise BadInput(
+            f"{runnable.path}: output is {list(output.shape)}{'' if np.isfinite(output).all() else ' with NaN'}, "
+            f"expected finite numbers of shape {list(runnable.output_shape)}"
+        )
+    _OPEN[number] = (session, image)
+
+
+def close_session(number: int) -> None:
+    """Free what is loaded under a number."""
+    session, _ = _OPEN.pop(number)
+    session.close()
+
+
+def visit(number: int, visit_ms: float, protocol: TimingProtocol) -> list[float]:
+    """One visit: warm-up, then samples in milliseconds a run, each long enough for the clock."""
+    session, image = _OPEN[number]
+    run_ms = _warm_up(session, image, protocol.warmup_ms)
+    together = max(1, int(np.ceil(protocol.min_sample_ms / run_ms)))
+    wanted = round(visit_ms / (run_ms * together))
+    samples = min(max(wanted, protocol.min_repeats), protocol.max_repeats)
+    runs = session.time_ms(samples * together, image)
+    return [float(sample) for sample in np.asarray(runs).reshape(samples, together).mean(axis=1)]
+
+
+def conditions() -> dict[str, Any]:
+    """Under what conditions this process times: its processors, whether denormal numbers are kept.
+
+    Some libraries switch denormals off for a whole process when they are loaded; a network would then run faster here
+    than in the user's program. natdeploy never switches them off, and records what it found.
+    """
+    tiny = np.full(1, 1e-40, dtype=np.float32) * np.float32(0.5)
+    return {
+        "processors": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [],
+        "denormals": "kept" if tiny[0] != 0 else "flushed",
+    }
+
+
+def _warm_up(session: Session, image: np.ndarray, warmup_ms: float) -> float:
+    """Run until ``warmup_ms`` are over and two runs agree within 5 % (at most four times as long); ms of a run."""
+    started = time.perf_counter()
+    last = session.time_ms(1, image)[0]
+    while True:
+        latest = session.time_ms(1, image)[0]
+        spent_ms = 1e3 * (time.perf_counter() - started)
+        stable = abs(latest - last) <= 0.05 * latest
+        if (stable and spent_ms >= warmup_ms) or spent_ms >= 4 * warmup_ms:
+            return max(latest, 1e-6)
+        last = latest

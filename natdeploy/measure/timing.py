@@ -1,0 +1,312 @@
+"""Time architectures and artifacts, and keep every timing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+
+from natdeploy.devices import HardwareProfile, Runnable, device_fingerprint, timing_processors
+from natdeploy.ground.errors import BadInput
+from natdeploy.ground.files import content_key
+from natdeploy.measure.builds import (
+    ArtifactBuilder,
+    Build,
+    reference_arch,
+    runtime_toolchain,
+    scratch_folder,
+    with_artifact_toolchain,
+)
+from natdeploy.measure.correction import kept_visits, median_and_deviation, relative_values, visit_value
+from natdeploy.measure.measurement import Measurement, Visit, timing_key
+from natdeploy.measure.protocol import TimingProtocol, protocol_for
+from natdeploy.measure.store import MeasurementStore
+from natdeploy.measure.timer import BatchTiming, Timer
+from natdeploy.spaces import Arch, Space, costs, get_space
+
+Progress = Callable[[str, float], None]
+
+#: Networks in a batch: more spread their visits over a longer time, fewer are stored sooner.
+_BATCH = 40
+#: Limit on the weights of a batch, all of which are loaded at once.
+_BATCH_BYTES = 1 << 30
+
+
+def time_archs(
+    archs: Sequence[Arch],
+    *,
+    space: Space | str,
+    profile: HardwareProfile,
+    runtime: str,
+    protocol: TimingProtocol | None = None,
+    store: MeasurementStore | None = None,
+    role: str = "train",
+    num_classes: int | None = None,
+    occurrence: int = 0,
+    progress: Progress | None = None,
+    build: Build | None = None,
+) -> list[Measurement]:
+    """Time architectures of a space on a device; what the store holds already is not timed again.
+
+    Artifacts of a batch are built first and timed then, so that building never disturbs timing. Each batch is stored
+    as soon as it is timed, in one transaction.
+
+    Args:
+        archs: what to time; an architecture listed twice is timed once.
+        space: their search space.
+        profile: the device.
+        runtime: one of the profile's runtimes.
+        protocol: how to time; by default the profile's own way.
+        store: where timings go; by default the user's store.
+        role: ``train``, ``holdout``, ``repeat`` or ``build``.
+        num_classes: outputs of the networks; the space's own number if None.
+        occurrence: which repetition this is; another number times again what is stored.
+        progress: called with a stage and the fraction done.
+        build: how to build a network in a folder, in place of natdeploy's compiler.
+
+    Returns one measurement for each of ``archs``, in their order. Raises BadInput for a runtime the device does not
+    have or an architecture of another space, ChildFailed for a network that crashes.
+    """
+    space = get_space(space) if isinstance(space, str) else space
+    for arch in archs:
+        space.check(arch)
+    stand = _Stand.of(space, profile, runtime, protocol, store)
+
+    def key(arch: Arch) -> str:
+        return timing_key(
+            arch=arch,
+            space=space.name,
+            runtime=runtime,
+            device_fingerprint=stand.fingerprint,
+            artifact_digest=None,
+            toolchain=stand.toolchain,
+            protocol=stand.protocol.to_json(),
+            role=role,
+            num_classes=num_classes,
+            occurrence=occurrence,
+        )
+
+    keys = {arch: key(arch) for arch in archs}
+    found = {arch: stored for arch, each in keys.items() if (stored := stand.store.find(each)) is not None}
+    missing = [arch for arch in keys if arch not in found]
+    if missing:
+        builder = ArtifactBuilder(space, profile, runtime, num_classes=num_classes, build=build)
+        report = _Reporter(progress, runtime, len(keys))
+        builder.prepare([*missing, reference_arch(space)], report.building(len(found)))
+        with scratch_folder() as folder, stand.timer(builder.reference(folder / "reference")) as timer:
+            for number, batch in enumerate(_batches(missing, space)):
+                report.tell("building", len(found))
+                runnables = builder.build_all(batch, folder / str(number))
+                report.tell("timing", len(found))
+                timing = timer.time_batch(runnables)
+                taken = [
+                    stand.measurement(
+                        runnable,
+                        visits,
+                        timer.conditions,
+                        timing,
+                        arch=arch,
+                        role=role,
+                        num_classes=num_classes,
+                        occurrence=occurrence,
+                    )
+                    for arch, runnable, visits in zip(batch, runnables, timing.visits)
+                ]
+                stand.store.add_all(taken)
+                # Another process may have been quicker: then its timing is the one that stays.
+                found.update((item.arch, stand.store.find(item.key) or item) for item in taken if item.arch is not None)
+        report.tell("timed", len(found))
+    return [found[arch] for arch in archs]
+
+
+def time_runnable(
+    runnable: Runnable,
+    *,
+    profile: HardwareProfile,
+    runtime: str,
+    protocol: TimingProtocol | None = None,
+    store: MeasurementStore | None = None,
+    role: str = "build",
+    arch: Arch | None = None,
+    space: Space | str = "mbv3-micro",
+    num_classes: int | None = None,
+    progress: Progress | None = None,
+    build: Build | None = None,
+) -> Measurement:
+    """Time one built artifact on a device, now, and store the timing.
+
+    Args:
+        runnable: the artifact.
+        arch: the architecture it was built from, if any.
+        space: whose reference network is timed in between; the architecture's own where there is one.
+        others: as for :func:`time_archs`.
+
+    Raises BadInput for a damaged artifact, ChildFailed for one that crashes or hangs.
+    """
+    space = get_space(space) if isinstance(space, str) else space
+    stand = _Stand.of(space, profile, runtime, protocol, store)
+    classes = num_classes if num_classes is not None else int(runnable.output_shape[-1])
+    builder = ArtifactBuilder(space, profile, runtime, build=build)
+    report = _Reporter(progress, runtime, 1)
+    builder.prepare([reference_arch(space)], report.building(0))
+    with scratch_folder() as folder, stand.timer(builder.reference(folder / "reference")) as timer:
+        report.tell("timing", 0)
+        timing = timer.time_batch([runnable])
+        taken = stand.measurement(
+            runnable,
+            timing.visits[0],
+            timer.conditions,
+            timing,
+            arch=arch,
+            role=role,
+            num_classes=classes,
+            occurrence=0,
+        )
+    kept = stand.add_again(taken)
+    report.tell("timed", 1)
+    return kept
+
+
+@dataclass(frozen=True)
+class _Stand:
+    """Everything that the timings of one device, runtime and space have in common."""
+
+    space: Space
+    profile: HardwareProfile
+    runtime: str
+    protocol: TimingProtocol
+    store: MeasurementStore
+    fingerprint: str
+    toolchain: Mapping[str, str]
+
+    @staticmethod
+    def of(
+        space: Space,
+        profile: HardwareProfile,
+        runtime: str,
+        protocol: TimingProtocol | None,
+        store: MeasurementStore | None,
+    ) -> _Stand:
+        if runtime not in profile.runtimes:
+            raise BadInput(f"device {profile.name!r}: no runtime {runtime!r}; it has {', '.join(profile.runtimes)}")
+        if "local" not in profile.reach.via:
+            raise BadInput(
+                f"device {profile.name!r}: field 'reach.via' is {', '.join(profile.reach.via)}; "
+                "only devices reached as 'local' can be timed by this version"
+            )
+        return _Stand(
+            space,
+            profile,
+            runtime,
+            protocol or protocol_for(profile),
+            store if store is not None else MeasurementStore(),
+            device_fingerprint(profile),
+            runtime_toolchain(runtime, profile),
+        )
+
+    def timer(self, reference: Runnable) -> Timer:
+        processors = timing_processors(self.profile, self.protocol.threads)
+        return Timer(self.runtime, reference, self.protocol, processors)
+
+    def baseline(self, references_ms: Sequence[float]) -> float:
+        """The reference's baseline: what it took, undisturbed, when this device was first timed with this toolchain.
+
+        All latencies of a device and toolchain are in terms of this one baseline, so that a predictor can be trained
+        on timings of different days.
+        """
+        key = content_key(
+            {
+                "device_fingerprint": self.fingerprint,
+                "runtime": self.runtime,
+                "toolchain": dict(self.toolchain),
+                "reference": reference_arch(self.space).to_json(),
+                "threads": self.protocol.threads,
+                "visit_quantile": self.protocol.visit_quantile,
+            }
+        )
+        known = self.store.baseline(key)
+        return self.store.keep_baseline(key, float(np.quantile(references_ms, 0.1))) if known is None else known
+
+    def measurement(
+        self,
+        runnable: Runnable,
+        visits: Sequence[Visit],
+        conditions: Mapping[str, Any],
+        timing: BatchTiming,
+        *,
+        arch: Arch | None,
+        role: str,
+        num_classes: int | None,
+        occurrence: int,
+    ) -> Measurement:
+        """Put the visits of one artifact together."""
+        baseline_ms = self.baseline(timing.reference_ms)
+        around = [visit.reference_ms for visit in visits]
+        kept = kept_visits(around, self.protocol.kept_share)
+        values = [visit_value(visit.samples_ms, self.protocol.visit_quantile) for visit in visits]
+        latency_ms, mad_ms = median_and_deviation(relative_values(values, around)[kept] * baseline_ms)
+        drift = float(np.median(np.asarray(around)[kept])) / baseline_ms - 1
+        samples = tuple(sample for visit in visits for sample in visit.samples_ms)
+        return Measurement(
+            arch=arch,
+            space=self.space.name,
+            runtime=self.runtime,
+            device=self.profile.name,
+            device_fingerprint=self.fingerprint,
+            artifact_digest=runnable.digest,
+            toolchain=with_artifact_toolchain(self.toolchain, runnable) if role == "build" else self.toolchain,
+            protocol=self.protocol.to_json(),
+            samples_ms=samples,
+            latency_ms=latency_ms,
+            raw_median_ms=float(np.median(samples)),
+            mad_ms=mad_ms,
+            reference_ms=baseline_ms,
+            drift=drift,
+            trusted=abs(drift) <= self.protocol.max_drift,
+            taken_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+            role=role,
+            num_classes=num_classes,
+            occurrence=occurrence,
+            visits=tuple(visits),
+            conditions=dict(conditions),
+        )
+
+    def add_again(self, taken: Measurement) -> Measurement:
+        """Store a timing that may be a repetition of earlier ones."""
+        while not self.store.add(taken):
+            taken = replace(taken, occurrence=taken.occurrence + 1)
+        return taken
+
+
+class _Reporter:
+    def __init__(self, progress: Progress | None, runtime: str, total: int) -> None:
+        self._progress, self._runtime, self._total = progress, runtime, max(1, total)
+
+    def tell(self, what: str, done: int) -> None:
+        if self._progress is not None:
+            self._progress(f"{what} networks with {self._runtime}", done / self._total)
+
+    def building(self, done: int) -> Progress | None:
+        """Kernels are compiled before the first network: no part of the networks' own fraction."""
+        progress = self._progress
+        if progress is None:
+            return None
+        return lambda stage, fraction: progress(f"{stage} ({fraction:.0%})", done / self._total)
+
+
+def _batches(archs: Sequence[Arch], space: Space) -> Iterator[list[Arch]]:
+    """Batches that fit into memory: runtimes keep about three copies of the weights."""
+    batch: list[Arch] = []
+    size = 0
+    for arch in archs:
+        weights = 3 * 4 * costs(space.layers(arch)).params
+        if batch and (len(batch) == _BATCH or size + weights > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(arch)
+        size += weights
+    if batch:
+        yield batch
