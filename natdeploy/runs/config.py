@@ -67,15 +67,23 @@ class AdaptSettings(Settings):
         epochs_per_iteration: epochs on subnets like those of the archive, each round; 0 leaves the weights alone.
         batch_size: images a step.
         lr: peak learning rate (SGD with momentum, cosine over the whole run).
-        subnets_per_step: subnets whose gradients are added up in a step.
+        weight_decay, label_smoothing, clip: regularisers; ``clip`` bounds the gradient's norm.
+        subnets_per_step: subnets drawn per step beside the largest, whose gradients are added up.
+        distillation: weight of the largest subnet's predictions in a drawn subnet's loss.
+        augmentation: name of the way training images are varied.
         calibration_images: training images for batch-norm statistics of an evaluated subnet.
     """
 
     warm_up_epochs: Annotated[Whole, Field(ge=0, le=10_000)] = 8
     epochs_per_iteration: Annotated[Whole, Field(ge=0, le=10_000)] = 2
     batch_size: Annotated[Whole, Field(ge=2, le=65_536)] = 64
-    lr: Annotated[Real, Field(gt=0, le=10)] = 0.025
+    lr: Annotated[Real, Field(gt=0, le=10)] = 0.05
+    weight_decay: Annotated[Real, Field(ge=0, le=1)] = 1e-4
+    label_smoothing: Annotated[Real, Field(ge=0, lt=1)] = 0.0
+    clip: Annotated[Real, Field(gt=0)] = 5.0
     subnets_per_step: Annotated[Whole, Field(ge=1, le=64)] = 2
+    distillation: Share = 0.5
+    augmentation: Name = "crop"
     calibration_images: Annotated[Whole, Field(ge=2, le=1_000_000)] = 256
 
     @classmethod

@@ -1,0 +1,65 @@
+"""What the archive keeps: feasible before infeasible, front before front, evenly spread along reference directions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from natdeploy.runs import ArchiveEntry
+from natdeploy.search.algorithms import reference_directions
+from natdeploy.search.objectives import ObjectiveSet
+
+
+def non_dominated(costs: np.ndarray) -> np.ndarray:
+    """Indices of points ``[n, m]``, to be minimised, that no other point dominates; of equal ones the first."""
+    keep = []
+    for index, point in enumerate(costs):
+        better = (costs <= point).all(axis=1)
+        strictly = better & (costs < point).any(axis=1)
+        if not strictly.any() and not better[:index].any():
+            keep.append(index)
+    return np.array(keep, dtype=np.int64)
+
+
+def front(entries: Sequence[ArchiveEntry], objectives: ObjectiveSet) -> list[ArchiveEntry]:
+    """Feasible entries that no feasible one dominates, by ascending latency."""
+    feasible = [entry for entry in entries if entry.feasible]
+    chosen = [feasible[index] for index in non_dominated(objectives.costs(feasible))]
+    return sorted(chosen, key=lambda entry: (entry.latency_ms, entry.id))
+
+
+def keep(
+    entries: Sequence[ArchiveEntry], size: int, objectives: ObjectiveSet, *, seed: Sequence[int]
+) -> list[ArchiveEntry]:
+    """At most ``size`` of the entries, in their order, by NSGA-III's reference-direction survival.
+
+    The best feasible entry of each objective always stays (as far as ``size`` goes). Infeasible entries follow the
+    feasible ones, by how far they are over the budget.
+    """
+    if len(entries) <= size:
+        return list(entries)
+    costs = objectives.costs(entries)
+    feasible = np.array([index for index, entry in enumerate(entries) if entry.feasible], dtype=np.int64)
+    infeasible = [index for index, entry in enumerate(entries) if not entry.feasible]
+    infeasible.sort(key=lambda index: (entries[index].latency_upper_ms, entries[index].id))
+    if len(feasible) <= size:
+        kept = {*feasible.tolist(), *infeasible[: size - len(feasible)]}
+    else:
+        extremes = dict.fromkeys(int(feasible[column.argmin()]) for column in costs[feasible].T)
+        survivors = feasible[_survivors(costs[feasible], size, seed)]
+        kept = set(list(dict.fromkeys([*extremes, *survivors.tolist()]))[:size])
+    return [entry for index, entry in enumerate(entries) if index in kept]
+
+
+def _survivors(costs: np.ndarray, size: int, seed: Sequence[int]) -> np.ndarray:
+    """Indices of the survivors, whole fronts first."""
+    from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival
+    from pymoo.core.population import Population
+    from pymoo.core.problem import Problem
+
+    survival = ReferenceDirectionSurvival(reference_directions(costs.shape[1], size))
+    problem = Problem(n_var=1, n_obj=costs.shape[1])
+    everyone = Population.new("X", np.arange(len(costs), dtype=float)[:, None], "F", costs)
+    left = survival.do(problem, everyone, n_survive=size, random_state=np.random.default_rng(list(seed)))
+    return np.asarray(left.get("X"))[:, 0].astype(np.int64)

@@ -1,0 +1,32 @@
+"""The per-gene categorical distribution of an archive, from which the supernet's training subnets are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from natdeploy.spaces import Arch, Space
+
+
+class ArchiveDistribution:
+    """Each gene on its own, as often as it takes each value in the archive (Lu et al. 2021, section 3.4).
+
+    Args:
+        space: the architectures' space.
+        archs: at least one.
+    """
+
+    def __init__(self, space: Space, archs: Sequence[Arch]) -> None:
+        if not archs:
+            raise ValueError("an empty archive has no distribution")
+        self._space = space
+        genomes = np.array([space.encode(arch) for arch in archs])
+        self.odds = tuple(
+            np.bincount(column, minlength=size) / len(genomes) for column, size in zip(genomes.T, space.gene_sizes)
+        )
+
+    def sample(self, rng: np.random.Generator) -> Arch:
+        """An architecture of the space: genes drawn one by one, then repaired to a canonical genome."""
+        genome = np.array([rng.choice(len(odds), p=odds) for odds in self.odds], dtype=np.int64)
+        return self._space.decode(self._space.repair(genome))

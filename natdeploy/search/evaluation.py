@@ -1,0 +1,80 @@
+"""Evaluating many architectures: a failure is tried once more, then recorded, and never becomes an accuracy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from natdeploy.ground.errors import NatdeployError
+from natdeploy.runs import ArchiveEntry
+from natdeploy.search.estimates import Estimate
+from natdeploy.search.evaluator import Evaluator, Progress
+from natdeploy.spaces import Arch
+
+_ATTEMPTS = 2
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An architecture that could not be evaluated.
+
+    Attributes:
+        arch: which.
+        generation: of the weights at the time.
+        reason: the last error, in one line.
+    """
+
+    arch: Arch
+    generation: int
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; the inverse of :meth:`from_json`."""
+        return {"arch": self.arch.to_json(), "generation": self.generation, "reason": self.reason}
+
+    @staticmethod
+    def from_json(value: Any) -> Failure:
+        """Read :meth:`to_json`'s form."""
+        return Failure(Arch.from_json(value["arch"]), int(value["generation"]), str(value["reason"]))
+
+
+def evaluate_all(
+    evaluator: Evaluator,
+    estimates: Sequence[Estimate],
+    *,
+    generation: int,
+    stage: str,
+    progress: Progress | None = None,
+) -> tuple[list[ArchiveEntry], list[Failure]]:
+    """Evaluate architectures in order; a crash or a value that is not a number counts as a failure.
+
+    Errors that concern the user, not the architecture (a full disk, damaged images), are raised. When not a single
+    one of several architectures can be evaluated the fault is not theirs either: the last error is raised.
+    """
+    entries: list[ArchiveEntry] = []
+    failures: list[Failure] = []
+    last_error: Exception | None = None
+    for index, estimate in enumerate(estimates):
+        for attempt in range(_ATTEMPTS):
+            try:
+                found = evaluator.evaluate(estimate.arch)
+                if not (math.isfinite(found.top1) and math.isfinite(found.loss)):
+                    raise ArithmeticError(f"accuracy {found.top1}, loss {found.loss}")
+                entries.append(
+                    estimate.with_accuracy(float(found.top1), float(found.loss), int(found.images), generation)
+                )
+                break
+            except NatdeployError:
+                raise
+            except Exception as error:
+                last_error = error
+                if attempt == _ATTEMPTS - 1:
+                    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+                    failures.append(Failure(estimate.arch, generation, reason))
+        if progress:
+            progress(f"{stage}: {index + 1} of {len(estimates)}", (index + 1) / len(estimates))
+    if last_error is not None and not entries and len(estimates) > 1:
+        raise last_error
+    return entries, failures

@@ -1,0 +1,137 @@
+"""Neural Architecture Transfer under a latency budget: the search as a user sees it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from natdeploy.ground.errors import BadInput
+from natdeploy.ground.files import atomic_folder, write_json
+from natdeploy.runs import RunConfig, RunFolder
+from natdeploy.runs.folder import SUMMARY, SUPERNET, refuse_foreign
+from natdeploy.search.algorithms import algorithm_name
+from natdeploy.search.estimates import Estimator, LatencyPredictor
+from natdeploy.search.evaluator import Evaluator, LocalSurroundings, Progress, Surroundings
+from natdeploy.search.hypervolume import hypervolume
+from natdeploy.search.initial import check_budget
+from natdeploy.search.objectives import OBJECTIVES
+from natdeploy.search.state import State, load_state, save_state, write_lists
+from natdeploy.search.steps import NatSteps
+from natdeploy.search.surrogates import SURROGATES
+from natdeploy.spaces import get_space
+
+
+def search(
+    config: RunConfig,
+    out: str | Path,
+    *,
+    progress: Progress | None = None,
+    surroundings: Surroundings | None = None,
+) -> RunFolder:
+    """Run NAT (Lu et al. 2021) in the folder ``out``, or continue it there from its last completed step.
+
+    Equal configurations give equal archives, however often the process was killed in between. A finished run is
+    returned as it is.
+
+    Args:
+        config: what to search.
+        out: the run's folder; made when everything that can be checked beforehand is in order.
+        progress: told the stage and the fraction done, 0 to 1.
+        surroundings: where weights, data and latency model come from; this machine's if not given.
+
+    Raises:
+        BadInput: an unknown name, a folder that holds something else, damaged or other images than at the start.
+        BudgetNotMet: not even the fastest architecture meets the budget; nothing is written then.
+    """
+    out = Path(out)
+    here = LocalSurroundings() if surroundings is None else surroundings
+    check_names(config)
+    refuse_foreign(out)
+    evaluator: Evaluator | None = None
+    if RunFolder.exists(out):
+        run = RunFolder(out)
+        run.check_same(config)
+    else:
+        latency = here.latency_model(config)
+        evaluator = here.open_evaluator(config, None)
+        check_budget(_estimator(config, latency, evaluator.num_classes), f"{config.device} with {config.runtime}")
+        run = RunFolder.create(out, config, latency.save)
+    with run.lock():
+        if not run.is_finished:
+            _continue(run, here, evaluator, progress)
+    return run
+
+
+def check_names(config: RunConfig) -> None:
+    """Raise BadInput for an objective, surrogate or algorithm that is not known."""
+    for name in config.objectives:
+        OBJECTIVES.get(name)
+    SURROGATES.get(config.search.surrogate)
+    algorithm_name(config.search.algorithm, len(config.objectives))
+
+
+def _estimator(config: RunConfig, latency: LatencyPredictor, num_classes: int) -> Estimator:
+    return Estimator(get_space(config.space), latency, config.latency_ms, num_classes)
+
+
+def _continue(run: RunFolder, here: Surroundings, evaluator: Evaluator | None, progress: Progress | None) -> None:
+    """Take the steps that are left, and write the result."""
+    config = run.config()
+    latency = here.load_latency_model(run.latency_model_path, config)
+    if run.state_path.is_dir():
+        state = load_state(run)
+        evaluator = here.open_evaluator(config, run.state_path)
+        if state.data_fingerprint != evaluator.data_fingerprint:
+            raise BadInput(f"{run.path}: the images of {config.data!r} are not those the run was started with")
+    else:
+        evaluator = here.open_evaluator(config, None) if evaluator is None else evaluator
+        state = State(data_fingerprint=evaluator.data_fingerprint)
+    nat = NatSteps(config, _estimator(config, latency, evaluator.num_classes), evaluator)
+    plan = nat.plan()
+    total = sum(step.cost for step in plan)
+    done = sum(step.cost for step in plan[: state.steps_done])
+    for step in plan[state.steps_done :]:
+        state = nat.run(step, state, _part(progress, done / total, step.cost / total))
+        save_state(run, state, evaluator, nat.objectives)
+        done += step.cost
+    _write_result(run, state, nat)
+    if progress:
+        progress("search finished", 1.0)
+
+
+def _part(progress: Progress | None, start: float, share: float) -> Progress | None:
+    """Progress of one step as progress of the whole."""
+    if progress is None:
+        return None
+    return lambda stage, fraction: progress(stage, start + share * min(1.0, max(0.0, fraction)))
+
+
+def _write_result(run: RunFolder, state: State, nat: NatSteps) -> None:
+    config = nat.config
+    seconds: dict[str, float] = dict(state.seconds)
+    for step in state.history:
+        for stage, value in step.seconds.items():
+            seconds[stage] = round(seconds.get(stage, 0.0) + value, 3)
+    random = hypervolume(state.random, nat.objectives) if config.search.random_baseline else None
+    with atomic_folder(run.result_path) as folder:
+        shutil.copyfile(run.state_path / SUPERNET, folder / SUPERNET)
+        write_lists(folder, state, nat.objectives)
+        write_json(
+            folder / SUMMARY,
+            {
+                "objectives": list(config.objectives),
+                "reference_point": dict(zip(config.objectives, nat.objectives.worst.tolist())),
+                "hypervolume_first": state.history[0].hypervolume,
+                "hypervolume_last": state.history[-1].hypervolume,
+                "hypervolume_random": random,
+                "random_drawn": state.random_drawn,
+                "random_feasible": len(state.random),
+                "evaluations": state.evaluations,
+                "failed": [failure.to_json() for failure in state.failed],
+                "generation": state.generation,
+                "surrogate": config.search.surrogate,
+                "algorithm": algorithm_name(config.search.algorithm, len(config.objectives)),
+                "data_fingerprint": state.data_fingerprint,
+                "seconds": seconds,
+            },
+        )

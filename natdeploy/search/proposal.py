@@ -1,0 +1,130 @@
+"""From an evaluated archive to the architectures to evaluate next: learn, evolve on what was learned, choose."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from natdeploy.runs import ArchiveEntry, SearchSettings
+from natdeploy.search.archive import front
+from natdeploy.search.candidates import select_candidates
+from natdeploy.search.estimates import Estimate, Estimator
+from natdeploy.search.evolution import evolve
+from natdeploy.search.objectives import ObjectiveSet
+from natdeploy.search.seeds import Purpose, key, whole
+from natdeploy.search.surrogates import Surrogate, agreement, cross_validated, make_surrogate
+from natdeploy.spaces import Arch
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """Architectures worth an evaluation.
+
+    Attributes:
+        estimates: the architectures, all within the budget, none evaluated before; may be empty.
+        predicted: costs of the learned objectives as the surrogates see them, ``[learned, n]``.
+        surrogate: the surrogates' name and cross-validated rank correlation.
+    """
+
+    estimates: tuple[Estimate, ...]
+    predicted: np.ndarray
+    surrogate: dict[str, Any]
+
+
+def propose(
+    archive: Sequence[ArchiveEntry],
+    tried: Collection[Arch],
+    estimator: Estimator,
+    objectives: ObjectiveSet,
+    settings: SearchSettings,
+    *,
+    seed: int,
+    iteration: int,
+) -> Proposal:
+    """Propose up to ``settings.candidates`` architectures.
+
+    Args:
+        archive: evaluated entries with the same weights; at least one. Only these teach the surrogates.
+        tried: what must not be proposed: everything evaluated, and everything that failed.
+        estimator, objectives, settings: of the run.
+        seed, iteration: key of all randomness.
+    """
+    space = estimator.space
+    surrogate_seed = whole(key(seed, iteration, Purpose.SURROGATE))
+    surrogates, quality = _learn(archive, estimator, objectives, settings.surrogate, surrogate_seed)
+
+    def judge(genomes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        archs = [space.decode(genome) for genome in genomes]
+        estimates = estimator(archs)
+        features = np.array([space.factored(arch) for arch in archs])
+        learned = [surrogate.predict(features).mean for surrogate in surrogates]
+        over = np.array([item.latency_upper_ms for item in estimates]) / estimator.budget_ms - 1
+        return objectives.predicted(estimates, learned), over
+
+    evolved = evolve(
+        space,
+        judge,
+        [space.encode(entry.arch) for entry in _best_first(archive, objectives)],
+        settings,
+        n_objectives=len(objectives),
+        seed=key(seed, iteration, Purpose.EVOLUTION),
+    )
+    archs = [space.decode(genome) for genome in evolved.genomes]
+    known = set(tried) | {entry.arch for entry in archive}
+    new = np.array([i for i, arch in enumerate(archs) if evolved.violations[i] <= 0 and arch not in known], np.int64)
+    chosen = new[
+        select_candidates(
+            evolved.costs[new],
+            np.array([objective.learned for objective in objectives.objectives]),
+            objectives.costs([entry for entry in archive if entry.feasible]),
+            settings.candidates,
+        )
+    ]
+    picked = [archs[index] for index in chosen]
+    features = np.array([space.factored(arch) for arch in picked])
+    predicted = [surrogate.predict(features).mean for surrogate in surrogates] if picked else []
+    rows = np.array(predicted).reshape(len(predicted), len(picked))
+    return Proposal(tuple(estimator(picked)), rows, {"name": settings.surrogate, **quality})
+
+
+def judged(proposal: Proposal, entries: Sequence[ArchiveEntry], objectives: ObjectiveSet) -> dict[str, Any]:
+    """The proposal's ``surrogate`` with its agreement with the evaluations of the first learned objective."""
+    found = {entry.arch: entry for entry in entries}
+    rows = [row for row, estimate in enumerate(proposal.estimates) if estimate.arch in found]
+    if not objectives.learned or not len(proposal.predicted):
+        return dict(proposal.surrogate)
+    values = np.array([objectives.learned[0].cost(found[proposal.estimates[row].arch]) for row in rows])
+    return {**proposal.surrogate, **agreement(proposal.predicted[0][rows], values)}
+
+
+def _learn(
+    archive: Sequence[ArchiveEntry], estimator: Estimator, objectives: ObjectiveSet, name: str, seed: int
+) -> tuple[list[Surrogate], dict[str, Any]]:
+    """A fitted surrogate per learned objective, and the first one's cross-validated quality."""
+    features = np.array([estimator.space.factored(entry.arch) for entry in archive])
+    surrogates: list[Surrogate] = []
+    quality: dict[str, Any] = {}
+    for objective in objectives.learned:
+        values = np.array([objective.cost(entry) for entry in archive])
+        surrogate = make_surrogate(name, seed)
+        if len(values) == 1:  # all that is known is one value
+            surrogate.fit(np.repeat(features, 2, axis=0), np.repeat(values, 2))
+        else:
+            surrogate.fit(features, values)
+        if not surrogates:
+            quality = {
+                f"cv_{measure}": value for measure, value in cross_validated(name, features, values, seed).items()
+            }
+        surrogates.append(surrogate)
+    return surrogates, quality
+
+
+def _best_first(archive: Sequence[ArchiveEntry], objectives: ObjectiveSet) -> list[ArchiveEntry]:
+    """The front, then other feasible entries, then the rest by how far they are over the budget."""
+    best = {entry.arch for entry in front(archive, objectives)}
+    return sorted(
+        archive, key=lambda e: (e.arch not in best, not e.feasible, 0.0 if e.feasible else e.latency_upper_ms, e.id)
+    )

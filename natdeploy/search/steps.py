@@ -1,0 +1,189 @@
+"""The steps of a NAT search: each takes a state to the next one, and all it needs beside is the weights."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from natdeploy.runs import HistoryStep, RunConfig
+from natdeploy.search.archive import front, keep
+from natdeploy.search.distribution import ArchiveDistribution
+from natdeploy.search.estimates import Estimator
+from natdeploy.search.evaluation import evaluate_all
+from natdeploy.search.evaluator import Evaluator, Progress
+from natdeploy.search.hypervolume import hypervolume
+from natdeploy.search.initial import fastest, initial_archive
+from natdeploy.search.objectives import ObjectiveSet
+from natdeploy.search.proposal import judged, propose
+from natdeploy.search.random_baseline import draw_random
+from natdeploy.search.seeds import Purpose, key
+from natdeploy.search.state import State
+
+#: Rough cost of a training epoch and of a round of evolution, in evaluations; for progress only.
+_EPOCH_COST, _EVOLUTION_COST = 20, 12
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: ``run`` takes the state before to the state after; ``cost`` is its share of the progress."""
+
+    stage: str
+    iteration: int
+    cost: float
+    run: Callable[[State, Progress | None], State]
+
+
+class NatSteps:
+    """All steps of one search (Lu et al. 2021, algorithm 1).
+
+    Args:
+        config: the run's.
+        estimator: of its space, latency model and budget.
+        evaluator: its weights and data.
+    """
+
+    def __init__(self, config: RunConfig, estimator: Estimator, evaluator: Evaluator) -> None:
+        self.config, self.estimator, self.evaluator = config, estimator, evaluator
+        self.objectives = ObjectiveSet(config.objectives, estimator)
+
+    @property
+    def _adapts(self) -> bool:
+        return self.config.adapt.epochs_per_iteration > 0
+
+    def plan(self) -> list[Step]:
+        """The steps in order; the state is saved after each."""
+        search, adapt = self.config.search, self.config.adapt
+        steps = []
+        if adapt.warm_up_epochs:
+            steps.append(Step("warm-up", 0, adapt.warm_up_epochs * _EPOCH_COST, self._warm_up))
+        steps.append(Step("initial archive", 0, search.initial, self._initial))
+        for i in range(1, search.iterations + 1):
+            steps.append(Step("candidates", i, search.candidates + _EVOLUTION_COST, self._candidates))
+            if self._adapts:
+                steps.append(Step("adaptation", i, adapt.epochs_per_iteration * _EPOCH_COST, self._adapt))
+            size = min(search.archive, search.initial + i * search.candidates)
+            steps.append(Step("archive", i, size if self._adapts else 1, self._archive))
+        if search.random_baseline:
+            count = (search.initial + search.iterations * search.candidates) / 3
+            steps.append(Step("random architectures", search.iterations, count, self._random))
+        return steps
+
+    def run(self, step: Step, state: State, progress: Progress | None) -> State:
+        """Do one step, and time it."""
+        started = time.monotonic()
+        state = step.run(replace(state, iteration=step.iteration), progress)
+        state = state.timed(step.stage, time.monotonic() - started)
+        if step.stage in ("initial archive", "archive"):
+            state = self._recorded(state)
+        return replace(state, steps_done=state.steps_done + 1)
+
+    def _warm_up(self, state: State, progress: Progress | None) -> State:
+        self.evaluator.warm_up(progress)
+        return state
+
+    def _initial(self, state: State, progress: Progress | None) -> State:
+        search = self.config.search
+        archs = initial_archive(
+            self.estimator,
+            fastest(self.estimator),
+            search.initial,
+            search.feasible_share,
+            seed=key(self.config.seed, 0, Purpose.INITIAL),
+        )
+        entries, failures = evaluate_all(
+            self.evaluator,
+            self.estimator(archs),
+            generation=state.generation,
+            stage="evaluating the initial archive",
+            progress=progress,
+        )
+        return replace(state, archive=tuple(entries), failed=tuple(failures), evaluations=len(archs))
+
+    def _candidates(self, state: State, progress: Progress | None) -> State:
+        if progress:
+            progress(f"iteration {state.iteration}: evolving", 0.0)
+        proposal = propose(
+            state.archive,
+            state.tried,
+            self.estimator,
+            self.objectives,
+            self.config.search,
+            seed=self.config.seed,
+            iteration=state.iteration,
+        )
+        entries, failures = evaluate_all(
+            self.evaluator,
+            proposal.estimates,
+            generation=state.generation,
+            stage=f"iteration {state.iteration}: evaluating candidates",
+            progress=progress,
+        )
+        return replace(
+            state,
+            archive=(*state.archive, *entries),
+            failed=(*state.failed, *failures),
+            evaluations=state.evaluations + len(proposal.estimates),
+            surrogate=judged(proposal, entries, self.objectives),
+        )
+
+    def _adapt(self, state: State, progress: Progress | None) -> State:
+        """Train what the archive holds, as far as it can be shipped."""
+        feasible = [entry.arch for entry in state.archive if entry.feasible]
+        distribution = ArchiveDistribution(self.estimator.space, feasible or [entry.arch for entry in state.archive])
+        self.evaluator.adapt(state.iteration, distribution.sample, progress)
+        return replace(state, generation=state.generation + 1)
+
+    def _archive(self, state: State, progress: Progress | None) -> State:
+        """The weights have moved: evaluate everything again, then keep what is worth keeping."""
+        entries, failures = list(state.archive), list(state.failed)
+        if any(entry.generation != state.generation for entry in entries):
+            entries, new_failures = evaluate_all(
+                self.evaluator,
+                self.estimator([entry.arch for entry in entries]),
+                generation=state.generation,
+                stage=f"iteration {state.iteration}: evaluating the archive",
+                progress=progress,
+            )
+            failures += new_failures
+        kept = keep(
+            entries,
+            self.config.search.archive,
+            self.objectives,
+            seed=key(self.config.seed, state.iteration, Purpose.SURVIVAL),
+        )
+        staying = {entry.arch for entry in kept}
+        dropped = [entry.arch for entry in entries if entry.arch not in staying]
+        return replace(state, archive=tuple(kept), failed=tuple(failures), dropped=(*state.dropped, *dropped))
+
+    def _random(self, state: State, progress: Progress | None) -> State:
+        """Only feasible ones are evaluated: the others add nothing to the hypervolume."""
+        drawn = draw_random(
+            self.estimator, state.evaluations, seed=key(self.config.seed, state.iteration, Purpose.RANDOM)
+        )
+        entries, _ = evaluate_all(
+            self.evaluator,
+            [estimate for estimate in drawn if estimate.feasible],
+            generation=state.generation,
+            stage="evaluating random architectures",
+            progress=progress,
+        )
+        return replace(state, random=tuple(entries), random_drawn=len(drawn))
+
+    def _recorded(self, state: State) -> State:
+        """The iteration's line in the history."""
+        feasible = [entry for entry in state.archive if entry.feasible]
+        step = HistoryStep(
+            iteration=state.iteration,
+            generation=state.generation,
+            hypervolume=hypervolume(state.archive, self.objectives),
+            archive_size=len(state.archive),
+            feasible=len(feasible),
+            front_size=len(front(state.archive, self.objectives)),
+            evaluations=state.evaluations,
+            failed=len(state.failed),
+            best_top1=max((entry.top1 for entry in feasible), default=None),
+            surrogate=state.surrogate,
+            seconds=state.seconds,
+        )
+        return replace(state, history=(*state.history, step), surrogate={}, seconds={})
