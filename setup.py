@@ -34,6 +34,8 @@ setup(
         "natdeploy.supernets": ["box/*"],
         "natdeploy.compiler": ["runtime/*"],
         "natdeploy.devices": ["*.c", "*.h"],
+        "natdeploy.report": ["page/*"],
+        "natdeploy.report": ["page/*"],
     },
     include_package_data=False,
     install_requires=[

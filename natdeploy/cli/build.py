@@ -23,7 +23,7 @@ def build(
     pick: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
-            "--pick", help="best, knee, fastest or an architecture's id; may be given again.  [default: best]"
+            "--pick", help="best, knee, fastest, front or an architecture's id; may be given again.  [default: best]"
         ),
     ] = None,
     out: Annotated[
@@ -40,6 +40,8 @@ def build(
 
 def show(result: BuildResult) -> None:
     """Print the models and where their bundles are."""
-    tables.bundles_table(result.bundles)
+    from natdeploy.report import result_table
+
+    tables.draw(result_table([bundle.path for bundle in result.bundles]))
     for bundle in result.bundles:
         tables.say(f"bundle: {bundle.path}")

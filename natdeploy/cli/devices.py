@@ -32,7 +32,8 @@ def _show(result: DevicesResult, in_full: bool) -> None:
         (item.name, item.title, item.soc or "-", ", ".join(item.reach), "yes" if item.attached else "no")
         for item in result.devices
     ]
-    tables.table("Hardware profiles", ("name", "title", "processor", "reach", "attached"), rows, numbers=False)
+    columns = ("name", "title", "processor", "reach", "attached")
+    tables.grid("Hardware profiles", [(name, False) for name in columns], rows)
     if in_full:
         _show_one(result.devices[0])
 
@@ -42,9 +43,9 @@ def _show_one(device: DeviceInfo) -> None:
     counts = ", ".join(f"{count} {role}" for role, count in (device.measurements or {}).items())
     tables.say(f"stored timings: {counts or 'none; natdeploy profile takes some'}")
     if device.profile:
-        tables.table("Profile", ("field", "value"), tables.flat(device.profile), numbers=False)
+        tables.grid("Profile", (("field", False), ("value", False)), tables.flat(device.profile))
     for predictor in device.predictors:
         title = f"Predictor for {predictor.space} with {predictor.runtime} ({predictor.source})"
-        tables.table(title, ("figure", "value"), tables.flat(predictor.quality))
+        tables.figures(title, predictor.quality)
     if not device.predictors:
         tables.say("predictors: none")

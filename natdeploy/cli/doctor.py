@@ -9,7 +9,7 @@ import typer
 from natdeploy.cli import options, output, tables
 
 if TYPE_CHECKING:
-    from natdeploy.verbs.doctor import DoctorResult
+    from natdeploy.verbs.doctor import Check, DoctorResult
 
 
 def register(app: typer.Typer) -> None:
@@ -28,15 +28,11 @@ def doctor(as_json: options.Json = False) -> None:
 
 
 def _show(result: DoctorResult) -> None:
-    rows = [
-        (
-            check.name,
-            "yes" if check.usable else "MISSING" if check.required else "no",
-            check.purpose,
-            check.detail,
-            check.remedy,
-        )
-        for check in result.checks
-    ]
-    tables.table("Tools", ("tool", "usable", "what for", "found", "how to get it"), rows, numbers=False)
+    rows = [(check.name, _usable(check), check.purpose, check.detail, check.remedy) for check in result.checks]
+    columns = ("tool", "usable", "what for", "found", "how to get it")
+    tables.grid("Tools", [(name, False) for name in columns], rows)
     tables.say("ready for the main job on this machine" if result.ready else "not ready: see the rows marked MISSING")
+
+
+def _usable(check: Check) -> str:
+    return "yes" if check.usable else "MISSING" if check.required else "no"

@@ -36,5 +36,5 @@ def predict(
 
 def _show(result: PredictResult) -> None:
     for item in result.predictions:
-        rows = [(name, tables.share(p)) for name, p in zip(item.names, item.probabilities)]
-        tables.table(str(item.image), ("class", "probability"), rows)
+        rows = [(name, f"{100 * probability:.2f} %") for name, probability in item.classes]
+        tables.grid(str(item.path), (("class", False), ("probability", True)), rows)

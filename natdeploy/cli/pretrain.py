@@ -62,5 +62,5 @@ def pretrain(
 
 def _show(result: PretrainResult) -> None:
     if isinstance(result.test, dict):
-        tables.table(f"{result.space} on {result.data}: test split", ("figure", "value"), tables.flat(result.test))
+        tables.figures(f"{result.space} on {result.data}: test split", result.test)
     tables.say(f"checkpoint: {result.checkpoint}")

@@ -50,4 +50,4 @@ def profile(
 def _show(result: ProfileResult) -> None:
     for item in result.runtimes:
         title = f"{result.device}, {result.space}, {item.runtime}: quality on networks not trained on"
-        tables.table(title, ("figure", "value"), tables.flat(item.quality))
+        tables.figures(title, item.quality)

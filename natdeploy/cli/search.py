@@ -80,17 +80,9 @@ def search(
 
 def show(result: SearchResult) -> None:
     """Print the front."""
-    rows = [
-        (
-            entry.id,
-            tables.share(entry.top1),
-            tables.interval(entry.latency_ms, entry.latency_lower_ms, entry.latency_upper_ms),
-            tables.millions(entry.macs),
-            tables.millions(entry.params),
-        )
-        for entry in result.front
-    ]
-    title = f"Front within {result.budget_ms:.4g} ms on {result.device} with {result.runtime}"
-    columns = ("model", "validation top-1", "predicted ms [interval]", "MACs", "parameters")
-    tables.table(title, columns, rows)
+    from natdeploy.report import front_table
+    from natdeploy.runs import RunFolder
+
+    tables.draw(front_table(RunFolder(result.run)))
+    tables.say(f"budget: {result.budget_ms:.4g} ms on {result.device} with {result.runtime}")
     tables.say(f"run: {result.run}")

@@ -8,24 +8,34 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from natdeploy.verbs.bundle_info import BundleInfo
+    from natdeploy.report import Table
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: bool = True) -> None:
-    """Print a table; the first column is text, the others stand to the right where they are ``numbers``."""
+def draw(table: Table) -> None:
+    """Print one of the report's tables."""
+    grid(table.title, [(column.name, column.numeric) for column in table.columns], table.rows)
+
+
+def grid(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table of named columns; numeric ones stand to the right."""
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Table as Grid
 
-    drawn = Table(title=title, title_justify="left")
-    for number, column in enumerate(columns):
-        drawn.add_column(column, justify="right" if number and numbers else "left", overflow="fold")
+    drawn = Grid(title=title, title_justify="left")
+    for name, numeric in columns:
+        drawn.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(escape(str(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:
-        console.width = max(console.width, 140)
+        console.width = max(console.width, 160)
     console.print(drawn)
+
+
+def figures(title: str, value: Mapping[str, Any]) -> None:
+    """Print nested figures as a table of dotted names."""
+    grid(title, (("figure", False), ("value", True)), flat(value))
 
 
 def say(text: str) -> None:
@@ -33,49 +43,19 @@ def say(text: str) -> None:
     typer.echo(text)
 
 
-def share(value: float | None) -> str:
-    """A share as per cent."""
-    return "-" if value is None else f"{100 * value:.2f} %"
-
-
-def interval(mean: float, lower: float, upper: float) -> str:
-    """A prediction with its interval, in milliseconds."""
-    return f"{mean:.4g} [{lower:.4g}, {upper:.4g}]"
-
-
-def millions(value: int) -> str:
-    """A count in millions."""
-    return f"{value / 1e6:.2f} M"
-
-
-def size(value: int) -> str:
-    """Bytes for people."""
-    return f"{value / 2**20:.2f} MiB"
-
-
-def bundles_table(bundles: Sequence[BundleInfo]) -> None:
-    """The result of a build: one row per model."""
-    rows = [
-        (
-            f"{bundle.arch_id} ({', '.join(bundle.picked_as)})",
-            share(bundle.test_top1),
-            interval(bundle.predicted_ms, bundle.predicted_lower_ms, bundle.predicted_upper_ms),
-            "-" if bundle.measured_ms is None else f"{bundle.measured_ms:.4g}",
-            f"{bundle.budget_ms:.4g}",
-            millions(bundle.macs),
-            size(bundle.bytes),
-        )
-        for bundle in bundles
-    ]
-    columns = ("model", "test top-1", "predicted ms [interval]", "measured ms", "budget ms", "MACs", "size")
-    where = f"{bundles[0].device}, {bundles[0].runtime}" if bundles else ""
-    table(f"Models for {where}", columns, rows)
-
-
 def flat(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
     """Nested figures as dotted names and texts."""
     for name, item in value.items():
         if isinstance(item, Mapping):
             yield from flat(item, f"{prefix}{name}.")
+        elif isinstance(item, (list, tuple)) and any(isinstance(part, Mapping) for part in item):
+            for number, part in enumerate(item):
+                yield from flat(part, f"{prefix}{name}.{number}.")
         else:
-            yield f"{prefix}{name}", f"{item:.4g}" if isinstance(item, float) else str(item)
+            yield f"{prefix}{name}", _text(item)
+
+
+def _text(item: Any) -> str:
+    if isinstance(item, float):
+        return f"{item:.4g}"
+    return ", ".join(map(str, item)) if isinstance(item, (list, tuple)) else str(item)

@@ -29,8 +29,15 @@ def verify(bundle: options.Bundle, as_json: options.Json = False) -> None:
 
 def _show(result: VerifyResult) -> None:
     rows = [
-        (item["path"], item["runtime"], item["images"], f"{item['max_abs_error']:.2g}", f"{item['allowed']:.2g}")
+        (item.path, item.runtime, item.images, f"{item.max_abs_error:.2g}", f"{item.allowed:.2g}")
         for item in result.artifacts
     ]
-    tables.table(f"{result.name}: verified", ("artifact", "runtime", "images", "largest difference", "allowed"), rows)
+    columns = (
+        ("artifact", False),
+        ("runtime", False),
+        ("images", True),
+        ("largest difference", True),
+        ("allowed", True),
+    )
+    tables.grid(f"{result.name}: verified", columns, rows)
     tables.say(f"{result.files} files, all checksums hold")

@@ -28,14 +28,16 @@ def build(
     *,
     pick: str | Sequence[str] = "best",
     out: str | Path | None = None,
+    attempts: int = 5,
     progress: Progress | None = None,
 ) -> BuildResult:
     """Extract, export, compile, verify, measure and bundle; a model that measures over the budget is not shipped.
 
     Args:
         run: folder of a finished search.
-        pick: ``best``, ``knee``, ``fastest`` or an architecture's id; or several of them.
-        out: folder for the bundles; None puts them beside the run's result.
+        pick: ``best``, ``knee``, ``fastest``, an architecture's id, or several of them; ``front`` is all of the front.
+        out: folder for the bundles; None means ``bundles`` in the run's folder.
+        attempts: how many architectures each pick may try.
         progress: told what is going on.
 
     Raises:
@@ -44,11 +46,9 @@ def build(
         VerificationFailed: a compiled model disagrees with its source.
     """
     from natdeploy.deploy import build as make
-    from natdeploy.measure import MeasurementStore
     from natdeploy.runs import RunFolder
 
     folder = RunFolder(run)
-    store = MeasurementStore()
-    built = make(folder, pick=pick, out=None if out is None else Path(out), store=store, progress=progress)
-    paths = dict.fromkeys(Path(item.path) for item in built)
-    return BuildResult(folder.path, tuple(bundle_info(path) for path in paths))
+    where = None if out is None else Path(out)
+    built = make(folder, pick=pick, out=where, attempts=attempts, progress=progress)
+    return BuildResult(folder.path, tuple(bundle_info(item.path, item.manifest) for item in built))

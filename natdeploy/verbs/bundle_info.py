@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from natdeploy.deploy import Manifest
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class BundleInfo:
         predicted_ms, predicted_lower_ms, predicted_upper_ms: what the latency model said, with the interval's ends.
         measured_ms: what the compiled model measured.
         macs, params: static costs.
-        bytes: size of the compiled model's files.
+        bytes: size of the files that the budget's runtime needs.
     """
 
     path: Path
@@ -41,11 +45,10 @@ class BundleInfo:
     bytes: int
 
 
-def bundle_info(path: Path) -> BundleInfo:
-    """Read a bundle's manifest. Raises VerificationFailed naming the file when it is damaged."""
-    from natdeploy.deploy import read_manifest
+def bundle_info(path: Path, manifest: Manifest) -> BundleInfo:
+    """The figures of a bundle at ``path``."""
+    from natdeploy.report.tables import artifact_bytes
 
-    manifest = read_manifest(path / "manifest.json")
     latency = manifest.latency
     val, test = manifest.accuracy_of("val"), manifest.accuracy_of("test")
     measured = manifest.measured_for_budget()
@@ -65,16 +68,5 @@ def bundle_info(path: Path) -> BundleInfo:
         measured_ms=measured.latency_ms if measured else None,
         macs=manifest.model.macs,
         params=manifest.model.params,
-        bytes=_artifact_bytes(path, manifest, latency.runtime),
-    )
-
-
-def _artifact_bytes(path: Path, manifest: object, runtime: str) -> int:
-    """Bytes of the budget's artifact: its file, or the folder it has of its own."""
-    artifact = next(item for item in manifest.artifacts if item.runtime == runtime)  # type: ignore[attr-defined]
-    folder = artifact.path.rpartition("/")[0]
-    return sum(
-        entry.bytes
-        for entry in manifest.files  # type: ignore[attr-defined]
-        if entry.path == artifact.path or (folder and entry.path.startswith(f"{folder}/"))
+        bytes=artifact_bytes(manifest),
     )

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from natdeploy.verbs.result import Result
 
-
-@dataclass(frozen=True)
-class Classification:
-    """The most probable classes of one picture, the most probable first."""
-
-    image: Path
-    names: tuple[str, ...]
-    probabilities: tuple[float, ...]
+if TYPE_CHECKING:
+    from natdeploy.deploy import Prediction
 
 
 @dataclass(frozen=True)
@@ -23,7 +18,7 @@ class PredictResult(Result):
     """One classification per picture, in the order given."""
 
     bundle: Path
-    predictions: tuple[Classification, ...]
+    predictions: tuple[Prediction, ...]
 
 
 def predict(
@@ -41,11 +36,4 @@ def predict(
     """
     from natdeploy.deploy import predict_images
 
-    found = predict_images(Path(bundle), list(images), top=top, runtime=runtime)
-    return PredictResult(
-        Path(bundle),
-        tuple(
-            Classification(item.path, tuple(n for n, _ in item.classes), tuple(p for _, p in item.classes))
-            for item in found
-        ),
-    )
+    return PredictResult(Path(bundle), tuple(predict_images(bundle, images, top=top, runtime=runtime)))

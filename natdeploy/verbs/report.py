@@ -29,4 +29,4 @@ def report(run: str | Path, *, out: str | Path | None = None) -> ReportResult:
     from natdeploy.runs import RunFolder
 
     folder = RunFolder(run)
-    return ReportResult(folder.path, write_report(folder, None if out is None else Path(out)))
+    return ReportResult(folder.path, write_report(folder, out=None if out is None else Path(out)))

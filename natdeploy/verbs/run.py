@@ -52,7 +52,7 @@ def run(
     job = read_job(Path(file), latency_ms, overrides or {})
     found = search_job(job, progress)
     started = time.monotonic()
-    built = build(found.run, pick=job.build.pick, progress=progress)
+    built = build(found.run, pick=job.build.pick, attempts=job.build.attempts, progress=progress)
     bundled = time.monotonic()
     path = report(found.run).report
     seconds = {**found.seconds, "build": bundled - started, "report": time.monotonic() - bundled}

@@ -12,30 +12,7 @@ from natdeploy.verbs.job import check_job, ensure_latency_model, read_job, resol
 from natdeploy.verbs.result import Progress, Result
 
 if TYPE_CHECKING:
-    from natdeploy.runs import JobConfig
-
-
-@dataclass(frozen=True)
-class FrontEntry:
-    """A model that no other one within the budget beats.
-
-    Attributes:
-        id: names the architecture; ``build --pick`` takes it.
-        top1: share of validation images classified correctly.
-        val_images: how many images those are.
-        latency_ms, latency_lower_ms, latency_upper_ms: predicted, with the ends of the interval.
-        macs, params, peak_activation_bytes: static costs.
-    """
-
-    id: str
-    top1: float
-    val_images: int
-    latency_ms: float
-    latency_lower_ms: float
-    latency_upper_ms: float
-    macs: int
-    params: int
-    peak_activation_bytes: int
+    from natdeploy.runs import ArchiveEntry, JobConfig
 
 
 @dataclass(frozen=True)
@@ -55,7 +32,7 @@ class SearchResult(Result):
     device: str
     runtime: str
     budget_ms: float
-    front: tuple[FrontEntry, ...]
+    front: tuple[ArchiveEntry, ...]
     hypervolume: tuple[float, ...]
     summary: Mapping[str, Any]
     seconds: Mapping[str, float]
@@ -118,19 +95,6 @@ def search_job(job: JobConfig, progress: Progress | None) -> SearchResult:
     profiled = time.monotonic()
     run = find(job.run_config(budget_ms), run_path(job), progress=progress)
     seconds = {"profile": profiled - started, "search": time.monotonic() - profiled}
-    front = tuple(
-        FrontEntry(
-            entry.id,
-            entry.top1,
-            entry.val_images,
-            entry.latency_ms,
-            entry.latency_lower_ms,
-            entry.latency_upper_ms,
-            entry.macs,
-            entry.params,
-            entry.peak_activation_bytes,
-        )
-        for entry in run.front()
-    )
+    front = tuple(run.front())
     hypervolume = tuple(step.hypervolume for step in run.history())
     return SearchResult(run.path, profile.name, job.runtime, budget_ms, front, hypervolume, run.summary(), seconds)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from natdeploy.verbs.result import Result
+
+if TYPE_CHECKING:
+    from natdeploy.deploy import CheckedArtifact
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class VerifyResult(Result):
     bundle: Path
     name: str
     files: int
-    artifacts: tuple[Mapping[str, Any], ...]
+    artifacts: tuple[CheckedArtifact, ...]
 
 
 def verify(bundle: str | Path) -> VerifyResult:
@@ -35,5 +37,5 @@ def verify(bundle: str | Path) -> VerifyResult:
     """
     from natdeploy.deploy import verify_bundle
 
-    found = verify_bundle(Path(bundle)).to_json()
-    return VerifyResult(Path(bundle), found["name"], found["files"], tuple(found["artifacts"]))
+    found = verify_bundle(bundle)
+    return VerifyResult(found.path, found.manifest.name, found.files, found.artifacts)
