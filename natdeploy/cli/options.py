@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -27,16 +27,21 @@ LatencyMs = Annotated[
 ]
 Set = Annotated[
     Optional[list[str]],  # noqa: UP045
-    typer.Option("--set", metavar="FIELD=VALUE", help="Any other field of a job, dotted: search.iterations=3."),
+    typer.Option("--set", metavar="FIELD=VALUE", help="Any other field of a job: search.iterations=3."),
 ]
 
 
-def assignments(items: list[str] | None) -> dict[str, str]:
-    """``FIELD=VALUE`` texts as a mapping. Raises BadInput for one without an equals sign."""
-    found: dict[str, str] = {}
+def assignments(items: list[str] | None) -> dict[str, Any]:
+    """``FIELD=VALUE`` texts as a mapping, values read as YAML. Raises BadInput for what is not of that form."""
+    import yaml
+
+    found: dict[str, Any] = {}
     for item in items or []:
         field, equals, value = item.partition("=")
         if not equals or not field.strip():
             raise BadInput(f"--set {item!r}: expected FIELD=VALUE, for instance search.iterations=3")
-        found[field.strip()] = value.strip()
+        try:
+            found[field.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise BadInput(f"--set {item!r}: the value is not plain YAML") from None
     return found

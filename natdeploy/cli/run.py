@@ -25,7 +25,10 @@ def run(
     data: Annotated[Optional[str], typer.Option("--data", help="Replaces the file's images.")] = None,  # noqa: UP045
     out: Annotated[Optional[Path], typer.Option("--out", help="Replaces the file's run folder.")] = None,  # noqa: UP045
     seed: Annotated[Optional[int], typer.Option("--seed", help="Replaces the file's seed.")] = None,  # noqa: UP045
-    pick: Annotated[Optional[str], typer.Option("--pick", help="Replaces the file's pick.")] = None,  # noqa: UP045
+    pick: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--pick", metavar="PICK", help="Replaces the file's picks; may be given again."),
+    ] = None,
     set_: options.Set = None,
     as_json: options.Json = False,
 ) -> None:
@@ -40,7 +43,7 @@ def run(
         "data": data,
         "out": None if out is None else str(out),
         "seed": seed,
-        "build.pick": pick,
+        "build.pick": pick or None,
         **options.assignments(set_),
     }
     output.answer(

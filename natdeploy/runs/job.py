@@ -15,11 +15,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.validation import Real, Settings, Whole, read_yaml, validate
 from natdeploy.runs.config import AdaptSettings, Budget, Name, RunConfig, SearchSettings
+
+
+def _one_as_many(value: Any) -> Any:
+    """A single name stands for a list of one."""
+    return (value,) if isinstance(value, str) else value
 
 
 class ProfileSettings(Settings):
@@ -40,11 +45,11 @@ class BuildSettings(Settings):
     """What is built from the finished search.
 
     Attributes:
-        pick: ``best``, ``knee``, ``front`` (all of it) or an architecture's id.
+        pick: ``best``, ``knee``, ``fastest``, ``front`` (all of it) or an architecture's id; or a list of these.
         attempts: how many candidates are built before the budget counts as not met.
     """
 
-    pick: Name = "best"
+    pick: Annotated[tuple[Name, ...], BeforeValidator(_one_as_many), Field(min_length=1)] = ("best",)
     attempts: Annotated[Whole, Field(ge=1, le=100)] = 5
 
 
