@@ -1,0 +1,118 @@
+"""Running a bundle's artifacts and comparing their outputs with recorded ones, each in a child process.
+
+A compiled library that crashes or hangs is then an error that names it, not the end of natdeploy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from natdeploy.devices import get_runner
+from natdeploy.ground.errors import BadInput, ChildFailed, VerificationFailed
+from natdeploy.ground.processes import ChildWorker
+
+#: Largest difference of a logit from the reference, relative to the largest reference logit (or 1 if that is smaller).
+#: Sums in another order differ by some 1e-6 in float32; a wrong kernel differs by more than 1e-2.
+TOLERANCE = 1e-4
+#: Seconds an artifact may take to load and run one chunk of images.
+TIME_LIMIT_S = 300.0
+#: Images that are sent to the child at once.
+CHUNK = 256
+
+
+@dataclass(frozen=True)
+class RunnableFile:
+    """A file that a runner can open (:class:`natdeploy.devices.Runnable`).
+
+    Attributes:
+        kind: ``onnx`` or ``native``.
+        path: the file.
+        digest: content digest that measurements refer to.
+        input_shape: ``[1, 3, height, width]``, float32.
+        output_shape: ``[1, classes]``, float32.
+    """
+
+    kind: str
+    path: Path
+    digest: str
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+
+
+#: A way to run artifacts: ``(runtime, artifact, inputs) -> outputs``, as :func:`run_in_child`.
+RunArtifact = Callable[[str, RunnableFile, np.ndarray], np.ndarray]
+
+
+def run_in_child(
+    runtime: str, artifact: RunnableFile, inputs: np.ndarray, *, time_limit_s: float = TIME_LIMIT_S
+) -> np.ndarray:
+    """Outputs ``[N, classes]`` of an artifact for float32 inputs ``[N, 3, H, W]``.
+
+    Args:
+        runtime: name of a runner.
+        artifact: what to run.
+        inputs: normalised images.
+        time_limit_s: seconds for each chunk of images.
+
+    Raises VerificationFailed naming the artifact when it crashes, hangs or refuses the input.
+    """
+    chunks = (inputs[start : start + CHUNK] for start in range(0, len(inputs), CHUNK))
+    return np.concatenate(list(run_chunks_in_child(runtime, artifact, chunks, time_limit_s=time_limit_s)))
+
+
+def run_chunks_in_child(
+    runtime: str,
+    artifact: RunnableFile,
+    chunks: Iterable[np.ndarray],
+    *,
+    time_limit_s: float = TIME_LIMIT_S,
+) -> Iterator[np.ndarray]:
+    """As :func:`run_in_child`, chunk by chunk in one child, so that a data set need not be in memory twice."""
+    with ChildWorker(str(artifact.path), environment={"OMP_NUM_THREADS": "1"}) as worker:
+        for chunk in chunks:
+            try:
+                yield worker.call(_run, runtime, artifact, chunk, timeout_s=time_limit_s)
+            except ChildFailed as error:
+                raise VerificationFailed(f"{error}; the artifact cannot be run") from None
+            except BadInput as error:  # the file and the inputs are ours, so it is not a user's mistake
+                raise VerificationFailed(str(error)) from None
+
+
+def _run(runtime: str, artifact: RunnableFile, inputs: np.ndarray) -> np.ndarray:
+    """In the child: one image at a time, as an application would."""
+    session = get_runner(runtime).open(artifact, threads=1)
+    try:
+        return np.concatenate([session.run(np.ascontiguousarray(image[None])) for image in inputs])
+    finally:
+        session.close()
+
+
+def allowed_error(reference: np.ndarray, tolerance: float = TOLERANCE) -> float:
+    """Largest absolute difference of a logit that passes."""
+    return tolerance * max(1.0, float(np.abs(reference).max()))
+
+
+def compare(outputs: np.ndarray, reference: np.ndarray, *, name: str, tolerance: float = TOLERANCE) -> float:
+    """Largest absolute difference between outputs and reference, both ``[N, classes]``.
+
+    Raises VerificationFailed naming the artifact when it is more than :func:`allowed_error`, or anything is not finite.
+    """
+    if outputs.shape != reference.shape:
+        raise VerificationFailed(
+            f"{name}: gives outputs of shape {list(outputs.shape)}, the reference has {list(reference.shape)}"
+        )
+    if not np.isfinite(outputs).all():
+        raise VerificationFailed(f"{name}: gives outputs that are not finite")
+    error = float(np.abs(outputs - reference).max())
+    allowed = allowed_error(reference, tolerance)
+    if error > allowed:
+        image = int(np.abs(outputs - reference).max(axis=1).argmax())
+        raise VerificationFailed(
+            f"{name}: outputs differ from the torch module's by up to {error:.3g} (reference image {image}), "
+            f"more than the allowed {allowed:.3g}"
+        )
+    return error

@@ -1,0 +1,143 @@
+"""``build``: from a finished run to bundles that meet its budget as measured."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from natdeploy.data import Dataset, load_dataset
+from natdeploy.deploy.budget import MOST_ATTEMPTS
+from natdeploy.deploy.manifest import Manifest
+from natdeploy.devices import HardwareProfile, device_fingerprint, load_profile
+from natdeploy.ground.errors import BadInput, DeviceNotReachable
+from natdeploy.ground.files import cache_root, readable_disk_errors
+from natdeploy.runs import RunConfig, RunFolder
+
+if TYPE_CHECKING:
+    from natdeploy.latency import LatencyModel
+    from natdeploy.measure import MeasurementStore
+
+
+@dataclass(frozen=True)
+class BuiltBundle:
+    """A bundle that was written.
+
+    Attributes:
+        path: its folder.
+        manifest: what it says of itself; ``manifest.latency.missed`` lists attempts that measured over the budget.
+    """
+
+    path: Path
+    manifest: Manifest
+
+
+def build(
+    run: RunFolder,
+    *,
+    pick: str | Sequence[str] = "best",
+    out: Path | None = None,
+    store: MeasurementStore | None = None,
+    attempts: int = MOST_ATTEMPTS,
+    progress: Callable[[str, float], None] | None = None,
+) -> list[BuiltBundle]:
+    """Build, verify, measure and pack models of a finished run; all of them or none.
+
+    Args:
+        run: the run.
+        pick: ``best``, ``knee``, ``fastest``, an architecture's id, or several of these; ``front`` is all of the front
+            (its members that measure over the budget are left out). Picks that choose one architecture share a bundle.
+        out: folder for the bundles; None means ``bundles`` in the run's folder.
+        store: where timings go; None means the user's own.
+        attempts: how many architectures each pick may try.
+        progress: told the stage and the fraction done.
+
+    Raises:
+        BadInput: unfinished run, changed data, unknown id.
+        DeviceNotReachable: the run's latencies are for another device than the one that is here.
+        BudgetNotMet: a pick found nothing that measures within the budget; no bundle is written.
+        VerificationFailed: an artifact disagrees with the torch module; no bundle is written.
+    """
+    # Imported here, because the rest of this room (verify, predict) needs neither torch nor XGBoost.
+    from natdeploy.deploy.candidate import Workshop
+    from natdeploy.deploy.chooser import CHOOSING, Chooser
+    from natdeploy.deploy.pack import pack
+    from natdeploy.latency import LatencyModel
+    from natdeploy.measure import MeasurementStore
+    from natdeploy.supernets import load_supernet
+
+    tell = progress or (lambda stage, fraction: None)
+    config = run.config()
+    if not run.is_finished:
+        raise BadInput(f"{run.path}: the search has not finished; run natdeploy search again to continue it")
+    tell("loading the run", 0.0)
+    profile = load_profile(config.device)
+    model = LatencyModel.load(run.latency_model_path)
+    _refuse_other_device(run, model, profile)
+    dataset = _dataset(run, config)
+    store = store or MeasurementStore()
+    out = Path(out or run.path / "bundles")
+    with _threads(config.threads), _temporary_folder(cache_root() / "builds") as folder:
+        workshop = Workshop(
+            supernet=load_supernet(run.supernet_path),
+            dataset=dataset,
+            profile=profile,
+            store=store,
+            calibration_images=config.adapt.calibration_images,
+            seed=config.seed,
+            folder=folder,
+        )
+        chooser = Chooser(run, model, workshop, attempts, tell)
+        chosen = chooser.choose([pick] if isinstance(pick, str) else list(pick))
+        bundles = []
+        for number, one in enumerate(chosen):
+            tell(f"packing {one.met.entry.arch.id}", CHOOSING + (1 - CHOOSING) * number / len(chosen))
+            bundles.append(BuiltBundle(*pack(run, workshop, chooser.model, one, out)))
+    tell("done", 1.0)
+    return bundles
+
+
+def _refuse_other_device(run: RunFolder, model: LatencyModel, profile: HardwareProfile) -> None:
+    here = device_fingerprint(profile)
+    if model.device_fingerprint != here:
+        raise DeviceNotReachable(
+            f"{run.path}: the search was for {model.device} with fingerprint {model.device_fingerprint}, but the one "
+            f"that is here has {here}; build on that device, or search again for this one"
+        )
+
+
+def _dataset(run: RunFolder, config: RunConfig) -> Dataset:
+    """The run's images, divided as the search divided them: its test part must be the one nobody has seen."""
+    dataset = load_dataset(config.data, seed=config.seed)
+    searched = run.summary()["data_fingerprint"]
+    if dataset.fingerprint != searched:
+        raise BadInput(
+            f"{run.path}: data {config.data!r} has changed since the search (fingerprint {dataset.fingerprint[:12]}, "
+            f"then {searched[:12]}), so the test images may have been trained on; restore the data or search again"
+        )
+    return dataset
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Torch with the search's own number of threads: sums depend on it."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def _temporary_folder(parent: Path) -> Iterator[Path]:
+    with readable_disk_errors(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.TemporaryDirectory(prefix="build-", dir=parent)
+    with temporary as folder:
+        yield Path(folder)

@@ -1,0 +1,107 @@
+"""Writing a bundle: a folder for one model on one device, whole or absent.
+
+::
+
+    manifest.json           what the bundle is; schema in natdeploy.deploy.manifest
+    model.onnx              the network for ONNX Runtime and other tools
+    native/                 the compiled library and what belongs to it
+    subnet.json             the architecture in the field's own form
+    preprocess.json         what to do with a picture
+    labels.json             names of the outputs
+    reference.safetensors   real pictures, the inputs made of them, the torch module's outputs
+    verify.json             how far each artifact was from those outputs
+    profile.json            every timing with its raw samples
+    README.md               the model card
+    SHA256SUMS              digests of all files above
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from natdeploy.data import Preprocessing
+from natdeploy.deploy.card import model_card
+from natdeploy.deploy.integrity import MANIFEST, plain_files, write_sums
+from natdeploy.deploy.manifest import MEASUREMENT_FILES, FileEntry, Manifest
+from natdeploy.deploy.verify import LABELS, PREPROCESS, SUBNET
+from natdeploy.ground.files import atomic_folder, sha256_bytes, sha256_file, write_bytes, write_json, write_text
+from natdeploy.spaces import Arch, Network
+
+REFERENCE = "reference.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Real pictures and what the torch module makes of them.
+
+    Attributes:
+        images: uint8 ``[N,r,r,3]``.
+        inputs: float32 ``[N,3,r,r]``, normalised.
+        outputs: float32 ``[N,classes]``, logits.
+    """
+
+    images: np.ndarray
+    inputs: np.ndarray
+    outputs: np.ndarray
+
+
+def write_bundle(
+    path: Path,
+    manifest: Manifest,
+    *,
+    artifacts: Path,
+    arch: Arch,
+    labels: Sequence[str],
+    preprocessing: Preprocessing,
+    reference: Reference,
+    measurements: Sequence[dict[str, Any]],
+) -> Manifest:
+    """Write a bundle's folder; an older one at ``path`` is replaced as a whole.
+
+    Args:
+        path: the bundle's folder.
+        manifest: complete but for ``files``, which is filled in.
+        artifacts: folder with ``model.onnx`` and ``native/``; copied.
+        arch, labels, preprocessing, reference: contents of the files named after them.
+        measurements: timings as JSON, raw samples included.
+
+    Returns the manifest as written. Raises BadInput when the disk is full or not writable.
+    """
+    from safetensors.numpy import save
+
+    with atomic_folder(path) as folder:
+        for name in plain_files(artifacts):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(artifacts / name, folder / name)
+        write_json(folder / SUBNET, arch.to_json())
+        write_json(folder / PREPROCESS, preprocessing.to_json())
+        write_json(folder / LABELS, list(labels))
+        write_json(folder / "verify.json", manifest.verification.model_dump(mode="json"))
+        write_json(folder / "profile.json", {"measurements": list(measurements)})
+        tensors = {"images": reference.images, "inputs": reference.inputs, "outputs": reference.outputs}
+        write_bytes(folder / REFERENCE, save({name: np.ascontiguousarray(value) for name, value in tensors.items()}))
+        write_text(folder / "README.md", model_card(manifest))
+        manifest = manifest.model_copy(update={"files": [_entry(folder, name) for name in plain_files(folder)]})
+        write_json(folder / MANIFEST, manifest.to_json())
+        write_sums(folder)
+    return manifest
+
+
+def weights_digest(network: Network) -> str:
+    """SHA-256 over names, shapes and values of a network's folded weights."""
+    lines = [
+        f"{name} {list(value.shape)} {sha256_bytes(np.ascontiguousarray(value).tobytes())}"
+        for name, value in sorted(network.weights.items())
+    ]
+    return sha256_bytes("\n".join(lines).encode())
+
+
+def _entry(folder: Path, name: str) -> FileEntry:
+    path = folder / name
+    return FileEntry(path=name, sha256=sha256_file(path), bytes=path.stat().st_size, measured=name in MEASUREMENT_FILES)

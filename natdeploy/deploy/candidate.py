@@ -1,0 +1,160 @@
+"""One candidate of the budget loop: extracted, compiled, verified against torch, timed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from natdeploy.compiler import build_native, build_onnx
+from natdeploy.data import Dataset, Split, normalise
+from natdeploy.deploy.artifacts import (
+    CHUNK,
+    TOLERANCE,
+    RunnableFile,
+    allowed_error,
+    compare,
+    run_chunks_in_child,
+    run_in_child,
+)
+from natdeploy.deploy.bundle import Reference
+from natdeploy.deploy.manifest import Accuracy, ArtifactCheck
+from natdeploy.deploy.pick import standard_error
+from natdeploy.devices import HardwareProfile, llvm_target
+from natdeploy.measure import Measurement, MeasurementStore, time_runnable
+from natdeploy.spaces import Arch, Network
+from natdeploy.supernets import MobileNetV3Supernet, to_network
+from natdeploy.transfer import calibrated_subnet
+
+if TYPE_CHECKING:
+    from natdeploy.compiler import Artifact
+
+#: Pictures whose outputs every artifact must reproduce, and which a bundle carries along.
+REFERENCE_IMAGES = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A model that was built and whose artifacts agree with the torch module.
+
+    Attributes:
+        arch: the architecture.
+        network: the folded weights that all artifacts were made from.
+        folder: where the artifacts lie, laid out as in a bundle.
+        artifacts: runtime to artifact.
+        reference: real pictures and the torch module's outputs.
+        checks: how far each artifact was from those.
+    """
+
+    arch: Arch
+    network: Network
+    folder: Path
+    artifacts: dict[str, Artifact]
+    reference: Reference
+    checks: tuple[ArtifactCheck, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Workshop:
+    """What candidates are made with.
+
+    Attributes:
+        supernet: with the run's adapted weights.
+        dataset: the run's images.
+        profile: the device, filled in.
+        store: where every timing goes.
+        calibration_images, seed: as the search evaluated its subnets.
+        folder: where artifacts are built.
+    """
+
+    supernet: MobileNetV3Supernet
+    dataset: Dataset
+    profile: HardwareProfile
+    store: MeasurementStore
+    calibration_images: int
+    seed: int
+    folder: Path
+
+    def make(self, arch: Arch) -> Candidate:
+        """Extract, export, compile, and hold the artifacts against torch on real validation images.
+
+        Raises VerificationFailed naming the artifact that disagrees.
+        """
+        subnet = calibrated_subnet(
+            self.supernet, arch, self.dataset, calibration_images=self.calibration_images, seed=self.seed
+        )
+        network = to_network(subnet)
+        folder = self.folder / arch.id
+        artifacts = {
+            "onnxruntime": build_onnx(network, folder),
+            "tvm": build_native(network, target=llvm_target(self.profile), folder=folder / "native"),
+        }
+        reference = reference_of(subnet, self.dataset, arch.r)
+        checks = tuple(_check(runtime, artifact, folder, reference) for runtime, artifact in artifacts.items())
+        return Candidate(arch, network, folder, artifacts, reference, checks)
+
+    def time(self, candidate: Candidate, runtime: str) -> Measurement:
+        """Time one artifact of a candidate; the timing is stored before it is returned."""
+        return time_runnable(
+            candidate.artifacts[runtime],
+            profile=self.profile,
+            runtime=runtime,
+            arch=candidate.arch,
+            space=self.supernet.space,
+            role="build",
+            store=self.store,
+        )
+
+    def accuracy(self, candidate: Candidate, runtime: str, split: str) -> Accuracy:
+        """Top-1 of the very artifact that ships. ``test`` is for the one model that does, once."""
+        part = self.dataset.split(split)
+        logits = run_chunks_in_child(
+            runtime, runnable_of(candidate.artifacts[runtime]), self._chunks(part, candidate.arch.r)
+        )
+        labels = np.concatenate([chunk.argmax(axis=1) for chunk in logits])
+        top1 = float((labels == part.labels).mean())
+        return Accuracy(
+            split=split,  # type: ignore[arg-type]
+            images=len(part),
+            top1=top1,
+            standard_error=standard_error(top1, len(part)),
+            weights=f"the shipped weights, run by {runtime}",
+        )
+
+    def _chunks(self, part: Split, resolution: int) -> Iterator[np.ndarray]:
+        images = part.at(resolution)
+        for start in range(0, len(images), CHUNK):
+            yield normalise(images[start : start + CHUNK], self.dataset.mean, self.dataset.std)
+
+
+def reference_of(subnet: Any, dataset: Dataset, resolution: int, count: int = REFERENCE_IMAGES) -> Reference:
+    """The first ``count`` validation images and what a torch module makes of them, one image at a time."""
+    import torch
+
+    images = np.ascontiguousarray(dataset.val.at(resolution)[:count])
+    inputs = normalise(images, dataset.mean, dataset.std)
+    with torch.inference_mode():
+        outputs = torch.cat([subnet(torch.from_numpy(image[None])).float() for image in inputs])
+    return Reference(images, inputs, outputs.numpy())
+
+
+def runnable_of(artifact: Artifact) -> RunnableFile:
+    """The part of an artifact that a runner needs."""
+    return RunnableFile(
+        artifact.kind,
+        artifact.path,
+        artifact.digest,
+        tuple(artifact.input_shape),
+        tuple(artifact.output_shape),
+    )
+
+
+def _check(runtime: str, artifact: Artifact, folder: Path, reference: Reference) -> ArtifactCheck:
+    path = artifact.path.relative_to(folder).as_posix()
+    outputs = run_in_child(runtime, runnable_of(artifact), reference.inputs)
+    error = compare(outputs, reference.outputs, name=path)
+    allowed = allowed_error(reference.outputs, TOLERANCE)
+    return ArtifactCheck(path=path, runtime=runtime, images=len(outputs), max_abs_error=error, allowed=allowed)

@@ -1,0 +1,153 @@
+"""From a chosen candidate to its bundle: the last measurements, the test accuracy, the manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from natdeploy import __version__
+from natdeploy.deploy.artifacts import TOLERANCE
+from natdeploy.deploy.bundle import REFERENCE, weights_digest, write_bundle
+from natdeploy.deploy.candidate import Candidate, Workshop
+from natdeploy.deploy.chooser import Chosen
+from natdeploy.deploy.manifest import (
+    MEASUREMENT_FIELDS,
+    ArtifactInfo,
+    DeviceInfo,
+    Latency,
+    Manifest,
+    MeasuredLatency,
+    MissedAttempt,
+    ModelInfo,
+    PredictedLatency,
+    Provenance,
+    Verification,
+)
+from natdeploy.devices import device_fingerprint, llvm_target
+from natdeploy.ground.files import sha256_file
+from natdeploy.latency import LatencyModel
+from natdeploy.measure import Measurement
+from natdeploy.runs import ArchiveEntry, RunFolder
+from natdeploy.spaces import get_space
+
+
+def pack(run: RunFolder, workshop: Workshop, model: LatencyModel, chosen: Chosen, out: Path) -> tuple[Path, Manifest]:
+    """Time the other artifacts, take the accuracies of the shipped weights, write the bundle below ``out``.
+
+    This is the only place where test images are used. ``model`` is the latency model that the entry was chosen by.
+    """
+    config, entry = run.config(), chosen.met.entry
+    candidate, measured = chosen.met.built
+    others = [runtime for runtime in candidate.artifacts if runtime != config.runtime]
+    measurements = [measured, *(workshop.time(candidate, runtime) for runtime in others)]
+    preprocessing = workshop.dataset.preprocessing(entry.arch.r)
+    manifest = Manifest(
+        schema_version=1,
+        name=f"{workshop.profile.name}-{entry.arch.id}",
+        model=_model(workshop, chosen),
+        device=_device(workshop),
+        artifacts=_artifacts(candidate),
+        preprocessing=preprocessing.to_json(),
+        provenance=Provenance(
+            natdeploy=__version__,
+            data=workshop.dataset.name,
+            data_fingerprint=workshop.dataset.fingerprint,
+            seed=config.seed,
+            supernet=Path(config.supernet).name,
+            supernet_sha256=sha256_file(run.supernet_path),
+            weights_generation=entry.generation,
+            picked_as=list(chosen.picks),
+        ),
+        accuracy=[workshop.accuracy(candidate, config.runtime, split) for split in ("val", "test")],
+        latency=Latency(
+            runtime=config.runtime,
+            budget_ms=config.latency_ms,
+            predicted=_predicted(entry, model),
+            measured=[_measured(measurement) for measurement in measurements],
+            missed=[MissedAttempt.model_validate(vars(miss)) for miss in chosen.met.missed],
+        ),
+        verification=Verification(tolerance=TOLERANCE, reference=REFERENCE, checks=list(candidate.checks)),
+        files=[],
+        measurement_fields=list(MEASUREMENT_FIELDS),
+    )
+    path = out / manifest.name
+    written = write_bundle(
+        path,
+        manifest,
+        artifacts=candidate.folder,
+        arch=entry.arch,
+        labels=workshop.dataset.classes,
+        preprocessing=preprocessing,
+        reference=candidate.reference,
+        measurements=[measurement.to_json() for measurement in measurements],
+    )
+    return path, written
+
+
+def _model(workshop: Workshop, chosen: Chosen) -> ModelInfo:
+    entry, network = chosen.met.entry, chosen.met.built[0].network
+    space = get_space(entry.arch.space)
+    return ModelInfo(
+        space=entry.arch.space,
+        arch_id=entry.arch.id,
+        genome=_genome_text(space, entry),
+        num_classes=len(workshop.dataset.classes),
+        input_shape=list(network.input_shape),
+        output_shape=list(network.output_shape),
+        macs=entry.macs,
+        params=entry.params,
+        peak_activation_bytes=entry.peak_activation_bytes,
+        weights_sha256=weights_digest(network),
+    )
+
+
+def _device(workshop: Workshop) -> DeviceInfo:
+    target = llvm_target(workshop.profile)
+    return DeviceInfo(
+        name=workshop.profile.name,
+        fingerprint=device_fingerprint(workshop.profile),
+        machine=str(target["mtriple"]).split("-")[0],
+        target=target,
+    )
+
+
+def _artifacts(candidate: Candidate) -> list[ArtifactInfo]:
+    return [
+        ArtifactInfo(
+            kind=artifact.kind,  # type: ignore[arg-type]  # pydantic refuses any other
+            runtime=runtime,
+            path=artifact.path.relative_to(candidate.folder).as_posix(),
+            digest=artifact.digest,
+            toolchain=dict(artifact.toolchain),
+        )
+        for runtime, artifact in candidate.artifacts.items()
+    ]
+
+
+def _predicted(entry: ArchiveEntry, model: LatencyModel) -> PredictedLatency:
+    return PredictedLatency(
+        mean_ms=entry.latency_ms,
+        lower_ms=entry.latency_lower_ms,
+        upper_ms=entry.latency_upper_ms,
+        coverage=model.coverage,
+        source=model.source,
+    )
+
+
+def _measured(measurement: Measurement) -> MeasuredLatency:
+    return MeasuredLatency(
+        runtime=measurement.runtime,
+        artifact_digest=measurement.artifact_digest,
+        latency_ms=measurement.latency_ms,
+        raw_median_ms=measurement.raw_median_ms,
+        mad_ms=measurement.mad_ms,
+        samples=len(measurement.samples_ms),
+        threads=int(measurement.protocol["threads"]),
+        trusted=measurement.trusted,
+        taken_at=measurement.taken_at,
+    )
+
+
+def _genome_text(space: Any, entry: ArchiveEntry) -> str:
+    genome = space.encode(entry.arch)
+    return space.text(genome) if hasattr(space, "text") else " ".join(map(str, genome))
