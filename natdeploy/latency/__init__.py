@@ -1,0 +1,27 @@
+"""Predict latency from timings: features, XGBoost, intervals that hold, quality. Knows nothing of torch and TVM."""
+
+from natdeploy.latency.choose import choose_networks
+from natdeploy.latency.features import feature_names, features
+from natdeploy.latency.fit import fit_latency_model
+from natdeploy.latency.library import find_latency_model, latency_model_path
+from natdeploy.latency.lookup_table import LookupTable, fit_lookup_table
+from natdeploy.latency.model import LatencyModel
+from natdeploy.latency.prediction import LatencyPrediction
+from natdeploy.latency.profile import profile_device
+from natdeploy.latency.quality import PointQuality, Quality
+
+__all__ = [
+    "LatencyModel",
+    "LatencyPrediction",
+    "LookupTable",
+    "PointQuality",
+    "Quality",
+    "choose_networks",
+    "feature_names",
+    "features",
+    "find_latency_model",
+    "fit_latency_model",
+    "fit_lookup_table",
+    "latency_model_path",
+    "profile_device",
+]

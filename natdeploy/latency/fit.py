@@ -1,0 +1,134 @@
+"""From stored measurements to a latency model and its quality on networks it never saw."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from natdeploy.ground.errors import BadInput
+from natdeploy.latency.conformal import calibration_rank, fit_conformal
+from natdeploy.latency.evaluation import TimedNetworks, cross_validated, on_holdout, quality_of
+from natdeploy.latency.model import LatencyModel
+from natdeploy.latency.prediction import IntervalPredictor
+from natdeploy.latency.xgboost_model import fit_xgboost
+from natdeploy.measure import Measurement
+from natdeploy.spaces import Arch, Space, get_space
+
+#: Fewest distinct networks from which a model is trained.
+MIN_NETWORKS = 20
+#: What a measurement was taken for, and whether a model is trained on it.
+TRAINING_ROLES = ("train", "build")
+
+
+def fit_latency_model(
+    measurements: Sequence[Measurement], space: Space | str, *, coverage: float = 0.9, seed: int = 0
+) -> LatencyModel:
+    """Train a model and evaluate it.
+
+    Trained on trusted measurements of roles ``train`` and ``build``; networks of role ``holdout`` are never trained on,
+    in whatever role they were timed besides, and give the quality (left-out predictions do where there are none).
+    Measurements of role ``repeat`` give the repeatability. Several timings of one network count once, as their median.
+
+    Args:
+        measurements: of one device, runtime, thread count and toolchain.
+        space: the space of every measured architecture.
+        coverage: share of intervals that shall hold.
+        seed: of subsamples, folds and boosting.
+
+    Raises BadInput for measurements that must not be mixed, are of another space, not positive, or too few.
+    """
+    space = get_space(space) if isinstance(space, str) else space
+    usable = _comparable(measurements, space)
+    holdout = _latencies(usable, ("holdout",), space)
+    held = {arch for arch, _ in holdout}
+    train = {network: ms for network, ms in _latencies(usable, TRAINING_ROLES, space).items() if network[0] not in held}
+    if len(train) < MIN_NETWORKS:
+        left_out = len(measurements) - len(usable)
+        raise BadInput(
+            f"latency model: {len(train)} measured networks of {space.name} to train on, at least {MIN_NETWORKS} are "
+            f"needed; profile more" + (f" ({left_out} timings untrusted or of another toolchain)" if left_out else "")
+        )
+    calibration_rank(len(train), coverage)
+    training = TimedNetworks.of(space, train)
+    fitted = fit_xgboost(training.features, training.latency_ms, seed=seed)
+    conformal = fit_conformal(training.latency_ms, fitted.left_out_ms)
+    feature_range = np.stack([training.features.min(0), training.features.max(0)])
+    predictor = IntervalPredictor(fitted.predictor, conformal, feature_range)
+    if len(holdout) >= 2:
+        judged = TimedNetworks.of(space, holdout)
+        outcome = on_holdout(space, predictor.predict(judged.features, coverage), training, judged)
+    else:
+        outcome = cross_validated(space, fitted.left_out_ms, conformal, coverage, training)
+    example = _newest(usable)
+    return LatencyModel(
+        space=space.name,
+        device=example.device,
+        device_fingerprint=example.device_fingerprint,
+        runtime=example.runtime,
+        source="measured",
+        coverage=coverage,
+        quality=quality_of(outcome, coverage, len(train), *_timed_twice(usable, space)),
+        toolchain=dict(example.toolchain),
+        predictor=predictor,
+        _space=space,
+    )
+
+
+def _comparable(measurements: Sequence[Measurement], space: Space) -> list[Measurement]:
+    """Trusted measurements of known architectures, taken with the newest toolchain among the training networks.
+
+    Raises BadInput for what a caller must never mix: devices, runtimes, thread counts, spaces.
+    """
+    known = [measurement for measurement in measurements if measurement.arch is not None]
+    for what, values in (
+        ("device", {measurement.device_fingerprint for measurement in known}),
+        ("runtime", {measurement.runtime for measurement in known}),
+        ("thread count", {str(measurement.protocol.get("threads", 1)) for measurement in known}),
+        ("space", {measurement.space for measurement in known} | {space.name}),
+    ):
+        if len(values) > 1:
+            raise BadInput(
+                f"latency model: timings of more than one {what} cannot be mixed: {', '.join(sorted(values))}"
+            )
+    for measurement in known:
+        if not (measurement.latency_ms > 0 and np.isfinite(measurement.latency_ms)):
+            raise BadInput(
+                f"latency model: the timing of {measurement.arch} is {measurement.latency_ms} ms; "
+                "expected a positive number"
+            )
+    trusted = [measurement for measurement in known if measurement.trusted]
+    if not any(measurement.role in TRAINING_ROLES for measurement in trusted):
+        return []
+    versions = dict(_newest(trusted).toolchain)
+    return [
+        measurement
+        for measurement in trusted
+        if all(versions.get(tool, version) == version for tool, version in measurement.toolchain.items())
+    ]
+
+
+def _timed_twice(measurements: Sequence[Measurement], space: Space) -> tuple[np.ndarray, np.ndarray]:
+    """First and second latencies in ms of the networks that were timed again."""
+    first = _latencies(measurements, (*TRAINING_ROLES, "holdout"), space)
+    again = {network: ms for network, ms in _latencies(measurements, ("repeat",), space).items() if network in first}
+    return np.array([first[network] for network in again]), np.array(list(again.values()))
+
+
+def _newest(measurements: Sequence[Measurement]) -> Measurement:
+    """The training measurement taken last."""
+    training = [measurement for measurement in measurements if measurement.role in TRAINING_ROLES]
+    return max(training, key=lambda measurement: measurement.taken_at)
+
+
+def _latencies(
+    measurements: Sequence[Measurement], roles: Sequence[str], space: Space
+) -> dict[tuple[Arch, int], float]:
+    """Median latency in ms of each network (architecture and classes) over its timings in the given roles."""
+    found: dict[tuple[Arch, int], list[float]] = defaultdict(list)
+    for measurement in measurements:
+        if measurement.role in roles and measurement.arch is not None:
+            classes = space.num_classes if measurement.num_classes is None else measurement.num_classes
+            found[measurement.arch, classes].append(measurement.latency_ms)
+    return {network: float(np.median(latencies)) for network, latencies in found.items()}

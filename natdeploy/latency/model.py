@@ -1,0 +1,129 @@
+"""A latency model: milliseconds with an interval for architectures of one space, on one device in one runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from natdeploy.ground.errors import BadInput
+from natdeploy.ground.files import canonical_json, content_key, read_json, write_text
+from natdeploy.latency.conformal import check_coverage
+from natdeploy.latency.gene_sums import feature_sums
+from natdeploy.latency.prediction import IntervalPredictor, LatencyPrediction
+from natdeploy.latency.quality import Quality
+from natdeploy.spaces import Arch, Space, get_space
+
+SCHEMA_VERSION = 1
+KIND = "natdeploy latency model"
+#: Where a model's knowledge can come from. This version makes the first only.
+SOURCES = ("measured", "transferred", "table", "prior")
+
+
+@dataclass(frozen=True, eq=False)
+class LatencyModel:
+    """Predicts latencies. Made by :func:`natdeploy.latency.fit_latency_model` or :meth:`load`.
+
+    Attributes:
+        space: name of the search space.
+        device, device_fingerprint: hardware profile and the machine that was timed.
+        runtime: the runtime that was timed; a model never mixes two.
+        source: where the knowledge comes from, one of :data:`SOURCES`.
+        coverage: share of intervals that :meth:`predict` promises to hold unless told otherwise.
+        quality: measured on networks that were not trained on.
+        toolchain: versions of what built and ran the timed artifacts.
+        predictor: mean and interval from features.
+    """
+
+    space: str
+    device: str
+    device_fingerprint: str
+    runtime: str
+    source: str
+    coverage: float
+    quality: Quality
+    toolchain: dict[str, str]
+    predictor: IntervalPredictor
+    _space: Space | None = field(default=None, repr=False)
+
+    def predict(
+        self, archs: Sequence[Arch], *, coverage: float | None = None, num_classes: int | None = None
+    ) -> LatencyPrediction:
+        """Latencies of architectures.
+
+        Args:
+            archs: architectures of the model's space.
+            coverage: share of intervals that shall hold; the model's own if not given.
+            num_classes: classes of the networks; the space's own number if not given.
+
+        Raises BadInput for an architecture of another space, or for a coverage that the calibration cannot give.
+        """
+        coverage = self.coverage if coverage is None else coverage
+        check_coverage(coverage)
+        for arch in archs:
+            if arch.space != self.space:
+                raise BadInput(f"latency model of space {self.space}: cannot predict an architecture of {arch.space}")
+        sums = feature_sums(get_space(self.space) if self._space is None else self._space, num_classes)
+        return self.predictor.predict(sums(archs), coverage)
+
+    def save(self, path: Path | str) -> None:
+        """Write one JSON file, atomically. Equal models give equal bytes."""
+        body = {
+            "space": self.space,
+            "device": self.device,
+            "device_fingerprint": self.device_fingerprint,
+            "runtime": self.runtime,
+            "source": self.source,
+            "coverage": self.coverage,
+            "quality": self.quality.to_json(),
+            "toolchain": self.toolchain,
+            "predictor": self.predictor.to_json(),
+        }
+        # The digest keeps a damaged file away from XGBoost, whose own reader trusts what it is given.
+        value = {"kind": KIND, "schema_version": SCHEMA_VERSION, "sha256": content_key(body), "model": body}
+        write_text(Path(path), canonical_json(value) + "\n")
+
+    @staticmethod
+    def load(path: Path | str, space: Space | str | None = None) -> LatencyModel:
+        """Read a model written by :meth:`save`.
+
+        Args:
+            path: the JSON file.
+            space: the space the model must be of; needed as an object where the space is not a registered one.
+
+        Raises BadInput naming the file where it is missing, not a latency model, damaged, of another version or of
+        another space.
+        """
+        body = _read_body(Path(path))
+        wanted = space if isinstance(space, str) or space is None else space.name
+        if wanted is not None and body["space"] != wanted:
+            raise BadInput(f"{path}: latency model of space {body['space']!r}, expected {wanted!r}")
+        try:
+            return LatencyModel(
+                **{name: str(body[name]) for name in ("space", "device", "device_fingerprint", "runtime", "source")},
+                coverage=float(body["coverage"]),
+                quality=Quality.from_json(body["quality"]),
+                toolchain=dict(body["toolchain"]),
+                predictor=IntervalPredictor.from_json(body["predictor"]),
+                _space=None if isinstance(space, str) else space,
+            )
+        except BadInput as error:
+            raise BadInput(f"{path}: {error}") from None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BadInput(
+                f"{path}: not a latency model that this version can read ({error!r}); profile again"
+            ) from None
+
+
+def _read_body(path: Path) -> dict[str, Any]:
+    value = read_json(path, "latency model")
+    if not isinstance(value, dict) or value.get("kind") != KIND:
+        raise BadInput(f"{path}: not a latency model; expected the JSON file that 'natdeploy profile' writes")
+    if value.get("schema_version") != SCHEMA_VERSION:
+        found = value.get("schema_version")
+        raise BadInput(f"{path}: latency model of schema_version {found!r}, expected {SCHEMA_VERSION}; profile again")
+    body = value.get("model")
+    if not isinstance(body, dict) or value.get("sha256") != content_key(body):
+        raise BadInput(f"{path}: damaged latency model: its content is not that of its sha256; profile again")
+    return body

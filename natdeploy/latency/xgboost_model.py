@@ -1,0 +1,175 @@
+"""The measured latency predictor: a non-negative linear base, and gradient boosting on what it leaves over.
+
+A network's time is nearly the sum of its layers' times, and with 60 to 160 noisy timings a tree ensemble alone spends
+its data on learning that sum. So the base is a sum with non-negative rates per feature (averaged over subsamples, which
+steadies the choice among correlated features), and XGBoost (Chen and Guestrin 2016) learns the ratio of the timing to
+it. How much of that correction is believed is decided on networks left out of both.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from natdeploy.ground.errors import BadInput
+from natdeploy.latency.features import feature_names
+
+if TYPE_CHECKING:
+    from xgboost import Booster
+
+#: Subsamples over which the base's rates are averaged, and the share of networks in each.
+SUBSAMPLES, SUBSAMPLE_SHARE = 12, 0.8
+#: Folds of the cross-validation behind the correction's weight and the intervals.
+FOLDS = 10
+#: No prediction is below this share of the fastest training network.
+FLOOR = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class XGBoostPredictor:
+    """Mean latency from features.
+
+    Attributes:
+        rates_ms: milliseconds per unit of each feature, float64 ``[features]``, none negative.
+        booster_json: XGBoost's own JSON of the correction, as a value.
+        correction: weight in [0, 1] of the correction in log space.
+        floor_ms: least value that is ever predicted.
+    """
+
+    rates_ms: np.ndarray
+    booster_json: dict[str, Any]
+    correction: float
+    floor_ms: float
+
+    def predict_ms(self, features: np.ndarray) -> np.ndarray:
+        """Milliseconds, float64 ``[n]``, from features float64 ``[n, features]``."""
+        if not len(features):
+            return np.zeros(0)
+        log_ratio = self._booster.inplace_predict(features.astype(np.float32)).astype(np.float64)
+        return np.maximum(features @ self.rates_ms, self.floor_ms) * np.exp(self.correction * log_ratio)
+
+    @cached_property
+    def _booster(self) -> Booster:
+        import xgboost
+
+        booster = xgboost.Booster({"nthread": 1})
+        booster.load_model(bytearray(json.dumps(self.booster_json).encode()))
+        return booster
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready; rates by feature name."""
+        return {
+            "rates_ms": dict(zip(feature_names(), self.rates_ms.tolist())),
+            "booster": self.booster_json,
+            "correction": self.correction,
+            "floor_ms": self.floor_ms,
+        }
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> XGBoostPredictor:
+        """Inverse of :meth:`to_json`. Raises BadInput where the features are not this version's."""
+        rates = value["rates_ms"]
+        if set(rates) != set(feature_names()):
+            odd = sorted(set(rates) ^ set(feature_names()))
+            raise BadInput(f"its features are not those of this version of natdeploy ({odd[0]!r}); profile again")
+        rates_ms = np.array([rates[name] for name in feature_names()], np.float64)
+        predictor = XGBoostPredictor(rates_ms, value["booster"], float(value["correction"]), float(value["floor_ms"]))
+        from xgboost.core import XGBoostError
+
+        try:
+            assert predictor._booster.num_features() == len(rates_ms)
+        except (XGBoostError, AssertionError) as error:
+            raise BadInput("its XGBoost part cannot be read; profile again") from error
+        return predictor
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFit:
+    """A predictor trained on all networks, and what its like predict for networks left out.
+
+    Attributes:
+        predictor: trained on every network.
+        left_out_ms: float64 ``[n]``: each network predicted without having been trained on.
+    """
+
+    predictor: XGBoostPredictor
+    left_out_ms: np.ndarray
+
+
+def fit_xgboost(features: np.ndarray, latency_ms: np.ndarray, *, seed: int = 0) -> CrossFit:
+    """Train on features ``[n, features]`` and latencies ``[n]`` in ms; minimises squared relative errors."""
+    n = len(latency_ms)
+    fold = np.random.default_rng([seed, 1]).permutation(n) % min(FOLDS, n)
+    floor_ms = float(latency_ms.min()) * FLOOR
+    base = np.zeros(n)
+    ratio = np.zeros(n)
+    for index in range(fold.max() + 1):
+        out = fold == index
+        rates_ms, booster = _fit_parts(features[~out], latency_ms[~out], seed)
+        base[out] = np.maximum(features[out] @ rates_ms, floor_ms)
+        ratio[out] = booster.inplace_predict(features[out].astype(np.float32))
+    error = np.log(latency_ms / base)
+    size = float(ratio @ ratio)
+    correction = float(np.clip(error @ ratio / size, 0.0, 1.0)) if size > 0 else 0.0
+    rates_ms, booster = _fit_parts(features, latency_ms, seed)
+    predictor = XGBoostPredictor(rates_ms, json.loads(booster.save_raw("json")), correction, floor_ms)
+    return CrossFit(predictor, base * np.exp(correction * ratio))
+
+
+def _fit_parts(features: np.ndarray, latency_ms: np.ndarray, seed: int) -> tuple[np.ndarray, Booster]:
+    import xgboost
+
+    rates_ms = fit_rates(features, latency_ms, seed=seed)
+    floor_ms = float(latency_ms.min()) * FLOOR
+    log_ratio = np.log(latency_ms / np.maximum(features @ rates_ms, floor_ms))
+    rounds, depth = (150, 2) if len(latency_ms) < 300 else (400, 3)
+    parameters = {
+        "objective": "reg:squarederror",
+        "base_score": 0.0,
+        "max_depth": depth,
+        "learning_rate": 0.05,
+        "min_child_weight": 5,
+        "reg_lambda": 5.0,
+        "subsample": 0.8,
+        "colsample_bytree": 0.5,
+        "tree_method": "hist",
+        "nthread": 1,
+        "seed": seed,
+    }
+    data = xgboost.DMatrix(features.astype(np.float32), label=log_ratio, nthread=1)
+    return rates_ms, xgboost.train(parameters, data, num_boost_round=rounds)
+
+
+def fit_rates(features: np.ndarray, latency_ms: np.ndarray, *, seed: int = 0) -> np.ndarray:
+    """Non-negative milliseconds per unit of each feature, least squares of relative errors, averaged over subsamples.
+
+    Lawson and Hanson's NNLS on the residual with outlying timings held down (Huber's weights).
+    """
+    scale = features.max(0)
+    used = np.flatnonzero(scale > 0)
+    relative = features[:, used] / scale[used] / latency_ms[:, None]
+    rng = np.random.default_rng([seed, 2])
+    size = max(2, round(SUBSAMPLE_SHARE * len(latency_ms)))
+    total = np.zeros(len(used))
+    for _ in range(SUBSAMPLES):
+        total += _robust_nnls(relative[rng.choice(len(latency_ms), size, replace=False)])
+    rates_ms = np.zeros(features.shape[1])
+    rates_ms[used] = total / SUBSAMPLES / scale[used]
+    return rates_ms
+
+
+def _robust_nnls(relative: np.ndarray) -> np.ndarray:
+    """Solve ``relative @ x = 1`` for ``x >= 0``, then once more with large residuals weighted down."""
+    from scipy.optimize import nnls
+
+    ones = np.ones(len(relative))
+    solution, _ = nnls(relative, ones, maxiter=100 * relative.shape[1])
+    error = np.abs(relative @ solution - 1)
+    limit = max(2.5 * float(np.median(error)) / 0.6745, 1e-6)
+    weight = np.sqrt(np.minimum(1.0, limit / np.maximum(error, 1e-12)))
+    solution, _ = nnls(relative * weight[:, None], weight, maxiter=100 * relative.shape[1])
+    return solution
