@@ -1,0 +1,126 @@
+"""Everything a report tells, gathered from a run folder and its bundles. Nothing is computed anew that was stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from natdeploy.deploy.manifest import Manifest, read_manifest
+from natdeploy.ground.errors import BadInput
+from natdeploy.ground.files import cache_root
+from natdeploy.latency import LatencyModel
+from natdeploy.report.judged import Judged, judge
+from natdeploy.runs import ArchiveEntry, HistoryStep, RunConfig, RunFolder
+
+if TYPE_CHECKING:
+    from natdeploy.measure import Measurement
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A run as it stands.
+
+    Attributes:
+        name: the run folder's name.
+        config: what was asked.
+        archive: every architecture with its objective values.
+        front: the non-dominated ones within the budget, by ascending latency.
+        random: random architectures of the comparison, where there was one.
+        history: one step per iteration.
+        summary: figures of a finished search; empty before.
+        bundles: manifests of what was built, the fastest measured first.
+        model: the latency model that held the budget.
+        judged: networks that model never saw, timed on this machine; none where the timings are not at hand.
+    """
+
+    name: str
+    config: RunConfig
+    archive: tuple[ArchiveEntry, ...]
+    front: tuple[ArchiveEntry, ...]
+    random: tuple[ArchiveEntry, ...]
+    history: tuple[HistoryStep, ...]
+    summary: Mapping[str, Any]
+    bundles: tuple[Manifest, ...]
+    model: LatencyModel
+    judged: tuple[Judged, ...]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the search has ended."""
+        return bool(self.summary)
+
+    @property
+    def shown(self) -> Manifest | None:
+        """The bundle whose figures head the page: the one picked as best, else the slowest."""
+        best = (manifest for manifest in self.bundles if "best" in manifest.provenance.picked_as)
+        return next(best, self.bundles[-1] if self.bundles else None)
+
+    def entry(self, arch_id: str) -> ArchiveEntry | None:
+        """The archive's entry of an architecture."""
+        return next((entry for entry in self.archive if entry.id == arch_id), None)
+
+
+def gather(
+    run: RunFolder, bundles: Sequence[Path] | None = None, measurements: Sequence[Measurement] | None = None
+) -> Facts:
+    """Read a run and its bundles.
+
+    Args:
+        run: the run; may still be going on, after its first step.
+        bundles: bundle folders; None takes those of ``RUN/bundles``.
+        measurements: timings that show the predictor's errors; None takes the user's own store, if there is one.
+
+    Raises BadInput while there is nothing to report, VerificationFailed naming a damaged manifest.
+    """
+    archive = run.archive()
+    model = LatencyModel.load(run.latency_model_path)
+    if not archive:
+        raise BadInput(f"{run.path}: the archive is empty; let the search finish its first step, then report")
+    return Facts(
+        name=run.path.resolve().name,
+        config=run.config(),
+        archive=tuple(archive),
+        front=tuple(run.front()),
+        random=tuple(run.random()),
+        history=tuple(run.history()),
+        summary=run.summary() if run.is_finished else {},
+        bundles=tuple(read_manifests(bundle_folders(run) if bundles is None else bundles)),
+        model=model,
+        judged=judge(model, stored_timings(model) if measurements is None else measurements),
+    )
+
+
+def stored_timings(model: LatencyModel) -> Sequence[Measurement]:
+    """This user's timings of a latency model's device and runtime; a store is never created for a report."""
+    from natdeploy.measure import MeasurementStore
+
+    path = cache_root() / "measurements.sqlite"
+    if not path.is_file():
+        return ()
+    return MeasurementStore(path).query(
+        device_fingerprint=model.device_fingerprint, runtime=model.runtime, space=model.space, role="holdout"
+    )
+
+
+def bundle_folders(run: RunFolder) -> list[Path]:
+    """The run's own bundles."""
+    return sorted(path.parent for path in (run.path / "bundles").glob("*/manifest.json"))
+
+
+def read_manifests(bundles: Sequence[Path]) -> list[Manifest]:
+    """Manifests of bundle folders, the fastest measured first."""
+    manifests = [read_manifest(Path(bundle) / "manifest.json") for bundle in bundles]
+    return sorted(manifests, key=lambda manifest: (_measured_ms(manifest), manifest.name))
+
+
+def _measured_ms(manifest: Manifest) -> float:
+    found = manifest.measured_for_budget()
+    return found.latency_ms if found else float("inf")
+
+
+def standard_error(top1: float, images: int) -> float:
+    """Binomial standard error of a share measured on so many images."""
+    return sqrt(max(top1 * (1 - top1), 0.0) / images)

@@ -1,0 +1,131 @@
+"use strict";
+(() => {
+  const report = JSON.parse(document.getElementById("report-data").textContent);
+  const touch = matchMedia("(pointer: coarse)").matches;
+  const narrow = matchMedia("(max-width: 40rem)");
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const panel = document.getElementById("model");
+
+  const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
+  const ms = (value) => (value >= 0.001 ? value.toPrecision(3) : value.toFixed(6));
+  const millions = (count) => `${(count / 1e6).toFixed(2)} M`;
+
+  /* Colours are written @name in the figures and come from the style sheet, so that they follow the theme. */
+  const themed = (value, style) => {
+    if (typeof value === "string" && value.startsWith("@")) {
+      return style.getPropertyValue(`--${value.slice(1)}`).trim();
+    }
+    if (Array.isArray(value)) return value.map((item) => themed(item, style));
+    if (value && typeof value === "object") {
+      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, themed(item, style)]));
+    }
+    return value;
+  };
+
+  const blockText = (stages) =>
+    stages.map((stage, index) => `stage ${index + 1}: ` + stage.map(([k, e]) => `${k}×${k} e${e}`).join(", "));
+
+  const hoverText = (id) => {
+    const model = report.models[id];
+    return [
+      `<b>${id}</b>`,
+      `top-1 ${percent(model.top1)} on ${model.images} images`,
+      `${ms(model.ms[0])} ms predicted (${ms(model.ms[1])} to ${ms(model.ms[2])})`,
+      `${millions(model.macs)} MACs, ${millions(model.params)} parameters, ${model.r} px`,
+      ...blockText(model.stages),
+    ].join("<br>");
+  };
+
+  const element = (tag, kind, text) => {
+    const made = document.createElement(tag);
+    if (kind) made.className = kind;
+    if (text !== undefined) made.textContent = text;
+    return made;
+  };
+
+  /* Blocks as boxes: as wide as their expand ratio, as high and strong as their kernel. */
+  const show = (id) => {
+    const model = report.models[id];
+    if (!model) return;
+    const figures =
+      `top-1 ${percent(model.top1)} on ${model.images} validation images · predicted ${ms(model.ms[0])} ms ` +
+      `(${ms(model.ms[1])} to ${ms(model.ms[2])}), budget ${ms(report.budget)} ms · ${millions(model.macs)} MACs · ` +
+      `${millions(model.params)} parameters · ${Math.round(model.peak / 1024)} KiB of activations · ` +
+      `input ${model.r} × ${model.r}`;
+    const stages = element("div", "stages");
+    model.stages.forEach((blocks, index) => {
+      const stage = element("div", "stage");
+      stage.append(element("span", "", `stage ${index + 1}`));
+      const row = element("div", "blocks");
+      for (const [kernel, expand] of blocks) {
+        const block = element("div", "block", `${kernel}·e${expand}`);
+        block.title = `kernel ${kernel} × ${kernel}, expand ratio ${expand}`;
+        block.style.width = `${1.4 + 0.32 * expand}rem`;
+        block.style.height = `${0.9 + 0.28 * kernel}rem`;
+        block.style.opacity = String(Math.min(1, 0.58 + 0.06 * kernel));
+        row.append(block);
+      }
+      stage.append(row);
+      stages.append(stage);
+    });
+    const note = element("p", "note", "Each box is a block: kernel size · expand ratio.");
+    const heading = element("h3", "", report.chosen.includes(id) ? `${id} (chosen)` : id);
+    panel.replaceChildren(heading, element("p", "figures", figures), stages, note);
+  };
+
+  const complete = (figure) => {
+    const style = getComputedStyle(document.documentElement);
+    const ink = style.getPropertyValue("--ink").trim();
+    const muted = style.getPropertyValue("--muted").trim();
+    const grid = style.getPropertyValue("--grid").trim();
+    const paper = style.getPropertyValue("--paper").trim();
+    const layout = themed(figure.layout, style);
+    for (const name of ["xaxis", "yaxis"]) {
+      layout[name] = { gridcolor: grid, linecolor: grid, fixedrange: touch, ...layout[name] };
+    }
+    const data = themed(figure.data, style).map((trace) =>
+      trace.customdata && report.models[trace.customdata[0]]
+        ? { ...trace, text: trace.customdata.map(hoverText), hovertemplate: "%{text}<extra>%{fullData.name}</extra>" }
+        : trace
+    );
+    return {
+      data,
+      layout: {
+        ...layout,
+        font: { color: ink, family: getComputedStyle(document.body).fontFamily, size: narrow.matches ? 11 : 13 },
+        paper_bgcolor: "rgba(0,0,0,0)",
+        plot_bgcolor: "rgba(0,0,0,0)",
+        margin: { t: 34, r: 12, b: narrow.matches ? 124 : 88, l: 48 },
+        legend: { orientation: "h", x: 0, yref: "container", y: 0, yanchor: "bottom" },
+        modebar: { bgcolor: "rgba(0,0,0,0)", color: muted, activecolor: ink },
+        hoverlabel: { bgcolor: paper, bordercolor: grid, font: { color: ink, size: 12 }, align: "left" },
+        hovermode: "closest",
+        dragmode: touch ? false : "zoom",
+      },
+    };
+  };
+
+  const config = {
+    responsive: true,
+    displaylogo: false,
+    displayModeBar: touch ? false : "hover",
+    modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
+    plotlyServerURL: "",
+  };
+
+  const draw = () => {
+    for (const figure of report.figures) {
+      const { data, layout } = complete(figure);
+      Plotly.react(`figure-${figure.id}`, data, layout, config);
+    }
+  };
+
+  draw();
+  dark.addEventListener("change", draw);
+  narrow.addEventListener("change", draw);
+  const front = document.getElementById("figure-front");
+  const point = (event) => show(event.points[0].customdata);
+  front.on("plotly_hover", point);
+  front.on("plotly_click", point);
+  show(report.shown);
+})();

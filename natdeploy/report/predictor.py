@@ -1,0 +1,108 @@
+"""Predicted against measured latency, and how good the predictor is beside its baselines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from natdeploy.latency import LatencyModel
+from natdeploy.report.facts import Facts
+from natdeploy.report.figure import Figure, axis
+from natdeploy.report.tables import Column, Table
+from natdeploy.report.units import NONE, percent
+
+
+def predictor_figure(facts: Facts) -> Figure:
+    """Measured latency over predicted latency of networks not trained on and of what was built."""
+    traces: list[dict[str, Any]] = []
+    judged = [(one.mean_ms, one.lower_ms, one.upper_ms, one.measured_ms, one.arch_id) for one in facts.judged]
+    if judged:
+        traces.append(_pairs("networks not trained on", judged, ("@archive", "circle", 7)))
+    built = [
+        (said.mean_ms, said.lower_ms, said.upper_ms, timing.latency_ms, manifest.model.arch_id)
+        for manifest in facts.bundles
+        if (timing := manifest.measured_for_budget()) and (said := manifest.latency.predicted)
+    ]
+    missed = [
+        (miss.predicted_ms, miss.predicted_ms, miss.predicted_ms, miss.measured_ms, miss.arch_id)
+        for manifest in facts.bundles
+        for miss in manifest.latency.missed
+    ]
+    if missed:
+        traces.append(_pairs("tried, over the budget", missed, ("@other", "x-thin-open", 10)))
+    if built:
+        traces.append(_pairs("chosen", built, ("@chosen", "star", 15)))
+    ends = [value for trace in traces for axis_name in "xy" for value in trace[axis_name]]
+    if ends:
+        traces = [*_guides(min(ends) * 0.9, max(ends) * 1.05), *traces]
+    coverage = 100 * facts.model.coverage
+    caption = (
+        f"Measured on {facts.model.device} with {facts.model.runtime}, over what the predictor said (bars: "
+        f"{coverage:.0f} % interval). On the line both are equal; the band is ±10 %."
+    )
+    if not judged:
+        caption += " The timings of networks not trained on are not on this machine; the table sums them up."
+    layout = {"xaxis": axis("predicted latency, ms"), "yaxis": axis("measured latency, ms")}
+    return Figure("predictor", "Predicted against measured latency", caption, tuple(traces), layout)
+
+
+def _pairs(
+    name: str, pairs: list[tuple[float, float, float, float, str]], look: tuple[str, str, int]
+) -> dict[str, Any]:
+    color, symbol, size = look
+    bars = {"type": "data", "symmetric": False, "color": color, "thickness": 1, "width": 0}
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "x": [round(mean, 6) for mean, *_ in pairs],
+        "y": [round(measured, 6) for *_, measured, _ in pairs],
+        "error_x": {
+            **bars,
+            "array": [round(upper - mean, 6) for mean, _, upper, _, _ in pairs],
+            "arrayminus": [round(mean - lower, 6) for mean, lower, *_ in pairs],
+        },
+        "text": [arch_id for *_, arch_id in pairs],
+        "hovertemplate": "%{text}<br>predicted %{x:.4g} ms<br>measured %{y:.4g} ms<extra></extra>",
+        "marker": {"color": color, "symbol": symbol, "size": size, "line": {"color": color, "width": 1}},
+    }
+
+
+def _guides(low: float, high: float) -> list[dict[str, Any]]:
+    """The band of ±10 % and the line of equality."""
+    quiet = {"type": "scatter", "mode": "lines", "hoverinfo": "skip"}
+    outline = {"x": [low, high, high, low], "y": [0.9 * low, 0.9 * high, 1.1 * high, 1.1 * low]}
+    band = {**quiet, **outline, "name": "±10 %", "fill": "toself", "fillcolor": "@band", "line": {"width": 0}}
+    line = {**quiet, "x": [low, high], "y": [low, high], "name": "equal", "line": {"color": "@muted", "width": 1.5}}
+    return [band, line]
+
+
+def quality_table(model: LatencyModel) -> Table:
+    """The predictor, its baselines and the timings' own repeatability, on the same networks."""
+    columns = (
+        Column("predictor"),
+        Column("within ±5 %", numeric=True),
+        Column("within ±10 %", numeric=True),
+        Column("mean error", numeric=True),
+        Column("Spearman", numeric=True),
+        Column("Kendall", numeric=True),
+        Column("interval coverage", numeric=True),
+        Column("interval width", numeric=True),
+    )
+    quality = model.quality
+    coverage = f"{percent(quality.coverage)} (promised {100 * quality.nominal_coverage:.0f} %)"
+    rows = [("natdeploy", *_points(quality), coverage, percent(quality.interval_width))]
+    rows += [(name, *_points(points), NONE, NONE) for name, points in sorted(quality.baselines.items())]
+    if quality.repeats:
+        shares = percent(quality.repeatability_within5), percent(quality.repeatability_within10)
+        rows.append((f"timing {quality.repeats} networks again", *shares, NONE, NONE, NONE, NONE, NONE))
+    return Table("Predictor quality", columns, tuple(rows))
+
+
+def _points(quality: Any) -> tuple[str, ...]:
+    return (
+        percent(quality.within5),
+        percent(quality.within10),
+        percent(quality.mape),
+        f"{quality.spearman:.3f}",
+        f"{quality.kendall:.3f}",
+    )

@@ -1,0 +1,82 @@
+"""Where every figure of the report comes from."""
+
+from __future__ import annotations
+
+from natdeploy.deploy.manifest import Manifest
+from natdeploy.report.facts import Facts
+from natdeploy.report.tables import Column, Table
+
+_SOURCES = {
+    "measured": "trained on timings of this very device",
+    "transferred": "carried over from other devices with few timings of this one",
+    "table": "added up from a table of single layers",
+    "prior": "from the hardware profile alone, without any timing",
+}
+
+
+def provenance_table(facts: Facts) -> Table:
+    """One row per kind of figure: what it is, and what it was taken from."""
+    config, model, quality = facts.config, facts.model, facts.model.quality
+    images = sorted({entry.val_images for entry in facts.archive})
+    generations = sorted({entry.generation for entry in facts.archive})
+    rows = [
+        (
+            "validation top-1",
+            f"{_span(images)} validation images of {config.data}, held out of training; subnets of the supernet after "
+            f"{_span(generations)} adaptation(s), batch norm calibrated on {config.adapt.calibration_images} training "
+            "images",
+        ),
+        *_test_rows(facts.bundles),
+        (
+            "predicted latency",
+            f"source: {model.source} ({_SOURCES.get(model.source, 'see the documentation')}); device {model.device}, "
+            f"runtime {model.runtime}; {quality.training_networks} networks; device fingerprint "
+            f"{model.device_fingerprint[:16]}",
+        ),
+        (
+            "predictor quality",
+            f"{quality.networks} networks, {_evaluated_on(quality.evaluated_on)}; intervals promise "
+            f"{100 * quality.nominal_coverage:.0f} % coverage",
+        ),
+        *[row for manifest in facts.bundles for row in _measured_rows(manifest)],
+        ("MACs, parameters, activations", "counted from the list of layers, for one image, float32"),
+        (
+            "hypervolume",
+            f"objectives {', '.join(config.objectives)}; architectures whose interval ends within the budget; "
+            "reference point fixed when the run started",
+        ),
+    ]
+    return Table("Provenance", (Column("figure"), Column("source")), tuple(rows))
+
+
+def _test_rows(bundles: tuple[Manifest, ...]) -> list[tuple[str, str]]:
+    rows = []
+    for manifest in bundles:
+        if test := manifest.accuracy_of("test"):
+            source = f"{test.images} test images that neither search nor training has seen; {test.weights}; data "
+            rows.append((f"test top-1 of {manifest.model.arch_id}", source + manifest.provenance.data_fingerprint[:16]))
+    return rows
+
+
+def _measured_rows(manifest: Manifest) -> list[tuple[str, str]]:
+    return [
+        (
+            f"measured latency of {manifest.model.arch_id} ({timing.runtime})",
+            f"median of {timing.samples} timings, drift of the machine divided out, {timing.threads} thread(s), "
+            f"median absolute deviation {timing.mad_ms:.4g} ms, {'trusted' if timing.trusted else 'NOT trusted'}, "
+            f"{timing.taken_at}, artifact {timing.artifact_digest[:16]}",
+        )
+        for timing in manifest.latency.measured
+    ]
+
+
+def _evaluated_on(name: str) -> str:
+    known = {
+        "holdout": "never trained on",
+        "cross-validation": "each predicted by a model that was not trained on it (no holdout was timed)",
+    }
+    return known.get(name, name)
+
+
+def _span(values: list[int]) -> str:
+    return str(values[0]) if len(values) == 1 else f"{values[0]} to {values[-1]}"

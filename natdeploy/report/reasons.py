@@ -1,0 +1,54 @@
+"""What was chosen and why, in sentences made from the archive and the bundles' manifests."""
+
+from __future__ import annotations
+
+from natdeploy.deploy.manifest import Manifest
+from natdeploy.report.facts import Facts, standard_error
+from natdeploy.report.units import interval, milliseconds, percent
+
+
+def reasons(facts: Facts, manifest: Manifest) -> list[str]:
+    """Why this model was built, in the order in which it was decided."""
+    told = [_rule(facts, pick, manifest) for pick in manifest.provenance.picked_as]
+    for missed in manifest.latency.missed:
+        told.append(
+            f"{missed.arch_id} was tried before it: predicted {milliseconds(missed.predicted_ms)} ms, measured "
+            f"{milliseconds(missed.measured_ms)} ms, over the budget; the measurement went back into the predictor."
+        )
+    told.append(_outcome(manifest))
+    return told
+
+
+def _rule(facts: Facts, pick: str, manifest: Manifest) -> str:
+    feasible = [entry for entry in facts.archive if entry.feasible]
+    if pick == "best" and feasible:
+        highest = max(feasible, key=lambda entry: entry.top1)
+        error = standard_error(highest.top1, highest.val_images)
+        tied = sum(entry.top1 >= highest.top1 - error for entry in feasible)
+        return (
+            f"Picked as best: the highest validation top-1 within the budget is {percent(highest.top1, error)} on "
+            f"{highest.val_images} images. {tied} of {len(feasible)} architectures are within one standard error of it "
+            "and cannot be told apart by validation; of these, the one that uses most of the budget is tried first."
+        )
+    if pick == "knee":
+        return "Picked as knee: on the front, the farthest from the straight line between its two ends."
+    if pick == "fastest":
+        return "Picked as fastest: the least predicted latency within the budget."
+    if pick == manifest.model.arch_id or manifest.model.arch_id.startswith(pick):
+        return f"Picked by its id, {pick}."
+    return f"Picked as {pick}."
+
+
+def _outcome(manifest: Manifest) -> str:
+    predicted = manifest.latency.predicted
+    text = f"Predicted {interval(predicted.mean_ms, predicted.lower_ms, predicted.upper_ms)} ms"
+    measured = manifest.measured_for_budget()
+    if measured is None:
+        return f"{text}; not measured."
+    budget = manifest.latency.budget_ms
+    share = 100 * measured.latency_ms / budget
+    trust = "" if measured.trusted else " The machine was too unsteady for this timing to be trusted."
+    return (
+        f"{text}; measured {milliseconds(measured.latency_ms)} ms, {share:.0f} % of the budget of "
+        f"{milliseconds(budget)} ms.{trust}"
+    )

@@ -1,0 +1,122 @@
+"""From a run folder to its report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from natdeploy.ground.files import write_text
+from natdeploy.report import html
+from natdeploy.report.facts import Facts, gather
+from natdeploy.report.front import front_figure, models
+from natdeploy.report.predictor import predictor_figure, quality_table
+from natdeploy.report.progress import progress_figure
+from natdeploy.report.provenance import provenance_table
+from natdeploy.report.reasons import reasons
+from natdeploy.report.tables import front_table, progress_table, result_table
+from natdeploy.report.units import milliseconds, percent
+from natdeploy.runs import RunFolder
+
+if TYPE_CHECKING:
+    from natdeploy.measure import Measurement
+
+
+def write_report(
+    run: RunFolder,
+    bundles: Sequence[Path] | None = None,
+    out: Path | None = None,
+    *,
+    measurements: Sequence[Measurement] | None = None,
+) -> Path:
+    """Write one self-contained HTML file and return its path.
+
+    Args:
+        run: a run, finished or after its first step.
+        bundles: bundle folders to tell of; None takes those of ``RUN/bundles``.
+        out: the file; None writes ``RUN/report.html``.
+        measurements: timings of networks the predictor never saw; None takes them from the user's store, if there.
+
+    Raises BadInput while there is nothing to report or the file cannot be written, VerificationFailed naming a bundle's
+    damaged manifest.
+    """
+    facts = gather(run, bundles, measurements)
+    out = run.report_path if out is None else Path(out)
+    write_text(out, report_html(facts, run))
+    return out
+
+
+def report_html(facts: Facts, run: RunFolder) -> str:
+    """The document's text."""
+    front, predictor, progress = front_figure(facts), predictor_figure(facts), progress_figure(facts)
+    config = json.dumps(facts.config.model_dump(mode="json"), indent=2)
+    at_first = facts.shown.model.arch_id if facts.shown else (facts.front or facts.archive)[-1].id
+    sections = [
+        _header(facts),
+        html.section(
+            front.title,
+            html.figure_html(front),
+            '<div id="model" aria-live="polite"></div>',
+            html.details(f"The front as a table ({len(facts.front)} models)", html.table_html(front_table(run))),
+        ),
+        html.section("What was chosen, and why", *_chosen(facts)),
+        html.section(predictor.title, html.figure_html(predictor), html.table_html(quality_table(facts.model))),
+        html.section(
+            progress.title,
+            html.figure_html(progress),
+            html.details("Iteration by iteration", html.table_html(progress_table(facts.history))),
+        ),
+        html.section("Where the figures come from", html.table_html(provenance_table(facts))),
+        html.section("Settings", html.details("run.json", f"<pre>{html.escape(config)}</pre>")),
+    ]
+    chosen = [manifest.model.arch_id for manifest in facts.bundles]
+    data = {"models": models(facts), "chosen": chosen, "shown": at_first, "budget": facts.config.latency_ms}
+    return html.page(_title(facts), sections, [front, predictor, progress], data)
+
+
+def _title(facts: Facts) -> str:
+    return f"{facts.name}: {Path(facts.config.data).name} on {facts.config.device}"
+
+
+def _header(facts: Facts) -> str:
+    config = facts.config
+    what = f"{config.space} searched for {config.data} on {config.device} with {config.runtime}, seed {config.seed}, "
+    state = "" if facts.is_finished else " The search has not finished: these are the figures so far."
+    return (
+        "<header>"
+        + f"<h1>{html.escape(_title(facts))}</h1>"
+        + html.paragraph(f"{what}started {config.created}.{state}", "note")
+        + html.tiles(_tiles(facts))
+        + "<noscript><p>The figures need JavaScript; the tables below hold the same numbers.</p></noscript></header>"
+    )
+
+
+def _tiles(facts: Facts) -> list[tuple[str, str, str]]:
+    tiles: list[tuple[str, str, str]] = []
+    budget = f"budget {milliseconds(facts.config.latency_ms)} ms"
+    if shown := facts.shown:
+        if test := shown.accuracy_of("test"):
+            tiles.append(("Test top-1", percent(test.top1), f"± {100 * test.standard_error:.1f}, {test.images} images"))
+        if timing := shown.measured_for_budget():
+            tiles.append(("Measured latency", f"{milliseconds(timing.latency_ms)} ms", budget))
+    elif facts.front:
+        best = facts.front[-1]
+        tiles.append(("Validation top-1", percent(best.top1), f"best within budget, {best.val_images} images"))
+        tiles.append(("Predicted latency", f"{milliseconds(best.latency_ms)} ms", f"not measured; {budget}"))
+    tiles.append(("Front", f"{len(facts.front)} models", f"of {len(facts.archive)} in the archive"))
+    if facts.history:
+        random = facts.summary.get("hypervolume_random")
+        note = "of the ideal" if random is None else f"random architectures: {random:.3f}"
+        tiles.append(("Hypervolume", f"{facts.history[-1].hypervolume:.3f}", note))
+    return tiles
+
+
+def _chosen(facts: Facts) -> list[str]:
+    if not facts.bundles:
+        return [html.paragraph("Nothing has been built yet; natdeploy build makes and measures models of this run.")]
+    parts = [html.table_html(result_table(facts.bundles))]
+    for manifest in facts.bundles:
+        parts.append(f"<h3>{html.escape(manifest.name)}</h3>")
+        parts.append(html.bullets(reasons(facts, manifest)))
+    return parts
