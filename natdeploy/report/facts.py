@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
@@ -100,9 +101,10 @@ def stored_timings(model: LatencyModel) -> Sequence[Measurement]:
     path = cache_root() / "measurements.sqlite"
     if not path.is_file():
         return ()
-    return MeasurementStore(path).query(
-        device_fingerprint=model.device_fingerprint, runtime=model.runtime, space=model.space, role="holdout"
-    )
+    with closing(MeasurementStore(path)) as store:
+        return store.query(
+            device_fingerprint=model.device_fingerprint, runtime=model.runtime, space=model.space, role="holdout"
+        )
 
 
 def bundle_folders(run: RunFolder) -> list[Path]:
