@@ -268,7 +268,7 @@ def lifetimes(plan: Plan) -> list[Lifetime]:
 
 
 def check_plan(plan: Plan, where: str = "plan") -> None:
-    """Raise BadInput unless every call stays inside its tensors, reads what was written and overwrites nothing alive."""
+    """Raise BadInput unless calls stay inside their tensors, read what was written and overwrite nothing alive."""
 
     def refuse(what: str) -> None:
         raise BadInput(f"{where}: {what}; build the model again")

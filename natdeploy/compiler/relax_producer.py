@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from natdeploy.compiler.check import check_network
 from natdeploy.compiler.kernel_cache import KernelCache
 from natdeploy.compiler.plan import Call, Kernel, Plan, Port, View, make_plan
 from natdeploy.compiler.relax_kernels import Progress, compile_kernels
@@ -25,7 +24,7 @@ from natdeploy.spaces import INPUT, Layer, Network
 
 PRODUCER = "relax"
 _CHANNELS_LAST = f"{INPUT}.channels_last"
-#: Output channels of a product of one row are padded to this: whole vectors on every machine, and nobody reads the rest.
+#: Output channels of a product of one row are padded to this: whole vectors everywhere, and nobody reads the rest.
 _ROW_MULTIPLE = 16
 
 

@@ -43,6 +43,9 @@ def argument_shapes(workload: Workload) -> tuple[tuple[int, ...], ...]:
     if kind in ("pool", "scale", "add"):
         full, row = (workload["m"], workload["c"]), (1, workload["c"])
         return {"pool": (full, row), "scale": (full, row, full), "add": (full, full, full)}[kind]
+    data: tuple[int, ...]
+    weight: tuple[int, ...]
+    out: tuple[int, ...]
     if kind == "matmul":
         m, k, n = workload["m"], workload["k"], workload["n"]
         data, weight, out = (m, k), (k, n), (m, n)
