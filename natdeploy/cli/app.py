@@ -16,6 +16,10 @@ EXIT_CODES = """Exit status: 0 done, 2 usage or bad input, 3 device not reachabl
 5 verification failed, 6 gate failed, 130 interrupted."""
 
 
+class _Interrupted(Exception):
+    """Ctrl-C."""
+
+
 class VerbGroup(TyperGroup):
     """Turns expected errors into one line and an exit status; anything else is a defect and keeps its traceback."""
 
@@ -35,10 +39,8 @@ class VerbGroup(TyperGroup):
             status = super().main(given, prog_name, complete_var, False, windows_expand_args, **extra)
         except NatdeployError as error:
             status = _fail(str(error), type(error).__name__, error.exit_code, "--json" in given)
-        except (KeyboardInterrupt, typer.Abort):
+        except (KeyboardInterrupt, _Interrupted):
             status = _fail("interrupted; start the same command again to continue", "Interrupted", 130, False)
-        except BrokenPipeError:
-            status = 0
         except Exception as error:
             usage = _usage(error)
             if usage is None:
@@ -47,6 +49,13 @@ class VerbGroup(TyperGroup):
         if not standalone_mode:
             return status
         sys.exit(status if isinstance(status, int) else 0)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb; Typer would end an interrupted one without a word."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise _Interrupted from error
 
 
 def _usage(error: Exception) -> str | int | None:

@@ -35,19 +35,22 @@ def read_job(file: Path | None, latency_ms: float | str | None, overrides: Mappi
 def check_job(job: JobConfig, profile: HardwareProfile) -> None:
     """Find what would stop the job later, before minutes are spent on profiling.
 
-    Raises BadInput for a runtime the device lacks, unusable images or supernet, or an output folder that is taken.
+    Raises BadInput for an unknown name, a runtime the device lacks, unusable images or supernet, or an output folder
+    that is taken.
     """
     from natdeploy.data import load_dataset
     from natdeploy.ground.errors import BadInput
     from natdeploy.runs.folder import refuse_foreign
-    from natdeploy.supernets import box_path, read_supernet_header
+    from natdeploy.search import check_names
+    from natdeploy.supernets import read_supernet_header
 
+    check_names(job.run_config(job.latency_ms or 1.0))  # a percentile's value is not known yet, and no name
     if job.runtime not in profile.runtimes:
         known = ", ".join(profile.runtimes)
         raise BadInput(f"field 'runtime': device {profile.name!r} has no runtime {job.runtime!r}; it has {known}")
     refuse_foreign(run_path(job))
-    read_supernet_header(box_path() if job.supernet == "box" else Path(job.supernet))
     load_dataset(job.data, seed=job.seed)
+    read_supernet_header(job.supernet)
 
 
 def ensure_latency_model(job: JobConfig, profile: HardwareProfile, progress: Progress | None) -> LatencyModel:

@@ -1,0 +1,86 @@
+"""Examples and the README's command lines: they must parse, and name what exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from natdeploy.cli.main import app
+from natdeploy.runs import load_job
+from natdeploy.search import check_names
+
+CHECKOUT = Path(__file__).parents[2]
+EXAMPLES = sorted((CHECKOUT / "examples").glob("*.yaml"))
+DOCUMENTS = ("README.md", "CONTRIBUTING.md")
+
+
+def command_lines(text: str) -> list[str]:
+    """Commands ``natdeploy ...`` in shell blocks, continued lines joined, and examples of the help."""
+    blocks = "\n".join(re.findall(r"```(?:sh|bash|console)\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")
+    lines = [line.split(" # ")[0].strip().removeprefix("$ ").removeprefix(".venv/bin/") for line in blocks.splitlines()]
+    return [line for line in lines if line.startswith("natdeploy ")]
+
+
+def parse(line: str) -> None:
+    """Parse a command line without doing it; a wrong verb, option or value raises."""
+    group = get_command(app)
+    verb, *args = shlex.split(line)[1:]
+    if verb.startswith("-"):
+        return
+    command = group.commands[verb]  # type: ignore[attr-defined]
+    command.make_context(verb, [*args], resilient_parsing=False)
+
+
+def epilogs() -> list[str]:
+    return [command.epilog.removeprefix("Example: ") for command in app.registered_commands if command.epilog]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_examples_are_valid_jobs(path: Path) -> None:
+    job = load_job(path)
+    check_names(job.run_config(1.0))
+
+
+def test_there_are_examples() -> None:
+    assert CHECKOUT / "examples" / "digits.yaml" in EXAMPLES
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_documented_commands_parse(document: str) -> None:
+    lines = command_lines((CHECKOUT / document).read_text(encoding="utf-8"))
+    assert lines or document != "README.md"
+    for line in lines:
+        parse(line)
+
+
+def test_the_readme_shows_every_verb() -> None:
+    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    shown = {line.split()[1] for line in command_lines(text)}
+    assert {command.callback.__name__ for command in app.registered_commands if command.callback} <= shown
+
+
+def test_examples_in_help_parse() -> None:
+    assert len(epilogs()) == len(app.registered_commands)
+    for line in epilogs():
+        parse(line)
+
+
+def test_documented_files_and_targets_exist() -> None:
+    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    for path in set(re.findall(r"\]\((?!https?:|#)([^)#]+)", text)) | set(re.findall(r"examples/[\w.-]+\.yaml", text)):
+        assert (CHECKOUT / path).exists(), path
+    makefile = (CHECKOUT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make (\w+)", text, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_parser_of_this_test_refuses_what_does_not_exist() -> None:
+    for line in ("natdeploy search --latency-ms 2 --nope", "natdeploy build"):
+        with pytest.raises(Exception, match=r"nope|RUN"):
+            parse(line)
+    with pytest.raises(KeyError):
+        parse("natdeploy serve RUN")

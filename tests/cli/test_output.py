@@ -1,0 +1,40 @@
+"""Progress and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from natdeploy.cli import options, output, tables
+from natdeploy.ground.errors import BadInput
+
+
+def test_progress_without_a_terminal_is_a_line_per_stage(capsys) -> None:
+    with output.progress_on_stderr() as progress:
+        for done in range(10):
+            progress(f"timing networks: {done}/10", done / 20)
+        progress("training [red]predictor", 0.5)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 2
+    assert "training [red]predictor (50%)" in captured.err
+
+
+def test_tables_do_not_read_markup(capsys) -> None:
+    tables.grid("title", (("name", False), ("value", True)), [("[bold]x[/bold]", 3)])
+    assert "[bold]x[/bold]" in capsys.readouterr().out
+
+
+def test_nested_figures_become_dotted_names() -> None:
+    value: Mapping[str, Any] = {"a": {"b": 0.12345678, "c": None}, "d": [1, 2], "e": [{"f": "x"}]}
+    assert dict(tables.flat(value)) == {"a.b": "0.1235", "a.c": "None", "d": "1, 2", "e.0.f": "x"}
+
+
+def test_assignments_are_yaml() -> None:
+    found = options.assignments(["search.iterations=3", "objectives=[top1, macs]", "data=a=b", "out="])
+    assert found == {"search.iterations": 3, "objectives": ["top1", "macs"], "data": "a=b", "out": None}
+    for text in ("nothing", "=3", "a=[", "a=!!python/name:os.system"):
+        with pytest.raises(BadInput, match="--set"):
+            options.assignments([text])
