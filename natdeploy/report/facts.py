@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
@@ -101,7 +100,7 @@ def stored_timings(model: LatencyModel) -> Sequence[Measurement]:
     path = cache_root() / "measurements.sqlite"
     if not path.is_file():
         return ()
-    with closing(MeasurementStore(path)) as store:
+    with MeasurementStore(path) as store:
         return store.query(
             device_fingerprint=model.device_fingerprint, runtime=model.runtime, space=model.space, role="holdout"
         )

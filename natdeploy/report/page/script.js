@@ -62,7 +62,7 @@
         block.title = `kernel ${kernel} × ${kernel}, expand ratio ${expand}`;
         block.style.width = `${1.4 + 0.32 * expand}rem`;
         block.style.height = `${0.9 + 0.28 * kernel}rem`;
-        block.style.opacity = String(Math.min(1, 0.58 + 0.06 * kernel));
+        block.style.opacity = String(Math.min(1, 0.82 + 0.026 * kernel));
         row.append(block);
       }
       stage.append(row);
