@@ -46,8 +46,9 @@ def keep(
     if len(feasible) <= size:
         kept = {*feasible.tolist(), *infeasible[: size - len(feasible)]}
     else:
-        extremes = dict.fromkeys(int(feasible[column.argmin()]) for column in costs[feasible].T)
-        survivors = feasible[_survivors(costs[feasible], size, seed)]
+        values = costs[feasible]  # of equal extremes, the one that is better in all
+        extremes = dict.fromkeys(int(feasible[np.lexsort((values.sum(1), column))[0]]) for column in values.T)
+        survivors = feasible[_survivors(values, size, seed)]
         kept = set(list(dict.fromkeys([*extremes, *survivors.tolist()]))[:size])
     return [entry for index, entry in enumerate(entries) if index in kept]
 

@@ -13,6 +13,8 @@ _HYPERVOLUME_UP_TO = 3
 _MARGIN = 0.15
 #: Fronts after the first are looked at until this many candidates per place are there.
 _CHOICE = 8
+#: Ranges of costs (shares of the reference point) below this are none.
+_TINY = 1e-9
 
 
 def select_candidates(
@@ -53,13 +55,10 @@ def select_candidates(
 
 def _best_fronts(costs: np.ndarray, enough: int) -> np.ndarray:
     """Indices of whole non-dominated fronts, best first, until there are enough."""
-    left = np.arange(len(costs))
-    taken: list[np.ndarray] = []
-    while len(left) and sum(map(len, taken)) < enough:
-        first = left[non_dominated(costs[left])]
-        taken.append(first)
-        left = np.setdiff1d(left, first)
-    return np.concatenate(taken)
+    from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+
+    fronts = NonDominatedSorting().do(costs, n_stop_if_ranked=min(enough, len(costs)))
+    return np.concatenate([np.sort(front) for front in fronts])
 
 
 def _scaled(points: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +66,7 @@ def _scaled(points: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarr
     everything = np.vstack([points, known])
     best = everything[non_dominated(everything)]
     low, span = best.min(0), np.ptp(best, axis=0)
-    span = np.where(span > 0, span, np.maximum(np.ptp(everything, axis=0), 1e-12)) * (1 + _MARGIN)
+    span = np.where(span > _TINY, span, np.maximum(np.ptp(everything, axis=0), _TINY)) * (1 + _MARGIN)
     return (points - low) / span, (known - low) / span
 
 

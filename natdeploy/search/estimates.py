@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from natdeploy.runs import ArchiveEntry
-from natdeploy.spaces import Arch, Space, costs
+from natdeploy.spaces import Arch, Costs, Space, costs
 
 #: Estimates kept in memory.
 _REMEMBERED = 50_000
@@ -49,16 +49,32 @@ class LatencyPredictor(Protocol):
 
 @dataclass(frozen=True)
 class Estimate:
-    """An architecture with everything but its accuracy; fields as in :class:`~natdeploy.runs.ArchiveEntry`."""
+    """An architecture with everything but its accuracy; fields as in :class:`~natdeploy.runs.ArchiveEntry`.
+
+    Static costs are counted when they are asked for: evolution judges thousands that nobody asks about.
+    """
 
     arch: Arch
     latency_ms: float
     latency_lower_ms: float
     latency_upper_ms: float
-    macs: int
-    params: int
-    peak_activation_bytes: int
     feasible: bool
+    static: Callable[[Arch], Costs] = field(repr=False, compare=False)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one image."""
+        return self.static(self.arch).macs
+
+    @property
+    def params(self) -> int:
+        """Trained parameters."""
+        return self.static(self.arch).params
+
+    @property
+    def peak_activation_bytes(self) -> int:
+        """Largest sum of live activations."""
+        return self.static(self.arch).peak_activation_bytes
 
     def with_accuracy(self, top1: float, loss: float, images: int, generation: int) -> ArchiveEntry:
         """The archive's entry once the network was evaluated. Raises ValueError for values that are not finite."""
@@ -92,6 +108,7 @@ class Estimator:
         self.space, self.budget_ms, self.num_classes = space, budget_ms, num_classes
         self._latency = latency
         self._known: dict[Arch, Estimate] = {}
+        self._static: dict[Arch, Costs] = {}
 
     def __call__(self, archs: Sequence[Arch]) -> list[Estimate]:
         """Estimates in the order of ``archs``."""
@@ -101,15 +118,27 @@ class Estimator:
         if new:
             found = self._latency.predict(new)
             for arch, mean, lower, upper in zip(new, found.mean_ms, found.lower_ms, found.upper_ms):
-                static = costs(self.space.layers(arch, self.num_classes))
                 self._known[arch] = Estimate(
                     arch,
                     latency_ms=float(mean),
                     latency_lower_ms=float(lower),
                     latency_upper_ms=float(upper),
-                    macs=static.macs,
-                    params=static.params,
-                    peak_activation_bytes=static.peak_activation_bytes,
                     feasible=bool(upper <= self.budget_ms),
+                    static=self._costs,
                 )
         return [self._known[arch] for arch in archs]
+
+    def forget(self) -> None:
+        """Predict latencies anew from here on.
+
+        Sums may depend in their last bit on what is predicted together. A step that starts without memory gives the
+        same numbers in a continued search as in an undisturbed one.
+        """
+        self._known.clear()
+
+    def _costs(self, arch: Arch) -> Costs:
+        if arch not in self._static:
+            if len(self._static) > _REMEMBERED:
+                self._static.clear()
+            self._static[arch] = costs(self.space.layers(arch, self.num_classes))
+        return self._static[arch]

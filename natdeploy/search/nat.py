@@ -103,7 +103,7 @@ def _part(progress: Progress | None, start: float, share: float) -> Progress | N
     """Progress of one step as progress of the whole."""
     if progress is None:
         return None
-    return lambda stage, fraction: progress(stage, start + share * min(1.0, max(0.0, fraction)))
+    return lambda stage, fraction: progress(stage, round(start + share * min(1.0, max(0.0, fraction)), 4))
 
 
 def _write_result(run: RunFolder, state: State, nat: NatSteps) -> None:

@@ -72,6 +72,7 @@ class NatSteps:
     def run(self, step: Step, state: State, progress: Progress | None) -> State:
         """Do one step, and time it."""
         started = time.monotonic()
+        self.estimator.forget()
         state = step.run(replace(state, iteration=step.iteration), progress)
         state = state.timed(step.stage, time.monotonic() - started)
         if step.stage in ("initial archive", "archive"):

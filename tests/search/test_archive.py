@@ -1,0 +1,53 @@
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from natdeploy.search.archive import front, keep, non_dominated
+from tests.search.make import evaluated, made_up, objectives, sample
+
+points = arrays(float, st.tuples(st.integers(1, 12), st.integers(1, 3)), elements=st.integers(0, 4).map(float))
+
+
+@given(points)
+def test_non_dominated_by_definition(costs: np.ndarray) -> None:
+    kept = non_dominated(costs)
+    for index in range(len(costs)):
+        beaten = any((other <= costs[index]).all() and (other < costs[index]).any() for other in costs)
+        same_before = any((costs[earlier] == costs[index]).all() for earlier in range(index))
+        assert (index in kept) == (not beaten and not same_before)
+
+
+def test_front_is_feasible_and_sorted_by_latency() -> None:
+    entries = made_up([(0.9, 3.0), (0.8, 2.0), (0.7, 2.5), (0.99, 9.0), (0.5, 1.0)])
+    assert [(entry.top1, entry.latency_ms) for entry in front(entries, objectives())] == [(0.5, 1), (0.8, 2), (0.9, 3)]
+
+
+def test_a_small_archive_is_kept_whole() -> None:
+    entries = evaluated(sample(5))
+    assert keep(entries, 5, objectives(), seed=[0]) == entries
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(0, 1000),
+    st.integers(4, 30),
+    st.sampled_from([("top1", "latency_ms"), ("top1", "latency_ms", "macs"), ("top1",)]),
+)
+def test_size_feasibility_extremes_and_determinism(seed: int, size: int, names: tuple[str, ...]) -> None:
+    entries, chosen = evaluated(sample(40, seed), 5.5), objectives(*names, budget_ms=5.5)
+    kept = keep(entries, size, chosen, seed=[seed])
+    assert len(kept) == size and kept == keep(entries, size, chosen, seed=[seed])
+    assert [entry for entry in entries if entry in kept] == kept
+    feasible = [entry for entry in entries if entry.feasible]
+    assert sum(entry.feasible for entry in kept) == min(size, len(feasible))
+    for column in chosen.costs(feasible).T:
+        best = [feasible[index].id for index in np.flatnonzero(column == column.min())]
+        assert any(entry.id in best for entry in kept)
+
+
+def test_dominated_entries_go_first() -> None:
+    good = [(0.5 + 0.04 * step, 1.0 + 0.3 * step) for step in range(10)]
+    bad = [(0.3, 1.0 + 0.3 * step) for step in range(10)]
+    entries = made_up(bad + good)
+    assert {entry.top1 for entry in keep(entries, 10, objectives(), seed=[1])} == {top1 for top1, _ in good}
