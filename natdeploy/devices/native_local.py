@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from natdeploy.devices.runner import Runnable, Session, check_kind, checked_input
+from natdeploy.devices.runner import Runnable, Session, check_artifact, checked_input
 from natdeploy.ground.errors import BadInput
 
 #: NATDEPLOY_INTERFACE_VERSION and NATDEPLOY_FLOAT32 of the header this file is written against.
@@ -69,7 +69,7 @@ class NativeLocal:
 
     def open(self, runnable: Runnable, *, threads: int = 1) -> Session:
         """Load a library and make an instance. Raises BadInput for one that is missing, damaged or for other shapes."""
-        check_kind(self, runnable)
+        check_artifact(self, runnable)
         return _NativeSession(runnable, threads)
 
 

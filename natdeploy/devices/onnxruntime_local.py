@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from natdeploy.devices.runner import Runnable, Session, check_kind, checked_input
+from natdeploy.devices.runner import Runnable, Session, check_artifact, checked_input
 from natdeploy.ground.errors import BadInput
 
 
@@ -27,7 +27,7 @@ class OnnxRuntimeLocal:
 
     def open(self, runnable: Runnable, *, threads: int = 1) -> Session:
         """Load a model. Raises BadInput for a missing or damaged one."""
-        check_kind(self, runnable)
+        check_artifact(self, runnable)
         return _OrtSession(runnable, threads)
 
 

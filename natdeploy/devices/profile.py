@@ -89,7 +89,7 @@ class TimingSettings(Settings):
     cluster: Name | None = Field(None, description="cluster to pin to; the first one if not given")
     threads: Whole = Field(1, ge=1, le=256, description="threads of a network")
     max_drift: Real = Field(
-        0.25, gt=0, le=1, description="reference drift beyond which a timing is stored but not trusted"
+        0.6, gt=0, le=10, description="reference drift beyond which a timing is stored but not trusted"
     )
 
 

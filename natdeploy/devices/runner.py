@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from natdeploy.ground.errors import BadInput
+from natdeploy.ground.files import sha256_file
 from natdeploy.ground.registry import Registry
 
 #: Runtime name -> runner. The runtimes of a profile are names in here.
@@ -93,12 +94,20 @@ def get_runner(runtime: str) -> Runner:
     return runner()
 
 
-def check_kind(runner: Runner, runnable: Runnable) -> None:
-    """Raise BadInput when a runner cannot take an artifact."""
+def check_artifact(runner: Runner, runnable: Runnable) -> None:
+    """Raise BadInput when a runner cannot take an artifact, or its file is missing or not the one that was built.
+
+    Loading a damaged library can end the process, so its digest is checked before anything else touches it.
+    """
+    path = Path(runnable.path)
     if runnable.kind != runner.kind:
-        raise BadInput(f"{runnable.path}: runtime {runner.name!r} runs {runner.kind} artifacts, not {runnable.kind}")
-    if not Path(runnable.path).is_file():
-        raise BadInput(f"{runnable.path}: no such {runnable.kind} artifact; build it again")
+        raise BadInput(f"{path}: runtime {runner.name!r} runs {runner.kind} artifacts, not {runnable.kind}")
+    try:
+        digest = sha256_file(path)
+    except OSError as error:
+        raise BadInput(f"{path}: no readable {runnable.kind} artifact: {error.strerror}; build it again") from None
+    if digest != runnable.digest:
+        raise BadInput(f"{path}: damaged or replaced: its SHA-256 is not the recorded one; build it again")
 
 
 def checked_input(x: np.ndarray, shape: tuple[int, ...], path: Path) -> np.ndarray:

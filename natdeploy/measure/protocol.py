@@ -32,8 +32,9 @@ class TimingProtocol:
         kept_share: share of a network's visits that count, those taken while the reference ran fastest.
         reference_every: networks visited between two visits to the reference.
         spread_ms: all visits of a network are spread over at least this long.
-        max_drift: a timing whose reference ran slower or faster than its baseline by more than this share is stored
-            and not trusted.
+        max_drift: a timing whose reference took more than ``1 + max_drift`` times its baseline, or less than one part
+            in as many, is stored and not trusted. The default lets a busy neighbour on the same physical core pass
+            (up to 1.5 times here, divided out to a few percent) and stops what cannot be divided out.
     """
 
     threads: int = 1

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from natdeploy.devices import Runnable
-from natdeploy.ground.processes import ChildWorker
+from natdeploy.ground.errors import ChildFailed, NatdeployError
+from natdeploy.ground.processes import ChildWorker, call_in_child
 from natdeploy.measure import timer_child
 from natdeploy.measure.correction import (
     kept_visits,
@@ -21,8 +22,11 @@ from natdeploy.measure.measurement import Visit
 from natdeploy.measure.protocol import TimingProtocol
 
 _OPEN_TIMEOUT_S = 300.0
-_VISIT_TIMEOUT_S = 600.0
+_VISIT_TIMEOUT_S = 60.0
+#: The reference's number in the child; networks are numbered from 1.
 _REFERENCE = 0
+#: Samples of a visit, and how many visits to the reference came before.
+_Taken = tuple[list[float], int]
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,9 @@ class Timer:
         self._child = ChildWorker(f"timing with {runtime}", cpus=processors, environment=environment)
         self._next = _REFERENCE
         try:
+            self._child.call(timer_child.raise_priority, timeout_s=_OPEN_TIMEOUT_S)
             self._load(reference)
-            self.conditions: dict[str, Any] = self._child.call(timer_child.conditions, timeout_s=_VISIT_TIMEOUT_S)
+            self.conditions: dict[str, Any] = self._child.call(timer_child.conditions, timeout_s=_OPEN_TIMEOUT_S)
         except BaseException:
             self._child.close()
             raise
@@ -71,31 +76,35 @@ class Timer:
         """
         protocol = self._protocol
         numbers = [self._load(runnable) for runnable in runnables]
-        samples: list[list[tuple[list[float], int]]] = [[] for _ in runnables]  # with how many references came before
-        references = [self._reference()]
-        active = list(range(len(runnables)))
-        for turn in range(protocol.max_visits):
+        samples: dict[int, list[_Taken]] = {number: [] for number in numbers}
+        references: list[float] = []
+        active = list(numbers)
+        for done in range(1, protocol.max_visits + 1):
             started = time.monotonic()
-            for place, index in enumerate(active):
-                if place % protocol.reference_every == 0 and place:
-                    references.append(self._reference())
-                found = self._child.call(
-                    timer_child.visit, numbers[index], protocol.visit_ms, protocol, timeout_s=_VISIT_TIMEOUT_S
-                )
-                samples[index].append((found, len(references)))
-            references.append(self._reference())
-            if turn + 1 >= protocol.min_visits:
-                active = [i for i in active if self._interval(samples[i], references) > protocol.target_relative_ci]
+            limit_s = _OPEN_TIMEOUT_S + _VISIT_TIMEOUT_S * len(active)
+            try:
+                turn = self._child.call(timer_child.turn, _REFERENCE, active, protocol, timeout_s=limit_s)
+            except ChildFailed as error:
+                raise self._culprit(runnables, error) from None
+            for number, found in turn:
+                if number == _REFERENCE:
+                    references.append(visit_value(found, protocol.visit_quantile))
+                else:
+                    samples[number].append((found, len(references)))
+            if done >= protocol.min_visits:
+                active = [
+                    one for one in active if self._interval(samples[one], references) > protocol.target_relative_ci
+                ]
             if not active:
                 break
             pause_s = protocol.spread_ms / 1e3 / protocol.min_visits - (time.monotonic() - started)
-            if pause_s > 0 and turn + 1 < protocol.min_visits:
+            if pause_s > 0 and done < protocol.min_visits:
                 time.sleep(pause_s)
         for number in numbers:
-            self._child.call(timer_child.close_session, number, timeout_s=_VISIT_TIMEOUT_S)
+            self._child.call(timer_child.close_session, number, timeout_s=_OPEN_TIMEOUT_S)
         visits = tuple(
-            tuple(Visit(tuple(found), local_reference(references, before)) for found, before in taken)
-            for taken in samples
+            tuple(Visit(tuple(found), local_reference(references, before)) for found, before in samples[number])
+            for number in numbers
         )
         return BatchTiming(visits, tuple(references))
 
@@ -116,13 +125,23 @@ class Timer:
         )
         return number
 
-    def _reference(self) -> float:
-        found = self._child.call(
-            timer_child.visit, _REFERENCE, self._protocol.reference_visit_ms, self._protocol, timeout_s=_VISIT_TIMEOUT_S
-        )
-        return visit_value(found, self._protocol.visit_quantile)
+    def _culprit(self, runnables: Sequence[Runnable], error: ChildFailed) -> ChildFailed:
+        """The error of a batch, naming the artifact that fails on its own; each is tried in a child of its own."""
+        for runnable in runnables:
+            try:
+                call_in_child(
+                    timer_child.try_alone,
+                    self._runtime,
+                    runnable,
+                    self._protocol,
+                    timeout_s=_OPEN_TIMEOUT_S + _VISIT_TIMEOUT_S,
+                    name=f"timing {runnable.path}",
+                )
+            except NatdeployError as own:
+                return ChildFailed(str(own))
+        return error
 
-    def _interval(self, taken: Sequence[tuple[list[float], int]], references: Sequence[float]) -> float:
+    def _interval(self, taken: Sequence[_Taken], references: Sequence[float]) -> float:
         """Relative confidence interval of a network as its visits stand now."""
         around = [local_reference(references, before) for _, before in taken]
         values = [visit_value(found, self._protocol.visit_quantile) for found, _ in taken]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from natdeploy.devices import Runnable, Session, get_runner
 from natdeploy.ground.errors import BadInput
 from natdeploy.measure.protocol import TimingProtocol
 
+_NICENESS = -10
 #: The open sessions of this process with the image each runs on; empty in any process but a timer's child.
 _OPEN: dict[int, tuple[Session, np.ndarray]] = {}
 
@@ -30,25 +33,40 @@ def open_session(number: int, runtime: str, runnable: Runnable, threads: int) ->
     _OPEN[number] = (session, image)
 
 
+def raise_priority() -> None:
+    """Go before other programs on the same processor, where the system allows it (as root, mostly)."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
+
+
 def close_session(number: int) -> None:
     """Free what is loaded under a number."""
     session, _ = _OPEN.pop(number)
     session.close()
 
 
-def visit(number: int, visit_ms: float, protocol: TimingProtocol) -> list[float]:
-    """One visit: warm-up, then samples in milliseconds a run, each long enough for the clock."""
-    session, image = _OPEN[number]
-    run_ms = _warm_up(session, image, protocol.warmup_ms)
-    together = max(1, int(np.ceil(protocol.min_sample_ms / run_ms)))
-    wanted = round(visit_ms / (run_ms * together))
-    samples = min(max(wanted, protocol.min_repeats), protocol.max_repeats)
-    runs = session.time_ms(samples * together, image)
-    return [float(sample) for sample in np.asarray(runs).reshape(samples, together).mean(axis=1)]
+def turn(reference: int, numbers: Sequence[int], protocol: TimingProtocol) -> list[tuple[int, list[float]]]:
+    """Visit each network once in order, the reference before, after, and in between; ``(number, samples)`` of each.
+
+    A whole turn is one call: asked visit by visit, a busy machine would leave gaps of many milliseconds in between.
+    """
+    visits = [(reference, _visit(reference, protocol.reference_visit_ms, protocol))]
+    for place, number in enumerate(numbers, start=1):
+        visits.append((number, _visit(number, protocol.visit_ms, protocol)))
+        if place % protocol.reference_every == 0 or place == len(numbers):
+            visits.append((reference, _visit(reference, protocol.reference_visit_ms, protocol)))
+    return visits
+
+
+def try_alone(runtime: str, runnable: Runnable, protocol: TimingProtocol) -> None:
+    """Load an artifact and visit it once, to see whether it is the one that fails."""
+    open_session(0, runtime, runnable, protocol.threads)
+    _visit(0, protocol.visit_ms, protocol)
+    close_session(0)
 
 
 def conditions() -> dict[str, Any]:
-    """Under what conditions this process times: its processors, whether denormal numbers are kept.
+    """Under what conditions this process times: its processors, its priority, whether denormal numbers are kept.
 
     Some libraries switch denormals off for a whole process when they are loaded; a network would then run faster here
     than in the user's program. natdeploy never switches them off, and records what it found.
@@ -56,6 +74,7 @@ def conditions() -> dict[str, Any]:
     tiny = np.full(1, 1e-40, dtype=np.float32) * np.float32(0.5)
     return {
         "processors": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [],
+        "niceness": os.getpriority(os.PRIO_PROCESS, 0),
         "denormals": "kept" if tiny[0] != 0 else "flushed",
     }
 
@@ -71,3 +90,14 @@ def _warm_up(session: Session, image: np.ndarray, warmup_ms: float) -> float:
         if (stable and spent_ms >= warmup_ms) or spent_ms >= 4 * warmup_ms:
             return max(latest, 1e-6)
         last = latest
+
+
+def _visit(number: int, visit_ms: float, protocol: TimingProtocol) -> list[float]:
+    """One visit: warm-up, then samples in milliseconds a run, each long enough for the clock."""
+    session, image = _OPEN[number]
+    run_ms = _warm_up(session, image, protocol.warmup_ms)
+    together = max(1, int(np.ceil(protocol.min_sample_ms / run_ms)))
+    wanted = round(visit_ms / (run_ms * together))
+    samples = min(max(wanted, protocol.min_repeats), protocol.max_repeats)
+    runs = session.time_ms(samples * together, image)
+    return [float(sample) for sample in np.asarray(runs).reshape(samples, together).mean(axis=1)]

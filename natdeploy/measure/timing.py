@@ -265,7 +265,7 @@ class _Stand:
             mad_ms=mad_ms,
             reference_ms=baseline_ms,
             drift=drift,
-            trusted=abs(drift) <= self.protocol.max_drift,
+            trusted=1 / (1 + self.protocol.max_drift) <= 1 + drift <= 1 + self.protocol.max_drift,
             taken_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
             role=role,
             num_classes=num_classes,
