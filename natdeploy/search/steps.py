@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
 from natdeploy.runs import HistoryStep, RunConfig
 from natdeploy.search.archive import front, keep
 from natdeploy.search.distribution import ArchiveDistribution
@@ -104,15 +106,17 @@ class NatSteps:
     def _candidates(self, state: State, progress: Progress | None) -> State:
         if progress:
             progress(f"iteration {state.iteration}: evolving", 0.0)
-        proposal = propose(
-            state.archive,
-            state.tried,
-            self.estimator,
-            self.objectives,
-            self.config.search,
-            seed=self.config.seed,
-            iteration=state.iteration,
-        )
+        # Matrices are small: one thread is quicker than several that wait for each other.
+        with threadpool_limits(1, user_api="blas"):
+            proposal = propose(
+                state.archive,
+                state.tried,
+                self.estimator,
+                self.objectives,
+                self.config.search,
+                seed=self.config.seed,
+                iteration=state.iteration,
+            )
         entries, failures = evaluate_all(
             self.evaluator,
             proposal.estimates,
