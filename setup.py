@@ -47,7 +47,9 @@ setup(
         # With a later tvm-ffi, layout conversion and some code generators crash the process.
         "apache-tvm==0.27.0.post1",
         "apache-tvm-ffi==0.1.14.post1",
-        "pymoo>=0.6.1",
+        "pymoo>=0.6.2",
+        "moocore>=0.1",
+        "threadpoolctl>=3",
         # The same module without CUDA's libraries, which Linux wheels of xgboost pull in.
         "xgboost-cpu>=2.1; sys_platform == 'linux'",
         "xgboost>=2.1; sys_platform != 'linux'",
