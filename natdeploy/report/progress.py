@@ -45,7 +45,8 @@ def progress_figure(facts: Facts) -> Figure:
         "adapted, so the curve can fall. "
     )
     if random is not None:
-        caption += f"Dotted: {evaluations[-1]} random architectures, evaluated with the final weights."
+        drawn, feasible = facts.summary["random_drawn"], facts.summary["random_feasible"]
+        caption += f"Dotted: {drawn} random architectures ({feasible} within the budget), with the final weights."
     elif facts.is_finished:
         caption += "This run was not compared with random architectures."
     else:

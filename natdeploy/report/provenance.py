@@ -43,7 +43,7 @@ def provenance_table(facts: Facts) -> Table:
         (
             "hypervolume",
             f"objectives {', '.join(config.objectives)}; architectures whose interval ends within the budget; "
-            "reference point fixed when the run started",
+            f"reference point fixed when the run started{_reference(facts)}",
         ),
     ]
     return Table("Provenance", (Column("figure"), Column("source")), tuple(rows))
@@ -68,6 +68,11 @@ def _measured_rows(manifest: Manifest) -> list[tuple[str, str]]:
         )
         for timing in manifest.latency.measured
     ]
+
+
+def _reference(facts: Facts) -> str:
+    point = facts.summary.get("reference_point", {})
+    return ": " + ", ".join(f"{name} {value:.6g}" for name, value in point.items()) if point else ""
 
 
 def _evaluated_on(name: str) -> str:

@@ -179,6 +179,7 @@ def test_progress_is_the_history(page, made):
     assert search["x"] == [step.evaluations for step in history]
     assert search["y"] == pytest.approx([step.hypervolume for step in history], abs=1e-6)
     assert set(page.trace("progress", "random architectures")["y"]) == {0.71}
+    assert "64 random architectures (5 within the budget)" in page.text
 
 
 def test_the_choice_is_explained(page, made):
@@ -195,6 +196,7 @@ def test_every_figure_says_where_it_comes_from(page):
     sources = {row[0]: row[1] for row in page.rows if len(row) == 2}
     assert "270 validation images" in sources["validation top-1"]
     assert "trained on timings of this very device" in sources["predicted latency"]
+    assert "latency_ms 0.5" in sources["hypervolume"]
     assert "30 networks, never trained on" in sources["predictor quality"]
     tested = [source for figure, source in sources.items() if figure.startswith("test top-1")]
     assert len(tested) == 2
