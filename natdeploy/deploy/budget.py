@@ -100,7 +100,7 @@ def meet_budget(
         if measured_ms <= budget_ms:
             return Met(entry, built, tuple(missed))
         missed.append(Missed(entry.arch.id, entry.latency_ms, measured_ms))
-        if pick not in RULES:
+        if pick not in RULES or len(missed) == most_attempts:
             break
         entries = predict_again(entries)
     tried = [*known, *missed]

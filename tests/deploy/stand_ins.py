@@ -9,6 +9,7 @@ from natdeploy.data import Preprocessing
 from natdeploy.deploy.artifacts import RunnableFile
 from natdeploy.deploy.bundle import REFERENCE, Reference, write_bundle
 from natdeploy.deploy.manifest import MEASUREMENT_FIELDS, Manifest
+from natdeploy.ground.files import sha256_file
 from natdeploy.runs import ArchiveEntry
 from natdeploy.spaces import Arch, costs, get_space
 
@@ -65,7 +66,7 @@ def make_bundle(path: Path, *, measured_ms: float = 1.5, artifact_error: float =
     reference = Reference(images, inputs, inputs.mean(axis=(2, 3)) @ matrix)
     return write_bundle(
         path,
-        manifest_of(arch, measured_ms),
+        manifest_of(arch, measured_ms, artifacts),
         artifacts=artifacts,
         arch=arch,
         labels=CLASSES,
@@ -75,15 +76,17 @@ def make_bundle(path: Path, *, measured_ms: float = 1.5, artifact_error: float =
     )
 
 
-def manifest_of(arch: Arch, measured_ms: float = 1.5) -> Manifest:
-    """A manifest without files."""
+def manifest_of(arch: Arch, measured_ms: float = 1.5, folder: Path | None = None) -> Manifest:
+    """A manifest without files; digests of the artifacts are those in ``folder``."""
     layers = SPACE.layers(arch, len(CLASSES))
     found = costs(layers)
     zeros = "0" * 64
     artifacts = [
-        {"kind": "onnx", "runtime": "onnxruntime", "path": "model.onnx", "digest": zeros, "toolchain": {"onnx": "1"}},
-        {"kind": "native", "runtime": "tvm", "path": "native/libmodel.so", "digest": zeros, "toolchain": {"tvm": "1"}},
+        {"kind": kind, "runtime": runtime, "path": path, "digest": zeros, "toolchain": {runtime: "1"}}
+        for kind, runtime, path in (("onnx", "onnxruntime", "model.onnx"), ("native", "tvm", "native/libmodel.so"))
     ]
+    if folder is not None:
+        artifacts = [{**artifact, "digest": sha256_file(folder / str(artifact["path"]))} for artifact in artifacts]
     check = {"images": 4, "max_abs_error": 0.0, "allowed": 1e-4}
     return Manifest.model_validate(
         {

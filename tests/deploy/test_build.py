@@ -23,7 +23,10 @@ from natdeploy.measure import MeasurementStore
 from natdeploy.runs import RunFolder
 from natdeploy.supernets import load_supernet, to_network
 from natdeploy.transfer import calibrated_subnet
-from tests.deploy.made_run import make_run, small_archs
+from tests.deploy.made_run import made_up_timings, make_run, small_archs
+
+#: Milliseconds per million MACs that the latency model believes in: a machine much faster than any.
+FAST = 1e-4
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,7 +50,7 @@ def profile() -> HardwareProfile:
 @pytest.fixture(scope="module")
 def run(profile: HardwareProfile, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     path = tmp_path_factory.mktemp("runs")
-    return make_run(path / "run", profile, MeasurementStore(path / "m.sqlite"), budget_ms=1000.0, speed=0.1)
+    return make_run(path / "run", profile, MeasurementStore(path / "m.sqlite"), budget_ms=1000.0, speed=FAST)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +58,7 @@ def built(run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> list[Buil
     stages: list[tuple[str, float]] = []
     store = MeasurementStore(tmp_path_factory.mktemp("store") / "m.sqlite")
     bundles = build(
-        run, pick=["best", "knee", "fastest", "best"], store=store, progress=lambda *told: stages.append(told)
+        run, pick=["best", "fastest", small_archs()[2].id], store=store, progress=lambda *told: stages.append(told)
     )
     assert [fraction for _, fraction in stages] == sorted(fraction for _, fraction in stages)
     assert stages[-1] == ("done", 1.0)
@@ -65,11 +68,9 @@ def built(run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> list[Buil
 
 
 def test_picks_that_choose_one_architecture_share_a_bundle(run: RunFolder, built: list[BuiltBundle]) -> None:
-    picked = {bundle.manifest.model.arch_id: bundle.manifest.provenance.picked_as for bundle in built}
-    assert len(built) == len(picked)
-    assert picked[small_archs()[2].id][0] == "best"
-    assert picked[small_archs()[0].id][-1] == "fastest"
-    assert sorted(name for names in picked.values() for name in names) == ["best", "fastest", "knee"]
+    first, second = small_archs()[2].id, small_archs()[0].id
+    picked = [(bundle.manifest.model.arch_id, bundle.manifest.provenance.picked_as) for bundle in built]
+    assert picked == [(first, sorted(["best", first])), (second, ["fastest"])]
     assert sorted(path.name for path in (run.path / "bundles").iterdir()) == sorted(b.manifest.name for b in built)
 
 
@@ -141,10 +142,13 @@ def test_building_again_elsewhere_changes_measurements_only(
     assert first.reproducible_part() == second.reproducible_part()
 
 
-def test_no_bundle_when_nothing_measures_within_the_budget(profile: HardwareProfile, tmp_path: Path) -> None:
-    # The latency model believes in a machine a thousand times faster than this one can be.
+def test_no_bundle_when_nothing_measures_within_the_budget(
+    run: RunFolder, profile: HardwareProfile, tmp_path: Path
+) -> None:
     store = MeasurementStore(tmp_path / "m.sqlite")
-    run = make_run(tmp_path / "run", profile, store, budget_ms=0.001, speed=1e-4)
+    store.add_all(made_up_timings(profile, FAST))
+    run = RunFolder(shutil.copytree(run.path, tmp_path / "run", ignore=shutil.ignore_patterns("bundles")))
+    write_json(run.path / "run.json", {**read_json(run.path / "run.json", "run"), "latency_ms": 0.001})
     with pytest.raises(BudgetNotMet, match=r"pick best: none of \d built .* 0\.001 ms; the nearest, \w+, took"):
         build(run, store=store, attempts=2)
     assert not (run.path / "bundles").exists()
