@@ -20,7 +20,7 @@ from natdeploy.ground.errors import BadInput
 #: Probability, over draws of the training networks, with which the stated coverage is reached.
 CONFIDENCE = 0.8
 #: Share of the number of networks that the overall mean weighs in each size's difficulty.
-SHRINKAGE = 0.25
+SHRINKAGE = 0.1
 KNOTS = 9
 
 
@@ -69,10 +69,10 @@ def calibration_rank(networks: int, coverage: float) -> int:
     from scipy.stats import beta
 
     check_coverage(coverage)
-    first = math.ceil((networks + 1) * coverage)
-    for rank in range(max(first, 1), networks + 1):
-        if beta.sf(coverage, rank, networks + 1 - rank) >= CONFIDENCE:
-            return rank
+    ranks = np.arange(max(math.ceil((networks + 1) * coverage), 1), networks + 1)
+    reached = np.flatnonzero(beta.sf(coverage, ranks, networks + 1 - ranks) >= CONFIDENCE)
+    if len(reached):
+        return int(ranks[reached[0]])
     needed = math.ceil(math.log(1 - CONFIDENCE) / math.log(coverage))
     raise BadInput(
         f"{networks} measured networks are too few for intervals of coverage {coverage:g}; "
@@ -93,7 +93,7 @@ def fit_conformal(latency_ms: np.ndarray, left_out_ms: np.ndarray) -> Conformal:
     # Outliers belong to the scores; in the difficulty they would widen their whole neighbourhood.
     clipped = np.minimum(errors, np.quantile(errors, 0.95))
     floor = max(0.1 * float(clipped.mean()), 1e-6)
-    bandwidth = max(float(sizes.std()) / 2, 1e-9)
+    bandwidth = max(float(sizes.std()) / 3, 1e-9)
     knots = np.linspace(sizes.min(), sizes.max(), KNOTS) if np.ptp(sizes) > 0 else sizes[:1]
 
     def difficulty_at(where: np.ndarray, skip_own: bool) -> np.ndarray:

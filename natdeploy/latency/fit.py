@@ -93,9 +93,9 @@ def _comparable(measurements: Sequence[Measurement], space: Space) -> list[Measu
                 f"latency model: timings of more than one {what} cannot be mixed: {', '.join(sorted(values))}"
             )
     for measurement in known:
-        if not (measurement.latency_ms > 0 and np.isfinite(measurement.latency_ms)):
+        if measurement.arch is not None and not (measurement.latency_ms > 0 and np.isfinite(measurement.latency_ms)):
             raise BadInput(
-                f"latency model: the timing of {measurement.arch} is {measurement.latency_ms} ms; "
+                f"latency model: the timing of architecture {measurement.arch.id} is {measurement.latency_ms} ms; "
                 "expected a positive number"
             )
     trusted = [measurement for measurement in known if measurement.trusted]
@@ -117,9 +117,9 @@ def _timed_twice(measurements: Sequence[Measurement], space: Space) -> tuple[np.
 
 
 def _newest(measurements: Sequence[Measurement]) -> Measurement:
-    """The training measurement taken last."""
+    """The training measurement taken last; a build's only where nothing else was trained on."""
     training = [measurement for measurement in measurements if measurement.role in TRAINING_ROLES]
-    return max(training, key=lambda measurement: measurement.taken_at)
+    return max(training, key=lambda measurement: (measurement.role == "train", measurement.taken_at))
 
 
 def _latencies(

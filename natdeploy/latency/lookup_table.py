@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from natdeploy.spaces import Layer
 PENALTIES = tuple(float(10**exponent) for exponent in np.arange(-3, 3.5, 0.5))
 
 
+@lru_cache(maxsize=1 << 16)
 def workload_key(layer: Layer) -> str:
     """Text by which a table knows a layer."""
     return canonical_json(layer.workload())
@@ -87,13 +89,13 @@ def _costs(layer: Layer) -> np.ndarray:
 
 def _ridge(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Ridge regression in its dual form, penalty by leave-one-out error."""
-    gram = matrix @ matrix.T
-    unit = max(float(np.trace(gram)) / len(gram), 1e-30)
-    best, chosen = np.inf, np.zeros(len(gram))
+    values, vectors = np.linalg.eigh(matrix @ matrix.T)
+    unit = max(float(values.mean()), 1e-30)
+    best, chosen = np.inf, np.zeros(len(values))
     for penalty in PENALTIES:
-        inverse = np.linalg.inv(gram + penalty * unit * np.eye(len(gram)))
-        dual = inverse @ target
-        error = float(np.mean((dual / np.diag(inverse)) ** 2))
+        inverse = 1 / (np.maximum(values, 0) + penalty * unit)
+        dual = vectors @ (inverse * (vectors.T @ target))
+        error = float(np.mean((dual / (vectors**2 @ inverse)) ** 2))
         if error < best:
             best, chosen = error, dual
     return matrix.T @ chosen

@@ -50,7 +50,7 @@ class XGBoostPredictor:
         if not len(features):
             return np.zeros(0)
         log_ratio = self._booster.inplace_predict(features.astype(np.float32)).astype(np.float64)
-        return np.maximum(features @ self.rates_ms, self.floor_ms) * np.exp(self.correction * log_ratio)
+        return np.maximum(_base_ms(features, self.rates_ms), self.floor_ms) * np.exp(self.correction * log_ratio)
 
     @cached_property
     def _booster(self) -> Booster:
@@ -110,7 +110,7 @@ def fit_xgboost(features: np.ndarray, latency_ms: np.ndarray, *, seed: int = 0) 
     for index in range(fold.max() + 1):
         out = fold == index
         rates_ms, booster = _fit_parts(features[~out], latency_ms[~out], seed)
-        base[out] = np.maximum(features[out] @ rates_ms, floor_ms)
+        base[out] = np.maximum(_base_ms(features[out], rates_ms), floor_ms)
         ratio[out] = booster.inplace_predict(features[out].astype(np.float32))
     error = np.log(latency_ms / base)
     size = float(ratio @ ratio)
@@ -125,7 +125,7 @@ def _fit_parts(features: np.ndarray, latency_ms: np.ndarray, seed: int) -> tuple
 
     rates_ms = fit_rates(features, latency_ms, seed=seed)
     floor_ms = float(latency_ms.min()) * FLOOR
-    log_ratio = np.log(latency_ms / np.maximum(features @ rates_ms, floor_ms))
+    log_ratio = np.log(latency_ms / np.maximum(_base_ms(features, rates_ms), floor_ms))
     rounds, depth = (150, 2) if len(latency_ms) < 300 else (400, 3)
     parameters = {
         "objective": "reg:squarederror",
@@ -142,6 +142,11 @@ def _fit_parts(features: np.ndarray, latency_ms: np.ndarray, seed: int) -> tuple
     }
     data = xgboost.DMatrix(features.astype(np.float32), label=log_ratio, nthread=1)
     return rates_ms, xgboost.train(parameters, data, num_boost_round=rounds)
+
+
+def _base_ms(features: np.ndarray, rates_ms: np.ndarray) -> np.ndarray:
+    """``features @ rates_ms``, in an order of summation that does not depend on how many rows there are."""
+    return np.ascontiguousarray(features * rates_ms).sum(1)
 
 
 def fit_rates(features: np.ndarray, latency_ms: np.ndarray, *, seed: int = 0) -> np.ndarray:
