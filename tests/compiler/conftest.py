@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from natdeploy.compiler import Artifact, KernelCache, build_native
+from natdeploy.compiler import Artifact, KernelCache, build_native, compile_layers
 from natdeploy.spaces import Layer, Network, random_network
 
 #: Runs on every machine of its kind.
@@ -32,6 +32,23 @@ def tiny_layers() -> tuple[Layer, ...]:
     )
 
 
+ODD = {
+    "odd channels": Layer("odd", "conv", ("input",), 5, 6, 7, 13, 6, 7, kernel=3, activation="relu"),
+    "pixel": Layer("odd", "conv", ("input",), 5, 1, 1, 7, 1, 1, kernel=7, activation="hsigmoid"),
+    "strided": Layer("odd", "conv", ("input",), 9, 5, 3, 24, 2, 1, kernel=1, stride=3, activation="hswish"),
+    "grouped": Layer("odd", "conv", ("input",), 6, 4, 4, 9, 4, 4, kernel=3, groups=3),
+    "odd depthwise": Layer("odd", "conv", ("input",), 11, 13, 1, 11, 7, 1, kernel=7, stride=2, groups=11),
+    "multiplier": Layer("odd", "conv", ("input",), 4, 3, 3, 8, 3, 3, kernel=3, groups=4, activation="relu"),
+    "one channel": Layer("odd", "conv", ("input",), 1, 17, 5, 16, 17, 5, kernel=5),
+}
+
+
+def odd_network(kind: str) -> Network:
+    layer = ODD[kind]
+    pool = Layer("pool", "pool", ("odd",), layer.out_c, layer.out_h, layer.out_w, layer.out_c, 1, 1)
+    return random_network((layer, pool, Layer("fc", "linear", ("pool",), layer.out_c, 1, 1, 3, 1, 1)), 7)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache folder of the session's own."""
@@ -43,6 +60,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def cache(home: Path) -> KernelCache:
+    """Holds the kernels of the small networks below: one start of TVM for all of them."""
+    networks = [tiny_layers(), *(odd_network(kind).layers for kind in ODD)]
+    compile_layers(networks, target=TARGET, cache=KernelCache())
     return KernelCache()
 
 

@@ -51,7 +51,7 @@ def test_a_convolution_may_be_the_last_layer(tiny: Network) -> None:
 def test_networks_that_make_no_sense_are_bad_input(tiny: Network) -> None:
     with pytest.raises(BadInput, match="must give a vector"):
         onnx_bytes(random_network(tiny.layers[:2]))
-    with pytest.raises(BadInput, match="'se.pool'.*inputs is"):
+    with pytest.raises(BadInput, match=r"'se\.pool'.*inputs is"):
         onnx_bytes(random_network((tiny.layers[0], *tiny.layers[2:])))
     with pytest.raises(BadInput, match="no layers"):
         onnx_bytes(Network((), {}))

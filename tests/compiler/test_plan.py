@@ -56,7 +56,7 @@ def test_a_residual_sum_joins_its_convolution_and_a_second_one_does_not(plan: Pl
 )
 def test_a_changed_file_is_refused(plan: Plan, field: str, value: object) -> None:
     changed = {**copy.deepcopy(plan.to_json()), field: value}
-    with pytest.raises(BadInput, match="plan.json"):
+    with pytest.raises(BadInput, match=r"plan\.json"):
         Plan.from_json(changed, plan.constants, plan.objects, where="plan.json")
 
 
