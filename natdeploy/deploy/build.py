@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ from natdeploy.deploy.budget import MOST_ATTEMPTS
 from natdeploy.deploy.manifest import Manifest
 from natdeploy.devices import HardwareProfile, device_fingerprint, load_profile
 from natdeploy.ground.errors import BadInput, DeviceNotReachable
-from natdeploy.ground.files import cache_root, readable_disk_errors
 from natdeploy.runs import RunConfig, RunFolder
 
 if TYPE_CHECKING:
@@ -67,6 +65,7 @@ def build(
     from natdeploy.deploy.pack import pack
     from natdeploy.latency import LatencyModel
     from natdeploy.measure import MeasurementStore
+    from natdeploy.measure.builds import scratch_folder
     from natdeploy.supernets import load_supernet
 
     tell = progress or (lambda stage, fraction: None)
@@ -80,7 +79,7 @@ def build(
     dataset = _dataset(run, config)
     store = store or MeasurementStore()
     out = Path(out or run.path / "bundles")
-    with _threads(config.threads), _temporary_folder(cache_root() / "builds") as folder:
+    with _threads(config.threads), scratch_folder() as folder:
         workshop = Workshop(
             supernet=load_supernet(run.supernet_path),
             dataset=dataset,
@@ -132,12 +131,3 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextlib.contextmanager
-def _temporary_folder(parent: Path) -> Iterator[Path]:
-    with readable_disk_errors(parent):
-        parent.mkdir(parents=True, exist_ok=True)
-        temporary = tempfile.TemporaryDirectory(prefix="build-", dir=parent)
-    with temporary as folder:
-        yield Path(folder)

@@ -54,6 +54,12 @@ def check_files(folder: Path) -> Manifest:
     recorded = {entry.path: entry.sha256 for entry in manifest.files}
     recorded[MANIFEST] = found[MANIFEST]
     _compare(folder, found, listed, recorded)
+    for field, path in (
+        ("verification.reference", manifest.verification.reference),
+        *(("artifacts.path", artifact.path) for artifact in manifest.artifacts),
+    ):
+        if path not in found:
+            raise VerificationFailed(f"{folder / MANIFEST}: field {field!r} names {path!r}, not a file of the bundle")
     return manifest
 
 

@@ -178,13 +178,6 @@ def _check_companions(folder: Path, manifest: Manifest) -> None:
     said = (manifest.model.space, manifest.model.arch_id, manifest.model.macs, manifest.model.params)
     if (arch.space, arch.id, costs(layers).macs, costs(layers).params) != said:
         raise VerificationFailed(f"{folder / SUBNET}: is not the architecture of field 'model' of {MANIFEST}")
-    listed = {entry.path for entry in manifest.files}
-    for field, path in (
-        ("verification.reference", manifest.verification.reference),
-        *(("artifacts.path", artifact.path) for artifact in manifest.artifacts),
-    ):
-        if path not in listed:
-            raise VerificationFailed(f"{folder / MANIFEST}: field {field!r} names {path!r}, not a file of the bundle")
 
 
 def _check_preprocessing(folder: Path, manifest: Manifest, images: np.ndarray, inputs: np.ndarray) -> None:

@@ -153,7 +153,7 @@ def test_no_bundle_when_nothing_measures_within_the_budget(
         build(run, store=store, attempts=2)
     assert not (run.path / "bundles").exists()
     assert any(measurement.role == "build" for measurement in store.query())
-    assert not any((cache_root() / "builds").iterdir())
+    assert not any((cache_root() / "scratch").iterdir())
 
 
 def test_an_artifact_that_disagrees_with_torch_stops_the_build(

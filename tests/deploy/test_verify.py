@@ -158,6 +158,13 @@ def test_a_manifest_of_another_schema_or_with_unknown_fields(bundle: Path) -> No
     refused(bundle, "manifest.json", "surprise")
 
 
+def test_a_manifest_cannot_point_outside(bundle: Path, tmp_path: Path) -> None:
+    shutil.copyfile(bundle / "model.onnx", tmp_path / "outside.onnx")
+    artifacts = read_json(bundle / "manifest.json", "manifest")["artifacts"]
+    change(bundle, "manifest.json", artifacts=[{**artifacts[0], "path": "../outside.onnx"}])
+    refused(bundle, "manifest.json", "'artifacts.path' names '../outside.onnx'")
+
+
 def test_companions_must_say_what_the_manifest_says(bundle: Path) -> None:
     change(bundle, "preprocess.json", mean=[0.1, 0.1, 0.1])
     refused(bundle, "preprocess.json", "differs from field 'preprocessing'")
