@@ -15,7 +15,14 @@ from natdeploy.spaces.mobilenetv3 import MobileNetV3Space
 
 HELP_OFA = Path(__file__).parents[2].parent / "shared" / "data" / "latency" / "help_ofa.csv.gz"
 #: GMACs per second of a made-up processor, by kind of layer.
-RATES = {"dense": 90.0, "spatial": 50.0, "vector": 12.0, "depthwise_k3": 20.0, "depthwise_k5": 26.0, "depthwise_k7": 30.0}
+RATES = {
+    "dense": 90.0,
+    "spatial": 50.0,
+    "vector": 12.0,
+    "depthwise_k3": 20.0,
+    "depthwise_k5": 26.0,
+    "depthwise_k7": 30.0,
+}
 
 
 def true_ms(layers: Sequence[Layer]) -> float:
