@@ -157,7 +157,9 @@ class LocalSurroundings:
         torch.set_num_threads(config.threads)
         if state is not None:
             return SupernetEvaluator(Adaptation.load(state, dataset), dataset, config)
-        supernet = load_supernet(config.supernet, num_classes=len(dataset.classes))
+        with torch.random.fork_rng(devices=[]):  # a classifier for other classes starts from random weights
+            torch.manual_seed(config.seed)
+            supernet = load_supernet(config.supernet, num_classes=len(dataset.classes))
         if supernet.space.name != get_space(config.space).name:
             raise BadInput(f"supernet {config.supernet!r} is of space {supernet.space.name}, not {config.space}")
         settings = config.adapt.model_dump(exclude={"calibration_images"})
