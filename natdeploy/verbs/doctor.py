@@ -99,7 +99,7 @@ def _module(name: str) -> str:
 
 
 def module_version(name: str) -> str:
-    """Import a module and say its version."""
+    """Import a module and say its version. The child's own errors tell of a module that cannot be imported."""
     return str(importlib.import_module(name).__version__)
 
 

@@ -1,0 +1,129 @@
+"""The demo, timed: profile this machine, search, build and report with the built-in digits, from an empty cache.
+
+    python benchmarks/quickstart.py [--json] [--seed S] [--quick] [--keep FOLDER]
+
+With ``--json`` one object goes to stdout, everything else to stderr. ``--quick`` takes a tenth of the networks and one
+iteration, to see that all works; its figures say nothing of quality. Data: scikit-learn's handwritten digits; weights:
+the supernet shipped with natdeploy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+QUICK: Mapping[str, Any] = {
+    "profile.networks": 24,
+    "profile.holdout": 10,
+    "profile.runtimes": ["tvm"],
+    "search.initial": 8,
+    "search.iterations": 1,
+    "search.candidates": 4,
+    "adapt.warm_up_epochs": 1,
+    "adapt.epochs_per_iteration": 1,
+    "build.pick": "best",
+}
+
+
+def measure(folder: Path, *, seed: int, quick: bool) -> dict[str, Any]:
+    """Do the demo's job in an empty folder and gather its figures."""
+    os.environ["NATDEPLOY_HOME"] = str(folder / "home")
+    from natdeploy import verbs
+    from natdeploy.cli.output import progress_on_stderr
+    from natdeploy.latency import LatencyModel
+    from natdeploy.runs import RunFolder
+
+    started = time.monotonic()
+    overrides = {"seed": seed, "out": str(folder / "run"), **(QUICK if quick else {})}
+    with progress_on_stderr() as progress:
+        result = verbs.run(CHECKOUT / "examples" / "digits.yaml", overrides=overrides, progress=progress)
+    seconds_total = time.monotonic() - started
+    run = RunFolder(result.search.run)
+    quality = LatencyModel.load(run.latency_model_path).quality
+    best = next(bundle for bundle in result.build.bundles if "best" in bundle.picked_as)
+    figures = {
+        "seconds_total": seconds_total,
+        **{f"seconds_{stage}": seconds for stage, seconds in result.seconds.items()},
+        "test_top1": best.test_top1,
+        "test_images": best.test_images,
+        "budget_ms": best.budget_ms,
+        "predicted_ms": best.predicted_ms,
+        "measured_ms": best.measured_ms,
+        "measured_over_budget": best.measured_ms / best.budget_ms,
+        "predicted_over_measured": best.predicted_ms / best.measured_ms,
+        "macs": best.macs,
+        "bundle_bytes": best.bytes,
+        "coverage_90": quality.coverage,
+        "interval_width_90": quality.interval_width,
+        "coverage_networks": quality.networks,
+        "predictor_within10": quality.within10,
+        "predictor_spearman": quality.spearman,
+        "repeatability_within10": quality.repeatability_within10,
+        "front_size": len(result.search.front),
+        "hypervolume_first": result.search.summary["hypervolume_first"],
+        "hypervolume_last": result.search.summary["hypervolume_last"],
+        "hypervolume_random": result.search.summary["hypervolume_random"],
+        **{f"hypervolume_{step}": value for step, value in enumerate(result.search.hypervolume)},
+    }
+    return {
+        "benchmark": "quickstart",
+        "figures": {name: value for name, value in figures.items() if value is not None},
+        "environment": environment(seed=seed, quick=quick),
+    }
+
+
+def environment(*, seed: int, quick: bool) -> dict[str, Any]:
+    """What the figures depend on besides the code."""
+    from importlib.metadata import version
+
+    from natdeploy import __version__
+    from natdeploy.devices import load_profile
+
+    host = load_profile("host")
+    packages = ("torch", "apache-tvm", "onnxruntime", "xgboost-cpu", "pymoo", "scikit-learn")
+    return {
+        "natdeploy": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": host.soc,
+        "cores": len(os.sched_getaffinity(0)),
+        "load_average": os.getloadavg()[0],
+        "data": "digits",
+        "seed": seed,
+        "quick": quick,
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "versions": {name: version(name) for name in packages},
+    }
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="a small form, in about a minute")
+    parser.add_argument("--keep", type=Path, help="work in this empty folder and leave everything there")
+    options = parser.parse_args()
+    if options.keep and options.keep.exists() and any(options.keep.iterdir()):
+        parser.error(f"--keep {options.keep}: the folder is not empty")
+    sys.path.insert(0, str(CHECKOUT))
+    with tempfile.TemporaryDirectory(prefix="quickstart.") as temporary:
+        found = measure(options.keep or Path(temporary), seed=options.seed, quick=options.quick)
+    if options.json:
+        print(json.dumps(found, indent=1, allow_nan=False))
+    else:
+        for name, value in found["figures"].items():
+            print(f"{name:28} {value:.4g}")
+
+
+if __name__ == "__main__":
+    main()

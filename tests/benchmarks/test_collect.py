@@ -1,0 +1,97 @@
+"""Figures in documents come from benchmarks, and the documents' templates fit what the benchmarks print."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.collect import MARK, fill, load
+
+CHECKOUT = Path(__file__).parents[2]
+RESULT = {"benchmark": "quick-start", "figures": {"top1": 0.98125}, "environment": {"cores": 2, "quick": False}}
+DOCUMENT = "a\n<!-- figures quick-start: {top1:.1%} on {environment[cores]} cores -->\n{text}<!-- end figures -->\nb\n"
+#: Keys that every full run of a benchmark prints.
+PROMISED = {
+    "quickstart": [
+        "seconds_total",
+        "seconds_profile",
+        "seconds_search",
+        "seconds_build",
+        "test_top1",
+        "test_images",
+        "budget_ms",
+        "measured_ms",
+        "coverage_90",
+        "interval_width_90",
+        "coverage_networks",
+        "front_size",
+        "hypervolume_first",
+        "hypervolume_last",
+        "hypervolume_random",
+        "predictor_within10",
+        "predictor_spearman",
+        "repeatability_within10",
+    ]
+}
+
+
+def collect(*args: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, CHECKOUT / "benchmarks" / "collect.py", *args]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True)
+
+
+def test_marked_places_are_filled_again_and_again() -> None:
+    once = fill(DOCUMENT, {"quick-start": RESULT})
+    assert "-->\n98.1% on 2 cores\n<!-- end" in once
+    assert fill(once, {"quick-start": RESULT}) == once
+    assert fill(DOCUMENT, {"another": RESULT}) == DOCUMENT
+
+
+def test_the_command(tmp_path: Path) -> None:
+    result, document = tmp_path / "r.json", tmp_path / "d.md"
+    result.write_text(json.dumps(RESULT))
+    document.write_text(DOCUMENT)
+    assert collect(result, "--into", document, "--check").returncode == 1
+    assert document.read_text() == DOCUMENT
+    assert collect(result, "--into", document).returncode == 0
+    assert "98.1% on 2 cores" in document.read_text()
+    assert collect(result, "--into", document, "--check").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {**RESULT, "environment": {"quick": True}},
+        {**RESULT, "figures": {}},
+        {"figures": {}},
+        [],
+    ],
+)
+def test_other_results_are_refused(value: object, tmp_path: Path) -> None:
+    result, document = tmp_path / "r.json", tmp_path / "d.md"
+    result.write_text(json.dumps(value))
+    document.write_text(DOCUMENT)
+    found = collect(result, "--into", document)
+    assert found.returncode == 2
+    assert "Traceback" not in found.stderr
+    assert document.read_text() == DOCUMENT
+
+
+def test_two_results_of_one_benchmark_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(RESULT))
+    (tmp_path / "b.json").write_text(json.dumps(RESULT))
+    with pytest.raises(ValueError, match="second"):
+        load([tmp_path / "a.json", tmp_path / "b.json"])
+
+
+def test_the_readme_wants_only_figures_that_are_promised() -> None:
+    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    names = [found["name"] for found in MARK.finditer(text)]
+    assert "quickstart" in names
+    environment = {"cores": 2, "processor": "p", "date": "d"}
+    results = {n: {"figures": dict.fromkeys(PROMISED[n], 0.5), "environment": environment} for n in names}
+    assert fill(text, results) != text
