@@ -1,0 +1,85 @@
+"""The loop with a real supernet, real images and real training, as small as they come."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from natdeploy.ground.errors import BadInput
+from natdeploy.runs import RunConfig, RunFolder
+from natdeploy.search import LocalSurroundings, search, steps
+from natdeploy.spaces import get_space
+from natdeploy.supernets import build_supernet, load_supernet, save_supernet
+from tests.search.synthetic import Latency
+
+
+class Here(LocalSurroundings):
+    """This machine with a made-up latency model, so that nothing has to be timed."""
+
+    def latency_model(self, config: RunConfig) -> Latency:
+        return Latency()
+
+    def load_latency_model(self, path: Path, config: RunConfig) -> Latency:
+        return Latency()
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> RunConfig:
+    import torch
+
+    folder = tmp_path_factory.mktemp("task")
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    images = rng.integers(0, 120, (60, 12, 12, 3), dtype=np.uint8) + (labels * 60).astype(np.uint8)[:, None, None, None]
+    np.savez(folder / "shades.npz", images=images, labels=labels)
+    torch.manual_seed(0)
+    save_supernet(folder / "supernet.safetensors", build_supernet(get_space("mbv3-micro"), 10), {})
+    sizes = {"initial": 4, "iterations": 1, "candidates": 1, "archive": 4, "population": 8, "surrogate_evaluations": 16}
+    return RunConfig(
+        data=str(folder / "shades.npz"),
+        supernet=str(folder / "supernet.safetensors"),
+        latency_ms=5.0,
+        threads=1,
+        search={**sizes, "surrogate": "ridge"},
+        adapt={"warm_up_epochs": 1, "epochs_per_iteration": 1, "calibration_images": 20},
+    )
+
+
+def test_equal_seeds_and_a_continued_run_give_equal_archives(config, tmp_path, monkeypatch) -> None:
+    whole = search(config, tmp_path / "whole", surroundings=Here())
+    real, done = steps.NatSteps.run, []
+
+    def stopping(self, step, state, progress):
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(step)
+        return real(self, step, state, progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(steps.NatSteps, "run", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            search(config, tmp_path / "broken", surroundings=Here())
+    continued = search(config, tmp_path / "broken", surroundings=Here())
+    assert continued.archive() == whole.archive() and continued.front() == whole.front()
+    assert continued.supernet_path.read_bytes() == whole.supernet_path.read_bytes()
+    assert all(entry.generation == 1 and entry.val_images == 9 for entry in whole.archive())
+    assert load_supernet(whole.supernet_path).num_classes == 3
+
+
+def test_a_supernet_of_another_space_and_a_missing_one(config, tmp_path) -> None:
+    with pytest.raises(BadInput, match="is of space mbv3-micro, not ofa-mbv3-w1"):
+        search(config.model_copy(update={"space": "ofa-mbv3-w1.0"}), tmp_path / "run", surroundings=Here())
+    with pytest.raises(BadInput, match="nowhere"):
+        search(config.model_copy(update={"supernet": str(tmp_path / "nowhere")}), tmp_path / "run", surroundings=Here())
+    with pytest.raises(BadInput, match="nothing"):
+        search(config.model_copy(update={"data": str(tmp_path / "nothing")}), tmp_path / "run", surroundings=Here())
+    assert not RunFolder.exists(tmp_path / "run") and not (tmp_path / "run").exists()
+
+
+def test_a_device_without_a_latency_model(config, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("natdeploy.latency.find_latency_model", lambda profile, space, runtime: None)
+    monkeypatch.setattr("natdeploy.devices.load_profile", lambda name: name)
+    with pytest.raises(BadInput, match="run natdeploy profile --device host first"):
+        search(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
