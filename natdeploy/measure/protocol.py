@@ -45,10 +45,10 @@ class TimingProtocol:
     reference_visit_ms: float = 2.0
     warmup_ms: float = 0.4
     min_sample_ms: float = 0.05
-    min_repeats: int = 4
+    min_repeats: int = 6
     max_repeats: int = 100
-    visit_quantile: float = 0.25
-    kept_share: float = 0.5
+    visit_quantile: float = 0.1
+    kept_share: float = 0.4
     reference_every: int = 1
     spread_ms: float = 1500.0
     max_drift: float = 0.6

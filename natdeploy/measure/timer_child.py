@@ -80,16 +80,18 @@ def conditions() -> dict[str, Any]:
 
 
 def _warm_up(session: Session, image: np.ndarray, warmup_ms: float) -> float:
-    """Run until ``warmup_ms`` are over and two runs agree within 5 % (at most four times as long); ms of a run."""
+    """Run until ``warmup_ms`` are over and two runs agree within 5 % (at most four times as long).
+
+    Returns the milliseconds of the fastest run: a disturbed one must not make the visit that follows a short one.
+    """
     started = time.perf_counter()
-    last = session.time_ms(1, image)[0]
+    runs = session.time_ms(2, image)
     while True:
-        latest = session.time_ms(1, image)[0]
         spent_ms = 1e3 * (time.perf_counter() - started)
-        stable = abs(latest - last) <= 0.05 * latest
+        stable = abs(runs[-1] - runs[-2]) <= 0.05 * runs[-1]
         if (stable and spent_ms >= warmup_ms) or spent_ms >= 4 * warmup_ms:
-            return max(latest, 1e-6)
-        last = latest
+            return max(min(runs), 1e-6)
+        runs += session.time_ms(1, image)
 
 
 def _visit(number: int, visit_ms: float, protocol: TimingProtocol) -> list[float]:

@@ -54,10 +54,13 @@ def test_this_machine_is_filled_in_and_the_answer_is_kept(home: Path, monkeypatc
     monkeypatch.setattr("natdeploy.devices.host.host_llvm", fail)
     monkeypatch.setattr("natdeploy.devices.host.measure_peak", fail)
     assert load_profile("host") == profile
-    for path in (home / "host").iterdir():
+    kept = {path: path.read_text() for path in (home / "host").iterdir()}
+    for path in kept:
         path.write_text("{ damaged")
     with pytest.raises(AssertionError, match="asked again"):
         load_profile("host")
+    for path, text in kept.items():
+        path.write_text(text)
 
 
 def test_without_compilers_the_profile_says_what_it_fell_back_to(
