@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,28 +21,44 @@ from natdeploy.spaces import Arch, Space
 FOLDS = 5
 
 
+class Timing(NamedTuple):
+    """A network's latency in ms, and the spread of the visits it was taken from as a share of it."""
+
+    latency_ms: float
+    spread: float
+
+
 @dataclass(frozen=True, eq=False)
 class TimedNetworks:
-    """Distinct networks, each an architecture and a number of classes, with features and one latency each."""
+    """Distinct networks, each an architecture and a number of classes, with features and one latency each.
+
+    Attributes:
+        networks: architecture and number of classes of each.
+        features: float64 ``[n, features]``.
+        latency_ms: float64 ``[n]``.
+        spread: relative spread of each timing, float64 ``[n]``.
+    """
 
     networks: tuple[tuple[Arch, int], ...]
     features: np.ndarray
     latency_ms: np.ndarray
+    spread: np.ndarray
 
     @staticmethod
-    def of(space: Space, latencies: Mapping[tuple[Arch, int], float]) -> TimedNetworks:
-        """Networks of a mapping from architecture and classes to milliseconds, in an order of their own."""
-        networks = tuple(sorted(latencies, key=lambda network: (network[0].id, network[1])))
+    def of(space: Space, timings: Mapping[tuple[Arch, int], Timing]) -> TimedNetworks:
+        """Networks of a mapping from architecture and classes to their timing, in an order of their own."""
+        networks = tuple(sorted(timings, key=lambda network: (network[0].id, network[1])))
         inputs = np.zeros((len(networks), len(feature_names())))
         for classes in {classes for _, classes in networks}:
             rows = [row for row, network in enumerate(networks) if network[1] == classes]
             inputs[rows] = feature_sums(space, classes)([networks[row][0] for row in rows])
-        return TimedNetworks(networks, inputs, np.array([latencies[network] for network in networks], np.float64))
+        values = np.array([timings[network] for network in networks], np.float64).reshape(-1, 2)
+        return TimedNetworks(networks, inputs, values[:, 0], values[:, 1])
 
     def part(self, rows: np.ndarray) -> TimedNetworks:
         """The networks chosen by a mask, bool ``[n]``."""
         networks = tuple(network for network, chosen in zip(self.networks, rows) if chosen)
-        return TimedNetworks(networks, self.features[rows], self.latency_ms[rows])
+        return TimedNetworks(networks, self.features[rows], self.latency_ms[rows], self.spread[rows])
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.latency.conformal import calibration_rank, fit_conformal
-from natdeploy.latency.evaluation import TimedNetworks, cross_validated, on_holdout, quality_of
+from natdeploy.latency.evaluation import TimedNetworks, Timing, cross_validated, on_holdout, quality_of
 from natdeploy.latency.model import LatencyModel
 from natdeploy.latency.prediction import IntervalPredictor
 from natdeploy.latency.xgboost_model import fit_xgboost
@@ -41,9 +41,11 @@ def fit_latency_model(
     """
     space = get_space(space) if isinstance(space, str) else space
     usable = _comparable(measurements, space)
-    holdout = _latencies(usable, ("holdout",), space)
+    holdout = _timings(usable, ("holdout",), space)
     held = {arch for arch, _ in holdout}
-    train = {network: ms for network, ms in _latencies(usable, TRAINING_ROLES, space).items() if network[0] not in held}
+    train = {
+        network: timing for network, timing in _timings(usable, TRAINING_ROLES, space).items() if network[0] not in held
+    }
     if len(train) < MIN_NETWORKS:
         left_out = len(measurements) - len(usable)
         raise BadInput(
@@ -52,7 +54,7 @@ def fit_latency_model(
         )
     calibration_rank(len(train), coverage)
     training = TimedNetworks.of(space, train)
-    fitted = fit_xgboost(training.features, training.latency_ms, seed=seed)
+    fitted = fit_xgboost(training.features, training.latency_ms, training.spread, seed=seed)
     conformal = fit_conformal(training.latency_ms, fitted.left_out_ms)
     feature_range = np.stack([training.features.min(0), training.features.max(0)])
     predictor = IntervalPredictor(fitted.predictor, conformal, feature_range)
@@ -111,9 +113,11 @@ def _comparable(measurements: Sequence[Measurement], space: Space) -> list[Measu
 
 def _timed_twice(measurements: Sequence[Measurement], space: Space) -> tuple[np.ndarray, np.ndarray]:
     """First and second latencies in ms of the networks that were timed again."""
-    first = _latencies(measurements, (*TRAINING_ROLES, "holdout"), space)
-    again = {network: ms for network, ms in _latencies(measurements, ("repeat",), space).items() if network in first}
-    return np.array([first[network] for network in again]), np.array(list(again.values()))
+    first = _timings(measurements, (*TRAINING_ROLES, "holdout"), space)
+    again = _timings(measurements, ("repeat",), space)
+    both = [network for network in again if network in first]
+    first_ms, again_ms = ([found[network].latency_ms for network in both] for found in (first, again))
+    return np.array(first_ms), np.array(again_ms)
 
 
 def _newest(measurements: Sequence[Measurement]) -> Measurement:
@@ -122,13 +126,17 @@ def _newest(measurements: Sequence[Measurement]) -> Measurement:
     return max(training, key=lambda measurement: (measurement.role == "train", measurement.taken_at))
 
 
-def _latencies(
-    measurements: Sequence[Measurement], roles: Sequence[str], space: Space
-) -> dict[tuple[Arch, int], float]:
-    """Median latency in ms of each network (architecture and classes) over its timings in the given roles."""
-    found: dict[tuple[Arch, int], list[float]] = defaultdict(list)
+def _timings(measurements: Sequence[Measurement], roles: Sequence[str], space: Space) -> dict[tuple[Arch, int], Timing]:
+    """Medians over the timings of each network (architecture and classes) in the given roles."""
+    found: dict[tuple[Arch, int], list[Measurement]] = defaultdict(list)
     for measurement in measurements:
         if measurement.role in roles and measurement.arch is not None:
             classes = space.num_classes if measurement.num_classes is None else measurement.num_classes
-            found[measurement.arch, classes].append(measurement.latency_ms)
-    return {network: float(np.median(latencies)) for network, latencies in found.items()}
+            found[measurement.arch, classes].append(measurement)
+    return {
+        network: Timing(
+            float(np.median([timing.latency_ms for timing in timings])),
+            float(np.median([timing.mad_ms / timing.latency_ms for timing in timings])) / len(timings) ** 0.5,
+        )
+        for network, timings in found.items()
+    }

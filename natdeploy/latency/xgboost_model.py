@@ -27,6 +27,8 @@ SUBSAMPLES, SUBSAMPLE_SHARE = 12, 0.8
 FOLDS = 10
 #: No prediction is below this share of the fastest training network.
 FLOOR = 0.01
+#: Error of a prediction beside which a timing's own spread is judged: a timing that spreads as much counts half.
+OWN_ERROR = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,30 +102,42 @@ class CrossFit:
     left_out_ms: np.ndarray
 
 
-def fit_xgboost(features: np.ndarray, latency_ms: np.ndarray, *, seed: int = 0) -> CrossFit:
-    """Train on features ``[n, features]`` and latencies ``[n]`` in ms; minimises squared relative errors."""
+def fit_xgboost(
+    features: np.ndarray, latency_ms: np.ndarray, spread: np.ndarray | None = None, *, seed: int = 0
+) -> CrossFit:
+    """Train by least squares of relative errors.
+
+    Args:
+        features: float64 ``[n, features]``.
+        latency_ms: float64 ``[n]``.
+        spread: relative spread of each network's own timing, float64 ``[n]``: the more it has, the less it counts.
+        seed: of folds, subsamples and boosting.
+    """
     n = len(latency_ms)
+    weight = np.ones(n) if spread is None else 1 / (1 + (spread / OWN_ERROR) ** 2)
     fold = np.random.default_rng([seed, 1]).permutation(n) % min(FOLDS, n)
     floor_ms = float(latency_ms.min()) * FLOOR
     base = np.zeros(n)
     ratio = np.zeros(n)
     for index in range(fold.max() + 1):
         out = fold == index
-        rates_ms, booster = _fit_parts(features[~out], latency_ms[~out], seed)
+        rates_ms, booster = _fit_parts(features[~out], latency_ms[~out], weight[~out], seed)
         base[out] = np.maximum(_base_ms(features[out], rates_ms), floor_ms)
         ratio[out] = booster.inplace_predict(features[out].astype(np.float32))
     error = np.log(latency_ms / base)
-    size = float(ratio @ ratio)
-    correction = float(np.clip(error @ ratio / size, 0.0, 1.0)) if size > 0 else 0.0
-    rates_ms, booster = _fit_parts(features, latency_ms, seed)
+    size = float((weight * ratio) @ ratio)
+    correction = float(np.clip((weight * error) @ ratio / size, 0.0, 1.0)) if size > 0 else 0.0
+    rates_ms, booster = _fit_parts(features, latency_ms, weight, seed)
     predictor = XGBoostPredictor(rates_ms, json.loads(booster.save_raw("json")), correction, floor_ms)
     return CrossFit(predictor, base * np.exp(correction * ratio))
 
 
-def _fit_parts(features: np.ndarray, latency_ms: np.ndarray, seed: int) -> tuple[np.ndarray, Booster]:
+def _fit_parts(
+    features: np.ndarray, latency_ms: np.ndarray, weight: np.ndarray, seed: int
+) -> tuple[np.ndarray, Booster]:
     import xgboost
 
-    rates_ms = fit_rates(features, latency_ms, seed=seed)
+    rates_ms = fit_rates(features, latency_ms, weight, seed=seed)
     floor_ms = float(latency_ms.min()) * FLOOR
     log_ratio = np.log(latency_ms / np.maximum(_base_ms(features, rates_ms), floor_ms))
     rounds, depth = (150, 2) if len(latency_ms) < 300 else (400, 3)
@@ -140,7 +154,7 @@ def _fit_parts(features: np.ndarray, latency_ms: np.ndarray, seed: int) -> tuple
         "nthread": 1,
         "seed": seed,
     }
-    data = xgboost.DMatrix(features.astype(np.float32), label=log_ratio, nthread=1)
+    data = xgboost.DMatrix(features.astype(np.float32), label=log_ratio, weight=weight / weight.mean(), nthread=1)
     return rates_ms, xgboost.train(parameters, data, num_boost_round=rounds)
 
 
@@ -149,7 +163,7 @@ def _base_ms(features: np.ndarray, rates_ms: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(features * rates_ms).sum(1)
 
 
-def fit_rates(features: np.ndarray, latency_ms: np.ndarray, *, seed: int = 0) -> np.ndarray:
+def fit_rates(features: np.ndarray, latency_ms: np.ndarray, weight: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """Non-negative milliseconds per unit of each feature, least squares of relative errors, averaged over subsamples.
 
     Lawson and Hanson's NNLS on the residual with outlying timings held down (Huber's weights).
@@ -161,20 +175,21 @@ def fit_rates(features: np.ndarray, latency_ms: np.ndarray, *, seed: int = 0) ->
     size = max(2, round(SUBSAMPLE_SHARE * len(latency_ms)))
     total = np.zeros(len(used))
     for _ in range(SUBSAMPLES):
-        total += _robust_nnls(relative[rng.choice(len(latency_ms), size, replace=False)])
+        rows = rng.choice(len(latency_ms), size, replace=False)
+        total += _robust_nnls(relative[rows], np.sqrt(weight[rows]))
     rates_ms = np.zeros(features.shape[1])
     rates_ms[used] = total / SUBSAMPLES / scale[used]
     return rates_ms
 
 
-def _robust_nnls(relative: np.ndarray) -> np.ndarray:
+def _robust_nnls(relative: np.ndarray, root_weight: np.ndarray) -> np.ndarray:
     """Solve ``relative @ x = 1`` for ``x >= 0``, then once more with large residuals weighted down."""
     from scipy.optimize import nnls
 
-    ones = np.ones(len(relative))
-    solution, _ = nnls(relative, ones, maxiter=100 * relative.shape[1])
-    error = np.abs(relative @ solution - 1)
+    tries = 100 * relative.shape[1]
+    solution, _ = nnls(relative * root_weight[:, None], root_weight, maxiter=tries)
+    error = np.abs(relative @ solution - 1) * root_weight
     limit = max(2.5 * float(np.median(error)) / 0.6745, 1e-6)
-    weight = np.sqrt(np.minimum(1.0, limit / np.maximum(error, 1e-12)))
-    solution, _ = nnls(relative * weight[:, None], weight, maxiter=100 * relative.shape[1])
+    root_weight = root_weight * np.sqrt(np.minimum(1.0, limit / np.maximum(error, 1e-12)))
+    solution, _ = nnls(relative * root_weight[:, None], root_weight, maxiter=tries)
     return solution

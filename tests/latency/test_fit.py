@@ -41,8 +41,17 @@ def test_builds_are_trained_on_and_untrusted_timings_are_not() -> None:
 
 
 def test_several_timings_of_a_network_count_as_their_median() -> None:
-    twice = [replace(TRAIN[0], latency_ms=50.0), replace(TRAIN[0], latency_ms=TRAIN[0].latency_ms)]
+    twice = [replace(TRAIN[0], latency_ms=50.0), TRAIN[0]]
     assert np.array_equal(predicted(TRAIN), predicted([*TRAIN, *twice]))
+
+
+def test_a_timing_that_spreads_counts_less() -> None:
+    """Ten networks timed 1.5 times as slow by a busy machine hardly matter when their own spread tells of it."""
+    honest = predicted(TRAIN)[0]
+    slow = [replace(item, latency_ms=1.5 * item.latency_ms) for item in TRAIN[:10]]
+    told = [replace(item, mad_ms=0.3 * item.latency_ms) for item in slow]
+    shift = [np.abs(predicted([*ten, *TRAIN[10:]])[0] / honest - 1).mean() for ten in (told, slow)]
+    assert shift[0] < 0.7 * shift[1]
 
 
 def test_timings_of_an_older_toolchain_are_left_out() -> None:
