@@ -35,7 +35,6 @@ setup(
         "natdeploy.compiler": ["runtime/*"],
         "natdeploy.devices": ["*.c", "*.h"],
         "natdeploy.report": ["page/*"],
-        "natdeploy.report": ["page/*"],
     },
     include_package_data=False,
     install_requires=[
