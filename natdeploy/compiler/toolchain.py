@@ -38,10 +38,14 @@ def sources_digest(*patterns: str) -> str:
 
 
 def run_zig(arguments: Sequence[str], folder: Path) -> None:
-    """Run ``zig`` in ``folder``. Raises ChildFailed with its first error, or when it takes too long."""
-    caches = {"ZIG_GLOBAL_CACHE_DIR": str(cache_root() / "zig"), "ZIG_LOCAL_CACHE_DIR": str(folder / ".zig-cache")}
-    with readable_disk_errors(cache_root()):
-        (cache_root() / "zig").mkdir(parents=True, exist_ok=True)
+    """Run ``zig`` in ``folder``. Raises ChildFailed with its first error, or when it takes too long.
+
+    What zig builds of a C library stays in the cache folder, or in ``ZIG_GLOBAL_CACHE_DIR`` where that is set.
+    """
+    shared = Path(os.environ.get("ZIG_GLOBAL_CACHE_DIR") or cache_root() / "zig")
+    with readable_disk_errors(shared):
+        shared.mkdir(parents=True, exist_ok=True)
+    caches = {"ZIG_GLOBAL_CACHE_DIR": str(shared), "ZIG_LOCAL_CACHE_DIR": str(folder / ".zig-cache")}
     try:
         done = subprocess.run(
             [sys.executable, "-m", "ziglang", *arguments],
