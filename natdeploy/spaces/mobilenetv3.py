@@ -17,7 +17,7 @@ import numpy as np
 from natdeploy.ground.errors import BadInput
 from natdeploy.spaces.arch import Arch
 from natdeploy.spaces.layer import Layer
-from natdeploy.spaces.mobilenetv3_layers import mobilenetv3_layers
+from natdeploy.spaces.mobilenetv3_layers import MobileNetV3Shape, mobilenetv3_layers
 
 KERNELS = (3, 5, 7)
 EXPANDS = (3, 4, 6)
@@ -28,32 +28,21 @@ PLACES = max(DEPTHS)
 WIDTHS = (1.0, 1.2)
 
 
-@dataclass(frozen=True)
-class MobileNetV3Space:
+@dataclass(frozen=True, kw_only=True)
+class MobileNetV3Space(MobileNetV3Shape):
     """A MobileNetV3 search space with elastic kernel size, expand ratio, depth and resolution.
 
     Attributes:
         name: registry name.
         resolutions: input resolutions in pixels, ascending.
         width: width multiplier, as in the published checkpoints' names.
-        stem_c: channels of the stem and of the fixed first block.
-        stage_c, stage_stride, stage_act, stage_se: per stage: output channels, stride of its first block,
-            activation, whether its blocks have squeeze-excite.
-        final_c, feature_c: channels of the last convolution and of the feature mix before the classifier.
         num_classes: classes of the default head.
     """
 
     name: str
     resolutions: tuple[int, ...]
     width: float
-    stem_c: int
-    stage_c: tuple[int, ...]
-    final_c: int
-    feature_c: int
     num_classes: int
-    stage_stride: tuple[int, ...] = (2, 2, 2, 1, 2)
-    stage_act: tuple[str, ...] = ("relu", "relu", "hswish", "hswish", "hswish")
-    stage_se: tuple[bool, ...] = (False, True, False, True, True)
 
     @property
     def gene_sizes(self) -> tuple[int, ...]:

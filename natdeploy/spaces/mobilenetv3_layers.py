@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from natdeploy.spaces.layer import INPUT, Layer
 
-if TYPE_CHECKING:
-    from natdeploy.spaces.mobilenetv3 import MobileNetV3Space
+
+@dataclass(frozen=True, kw_only=True)
+class MobileNetV3Shape:
+    """What all networks of a MobileNetV3 space have in common.
+
+    Attributes:
+        stem_c: channels of the stem and of the fixed first block.
+        stage_c, stage_stride, stage_act, stage_se: per stage: output channels, stride of its first block,
+            activation, whether its blocks have squeeze-excite.
+        final_c, feature_c: channels of the last convolution and of the feature mix before the classifier.
+    """
+
+    stem_c: int
+    stage_c: tuple[int, ...]
+    final_c: int
+    feature_c: int
+    stage_stride: tuple[int, ...] = (2, 2, 2, 1, 2)
+    stage_act: tuple[str, ...] = ("relu", "relu", "hswish", "hswish", "hswish")
+    stage_se: tuple[bool, ...] = (False, True, False, True, True)
 
 
 def make_divisible(value: float, divisor: int = 8) -> int:
@@ -23,29 +39,29 @@ def squeeze_channels(channels: int) -> int:
 
 
 def mobilenetv3_layers(
-    space: MobileNetV3Space,
+    shape: MobileNetV3Shape,
     stages: tuple[tuple[tuple[int, int], ...], ...],
     resolution: int,
     num_classes: int,
 ) -> tuple[Layer, ...]:
     """Layers of a network whose stages hold ``(kernel, expand)`` blocks; names are the extracted module's paths."""
     net = _Builder(c=3, h=resolution, w=resolution)
-    net.conv("first_conv", space.stem_c, kernel=3, stride=2, activation="hswish")
-    net.block(space.stem_c, kernel=3, expand=1, stride=1, activation="relu", squeeze=False)
+    net.conv("first_conv", shape.stem_c, kernel=3, stride=2, activation="hswish")
+    net.block(shape.stem_c, kernel=3, expand=1, stride=1, activation="relu", squeeze=False)
     for index, blocks in enumerate(stages):
         for place, (kernel, expand) in enumerate(blocks):
             net.block(
-                space.stage_c[index],
+                shape.stage_c[index],
                 kernel=kernel,
                 expand=expand,
-                stride=space.stage_stride[index] if place == 0 else 1,
-                activation=space.stage_act[index],
-                squeeze=space.stage_se[index],
+                stride=shape.stage_stride[index] if place == 0 else 1,
+                activation=shape.stage_act[index],
+                squeeze=shape.stage_se[index],
             )
     net.index = -1
-    net.conv("final_expand_layer", space.final_c, activation="hswish")
+    net.conv("final_expand_layer", shape.final_c, activation="hswish")
     net.pool("global_pool")
-    net.conv("feature_mix_layer", space.feature_c, activation="hswish", batch_norm=False)
+    net.conv("feature_mix_layer", shape.feature_c, activation="hswish", batch_norm=False)
     net.linear("classifier", num_classes)
     return tuple(net.layers)
 
