@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -62,9 +63,9 @@ def _lines() -> Progress:
     def say(stage: str, fraction: float) -> None:
         nonlocal last_stage, last_time
         now = time.monotonic()
-        new = stage.split(":")[0].split(",")[0].rstrip("0123456789/ ") != last_stage
-        if new or now - last_time >= _LINE_EVERY_S:
-            last_stage, last_time = stage.split(":")[0].split(",")[0].rstrip("0123456789/ "), now
+        name = re.split(r"[\d(:,]", stage)[0]
+        if name != last_stage or now - last_time >= _LINE_EVERY_S:
+            last_stage, last_time = name, now
             typer.echo(f"[{now - started:5.0f} s] {stage} ({fraction:.0%})", err=True)
 
     return say
