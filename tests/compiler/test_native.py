@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from natdeploy.compiler import Artifact, KernelCache, build_native, compile_layers, toolchain_versions
 from natdeploy.compiler.native import RUNTIME
@@ -34,8 +35,10 @@ def check_subnets(archs: list[Arch], cache: KernelCache, folder: Path) -> None:
         network = random_network(space.layers(arch), seed)
         artifact = build_native(network, target=TARGET, folder=folder / str(seed), cache=cache)
         image = image_for(network)
-        found = run_library(artifact.path, image, space.num_classes)
-        assert relative_error(found, reference(network, image)) < 1e-5, arch
+        found, expected = run_library(artifact.path, image, space.num_classes), reference(network, image)
+        # Random weights make deep networks amplify rounding: on full-size ones float32 itself may miss 1e-5 in torch.
+        rounding = relative_error(reference(network, image, torch.float32), expected)
+        assert relative_error(found, expected) < (1e-5 if arch.space == "mbv3-micro" else max(1e-5, 3 * rounding)), arch
 
 
 def test_subnets_equal_the_reference(cache: KernelCache, tmp_path: Path) -> None:
