@@ -1,4 +1,4 @@
-"""A network computed by torch, straight from its layers."""
+"""A network computed by torch in float64, straight from its layers."""
 
 import numpy as np
 import torch
@@ -7,14 +7,14 @@ import torch.nn.functional as F
 from natdeploy.spaces import INPUT, Layer, Network
 
 
-def reference(network: Network, image: np.ndarray, dtype: torch.dtype = torch.float64) -> np.ndarray:
-    """Logits ``[1, classes]`` of an image ``[1, c, h, w]``, computed in ``dtype``."""
+def reference(network: Network, image: np.ndarray) -> np.ndarray:
+    """Logits ``[1, classes]`` of an image ``[1, c, h, w]``."""
     torch.set_num_threads(1)  # on a busy machine, threads that wait for each other take many times longer
-    values = {INPUT: torch.from_numpy(image).to(dtype)}
+    values = {INPUT: torch.from_numpy(image).double()}
     for layer in network.layers:
         inputs = [values[name] for name in layer.inputs]
         weights = [
-            torch.from_numpy(network.weights[f"{layer.name}.{part}"]).to(dtype)
+            torch.from_numpy(network.weights[f"{layer.name}.{part}"]).double()
             for part in ("weight", "bias")
             if layer.has_weights
         ]
