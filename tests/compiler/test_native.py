@@ -40,6 +40,13 @@ def check_subnets(archs: list[Arch], cache: KernelCache, folder: Path) -> None:
         assert error < (1e-5 if arch.space == "mbv3-micro" else 1e-4), arch
 
 
+def test_subnets_equal_the_reference(cache: KernelCache, tmp_path: Path) -> None:
+    """Smallest and largest, of the lowest and highest resolution, and a random one between."""
+    space = get_space("mbv3-micro")
+    between = replace(space.sample(np.random.default_rng(1)), r=space.resolutions[1])
+    check_subnets([space.smallest(), space.largest(), between], cache, tmp_path)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mbv3-micro", "ofa-mbv3-w1.0", "ofa-mbv3-w1.2"])
 def test_random_subnets_equal_the_reference(name: str, cache: KernelCache, tmp_path: Path) -> None:
