@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+#: Networks that the predictor was not trained on, for its coverage to mean something.
+LEAST_HOLDOUT = 100
 QUICK: Mapping[str, Any] = {
     "profile.networks": 24,
     "profile.holdout": 10,
@@ -49,6 +51,11 @@ def measure(folder: Path, *, seed: int, quick: bool) -> dict[str, Any]:
     seconds_total = time.monotonic() - started
     run = RunFolder(result.search.run)
     quality = LatencyModel.load(run.latency_model_path).quality
+    if not quick and (quality.evaluated_on != "holdout" or quality.networks < LEAST_HOLDOUT):
+        raise SystemExit(
+            f"quickstart: the predictor was judged by {quality.evaluated_on} on {quality.networks} networks; figures need "
+            f"{LEAST_HOLDOUT} that it was not trained on: the machine was too busy to trust the timings, try again"
+        )
     best = next(bundle for bundle in result.build.bundles if "best" in bundle.picked_as)
     figures = {
         "seconds_total": seconds_total,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command(epilog="Example: natdeploy predict runs/digits/bundles/best photo.jpg")(predict)
+    app.command(epilog="Example: natdeploy predict runs/digits/bundles/host-06050d6e91ea photo.jpg")(predict)
 
 
 def predict(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command(epilog="Example: natdeploy verify runs/digits/bundles/best")(verify)
+    app.command(epilog="Example: natdeploy verify runs/digits/bundles/host-06050d6e91ea")(verify)
 
 
 def verify(bundle: options.Bundle, as_json: options.Json = False) -> None:
