@@ -55,7 +55,7 @@ def measure(folder: Path, *, seed: int, quick: bool) -> dict[str, Any]:
     if not quick and (quality.evaluated_on != "holdout" or quality.networks < LEAST_HOLDOUT):
         raise SystemExit(
             f"quickstart: the predictor was judged by {quality.evaluated_on} on {quality.networks} networks; "
-            f"figures need {LEAST_HOLDOUT} that it was not trained on: the machine was too busy to trust the timings, try again"
+            f"figures need {LEAST_HOLDOUT} that it was not trained on; the machine was too busy to time them, try again"
         )
     best = next(bundle for bundle in result.build.bundles if "best" in bundle.picked_as)
     figures = {
