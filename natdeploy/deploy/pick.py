@@ -6,6 +6,7 @@ than it was predicted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -23,9 +24,9 @@ RULES = ("best", "knee", "fastest")
 def rank(entries: Sequence[ArchiveEntry], pick: str, budget_ms: float) -> list[ArchiveEntry]:
     """Entries in the order in which they should be tried; none whose predicted upper end is over the budget.
 
-    ``best`` spends the budget. Entries whose validation top-1 is within one standard error of the highest (binomial,
-    of the highest entry on its validation images) cannot be told apart by validation, and capacity is what the budget
-    buys: of them the one with the largest predicted latency comes first. Then all others by top-1.
+    ``best`` spends the budget. Entries whose validation top-1 differs from the highest by at most one standard error of
+    the difference cannot be told apart by validation, and capacity is what the budget buys: of them the one with the
+    largest predicted latency comes first. Then all others by top-1.
 
     ``knee`` takes the non-dominated entries of top-1 against latency, both scaled to 0..1 over that front, in the order
     of their distance to the line through its two ends (Branke et al. 2004), the farthest first; then all others.
@@ -64,15 +65,24 @@ def accuracy_latency_front(entries: Sequence[ArchiveEntry]) -> list[ArchiveEntry
 
 
 def standard_error(top1: float, images: int) -> float:
-    """Binomial standard error of a top-1 measured on that many images."""
-    return float(np.sqrt(max(top1 * (1 - top1), 0.0) / images))
+    """Binomial standard error of a top-1 measured on that many images, never 0.
+
+    Two successes and two failures are added (Agresti and Coull 1998): no mistake in 300 images is not certainty.
+    """
+    share = (top1 * images + 2) / (images + 4)
+    return float(np.sqrt(share * (1 - share) / (images + 4)))
+
+
+def indistinguishable(entry: ArchiveEntry, highest: ArchiveEntry) -> bool:
+    """Whether the difference in top-1 is within one standard error of that difference."""
+    own, other = (standard_error(each.top1, each.val_images) for each in (entry, highest))
+    return highest.top1 - entry.top1 <= math.hypot(own, other)
 
 
 def _spend_the_budget(entries: Sequence[ArchiveEntry]) -> list[ArchiveEntry]:
     highest = max(entries, key=lambda entry: (entry.top1, entry.val_images, entry.arch.id))
-    least = highest.top1 - standard_error(highest.top1, highest.val_images)
-    tied = [entry for entry in entries if entry.top1 >= least]
-    others = [entry for entry in entries if entry.top1 < least]
+    tied = [entry for entry in entries if indistinguishable(entry, highest)]
+    others = [entry for entry in entries if not indistinguishable(entry, highest)]
     tied.sort(key=lambda entry: (-entry.latency_ms, -entry.top1, entry.arch.id))
     others.sort(key=lambda entry: (-entry.top1, -entry.latency_ms, entry.arch.id))
     return tied + others

@@ -86,7 +86,7 @@ class ChildWorker:
         self.close()
         requests_in, requests_out = os.pipe()
         answers_in, answers_out = os.pipe()
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
         environment = {**os.environ, **self._environment}
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         cpus = ",".join(map(str, self._cpus)) if self._cpus is not None else "-"

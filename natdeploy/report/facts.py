@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,8 +119,3 @@ def read_manifests(bundles: Sequence[Path]) -> list[Manifest]:
 def _measured_ms(manifest: Manifest) -> float:
     found = manifest.measured_for_budget()
     return found.latency_ms if found else float("inf")
-
-
-def standard_error(top1: float, images: int) -> float:
-    """Binomial standard error of a share measured on so many images."""
-    return sqrt(max(top1 * (1 - top1), 0.0) / images)

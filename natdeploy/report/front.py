@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from natdeploy.report.facts import Facts, standard_error
+from natdeploy.deploy.pick import standard_error
+from natdeploy.report.facts import Facts
 from natdeploy.report.figure import Figure, axis, upright_line
 from natdeploy.report.units import milliseconds, stages
 from natdeploy.runs import ArchiveEntry

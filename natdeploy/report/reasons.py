@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from natdeploy.deploy.manifest import Manifest
-from natdeploy.report.facts import Facts, standard_error
+from natdeploy.deploy.pick import indistinguishable, standard_error
+from natdeploy.report.facts import Facts
 from natdeploy.report.units import interval, milliseconds, percent
 
 
@@ -24,11 +25,11 @@ def _rule(facts: Facts, pick: str, manifest: Manifest) -> str:
     if pick == "best" and feasible:
         highest = max(feasible, key=lambda entry: entry.top1)
         error = standard_error(highest.top1, highest.val_images)
-        tied = sum(entry.top1 >= highest.top1 - error for entry in feasible)
+        tied = sum(indistinguishable(entry, highest) for entry in feasible)
         return (
             f"Picked as best: the highest validation top-1 within the budget is {percent(highest.top1, error)} on "
-            f"{highest.val_images} images. {tied} of {len(feasible)} architectures are within one standard error of it "
-            "and cannot be told apart by validation; of these, the one that uses most of the budget is tried first."
+            f"{highest.val_images} images. {tied} of {len(feasible)} architectures differ from it by no more than one "
+            "standard error of the difference; of these, the one that uses most of the budget is tried first."
         )
     if pick == "knee":
         return "Picked as knee: on the front, the farthest from the straight line between its two ends."

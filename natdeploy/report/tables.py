@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from natdeploy.deploy.manifest import Manifest
-from natdeploy.report.facts import read_manifests, standard_error
+from natdeploy.deploy.pick import standard_error
+from natdeploy.report.facts import read_manifests
 from natdeploy.report.units import NONE, arch_text, interval, kib, millions, milliseconds, percent
 from natdeploy.runs import HistoryStep, RunFolder
 

@@ -45,7 +45,7 @@ def test_a_full_disk_is_bad_input() -> None:
 
 def test_a_file_in_the_way_is_bad_input(tmp_path) -> None:
     write_bytes(tmp_path / "a", b"")
-    with pytest.raises(BadInput, match="cannot write here: (Not a directory|File exists)"):
+    with pytest.raises(BadInput, match=r"cannot write here: (Not a directory|File exists)"):
         write_bytes(tmp_path / "a" / "b", b"x")
 
 
