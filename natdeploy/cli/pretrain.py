@@ -34,6 +34,9 @@ def pretrain(
     ] = None,
     batch_size: Annotated[Optional[int], typer.Option("--batch-size", help="Images a step.")] = None,  # noqa: UP045
     lr: Annotated[Optional[float], typer.Option("--lr", help="Peak learning rate.")] = None,  # noqa: UP045
+    val_fraction: Annotated[
+        float, typer.Option("--val-fraction", help="Share of the training images held out for the log's accuracies.")
+    ] = 0.15,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -53,6 +56,7 @@ def pretrain(
             epochs_elastic=epochs_elastic,
             batch_size=batch_size,
             lr=lr,
+            val_fraction=val_fraction,
             seed=seed,
             progress=progress,
         ),

@@ -37,6 +37,7 @@ def pretrain(
     epochs_elastic: int | None = None,
     batch_size: int | None = None,
     lr: float | None = None,
+    val_fraction: float = 0.15,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> PretrainResult:
@@ -47,6 +48,7 @@ def pretrain(
         out: folder for the checkpoint, its log and the training state.
         space: search space.
         epochs_largest, epochs_elastic, batch_size, lr: None leaves the recipe's own.
+        val_fraction: share of the training images held out for the log's accuracies, where the data has no such part.
         seed: of weights, order, augmentation and the subnets drawn.
         progress: told what is going on.
 
@@ -67,10 +69,12 @@ def pretrain(
             value >= least and value == value and value < 1e9 and (name != "lr" or value > 0)
         ):
             raise BadInput(f"{name}: expected a number of at least {least}, not {value!r}")
+    if not 0 < val_fraction < 1:
+        raise BadInput(f"val_fraction: expected a share between 0 and 1, not {val_fraction!r}")
     settings = {name: value for name, value in given.items() if value is not None}
     config = PretrainConfig(seed=seed, **settings)  # type: ignore[arg-type]
     assert {field.name for field in fields(config)} >= set(given)
-    dataset = load_dataset(data, seed=seed)
+    dataset = load_dataset(data, seed=seed, val_fraction=val_fraction)
     checkpoint = train(chosen_space, dataset, config, Path(out), progress=progress)
     training = read_json(checkpoint.parent / "training.json", "training log")
     return PretrainResult(checkpoint, space, data, training["test"], tuple(training["log"]))

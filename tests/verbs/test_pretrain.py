@@ -14,7 +14,15 @@ from natdeploy.transfer import PretrainConfig
 
 
 @pytest.mark.parametrize(
-    "settings", [{"lr": 0.0}, {"lr": float("nan")}, {"batch_size": 1}, {"epochs_largest": -1}, {"epochs_elastic": -2}]
+    "settings",
+    [
+        {"lr": 0.0},
+        {"lr": float("nan")},
+        {"batch_size": 1},
+        {"epochs_largest": -1},
+        {"epochs_elastic": -2},
+        {"val_fraction": 1.0},
+    ],
 )
 def test_settings_that_make_no_sense_name_their_field(settings: dict[str, float], tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=next(iter(settings))):
