@@ -1,7 +1,7 @@
 """Training a supernet from scratch: the largest network, its channels sorted, then everything elastic at once.
 
-The recipe is Once-for-All's warm-up shortened to two phases (FIELD: train the largest, sort, sample with
-distillation), with the sandwich of largest, smallest and random subnets in each elastic step.
+The recipe shortens Once-for-All's progressive shrinking (Cai et al. 2020) to two phases, with the sandwich of largest,
+smallest and random subnets in each elastic step (Yu et al. 2020).
 """
 
 from __future__ import annotations
