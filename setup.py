@@ -31,7 +31,7 @@ setup(
     package_data={
         "natdeploy": ["py.typed"],
         "natdeploy.hwprofiles": ["*.yaml"],
-        "natdeploy.supernets": ["box/*"],
+        "natdeploy.supernets": ["box/*", "*.cpp"],
         "natdeploy.compiler": ["runtime/*"],
         "natdeploy.devices": ["*.c", "*.h"],
         "natdeploy.report": ["page/*"],

@@ -13,8 +13,8 @@ from pathlib import Path
 from natdeploy.compiler.model_source import VERSION_SCRIPT, constants_asm, model_c
 from natdeploy.compiler.plan import Plan
 from natdeploy.compiler.target import zig_target
-from natdeploy.compiler.toolchain import run_zig
 from natdeploy.ground.files import cache_root, readable_disk_errors
+from natdeploy.ground.zig import run_zig
 
 RUNTIME = Path(__file__).parent / "runtime"
 _FLAGS = ("-std=c11", "-O2", "-g0", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from natdeploy.spaces.mobilenetv3_layers import squeeze_channels
+from natdeploy.supernets.depthwise import depthwise
 
 ACTIVATION = {
     "none": lambda x: x,
@@ -86,10 +87,7 @@ class ElasticDepthwise(nn.Module):
 
     def forward(self, x: Tensor, kernel: int) -> Tensor:
         """``[N, c, H, W]`` to ``[N, c, H / stride, W / stride]``, normalised, not activated."""
-        c = x.shape[1]
-        return self.bn(
-            F.conv2d(x, self.kernel_weight(c, kernel), stride=self.stride, padding=kernel // 2, groups=c),
-        )
+        return self.bn(depthwise(x, self.kernel_weight(x.shape[1], kernel), self.stride))
 
 
 class ElasticSqueezeExcite(nn.Module):

@@ -21,6 +21,7 @@ from natdeploy.supernets import MobileNetV3Supernet, load_supernet, save_superne
 from natdeploy.transfer.batches import TrainingBatches
 from natdeploy.transfer.compute import compute_device, placed
 from natdeploy.transfer.optimizer import cosine, load_momentum, save_momentum, set_learning_rate, sgd
+from natdeploy.transfer.replicas import Replicas
 from natdeploy.transfer.step import elastic_step
 
 ArchSampler = Callable[[np.random.Generator], Arch]
@@ -39,6 +40,7 @@ class AdaptConfig:
         subnets_per_step: subnets drawn per step beside the largest, which teaches them.
         distillation: weight of the largest subnet's predictions in a drawn subnet's loss.
         augmentation: see :data:`natdeploy.transfer.batches.AUGMENTATIONS`.
+        parts: of a batch that are trained side by side, see :mod:`natdeploy.transfer.replicas`.
     """
 
     warm_up_epochs: int = 8
@@ -52,6 +54,7 @@ class AdaptConfig:
     subnets_per_step: int = 2
     distillation: float = 0.5
     augmentation: str = "crop"
+    parts: int = 2
 
     @property
     def epochs(self) -> int:
@@ -116,23 +119,24 @@ class Adaptation:
         for epoch in range(epochs):
             rng = np.random.default_rng([self.seed, iteration, epoch])
             losses = []
-            for step, (images, labels) in enumerate(self._batches.epoch(rng, self._device)):
-                done = (self.epochs_done + step / len(self._batches)) / config.epochs
-                set_learning_rate(self._optimizer, cosine(min(done, 1.0), config.lr, warm_up=0.05))
-                losses.append(
-                    elastic_step(
-                        self.supernet,
-                        self._optimizer,
-                        images,
-                        labels,
-                        [sample(rng) for _ in range(config.subnets_per_step)],
-                        distillation=config.distillation,
-                        label_smoothing=config.label_smoothing,
-                        clip=config.clip,
+            with Replicas(self.supernet, config.parts) as replicas:
+                for step, (images, labels) in enumerate(self._batches.epoch(rng, self._device)):
+                    done = (self.epochs_done + step / len(self._batches)) / config.epochs
+                    set_learning_rate(self._optimizer, cosine(min(done, 1.0), config.lr, warm_up=0.05))
+                    losses.append(
+                        elastic_step(
+                            replicas,
+                            self._optimizer,
+                            images,
+                            labels,
+                            [sample(rng) for _ in range(config.subnets_per_step)],
+                            distillation=config.distillation,
+                            label_smoothing=config.label_smoothing,
+                            clip=config.clip,
+                        )
                     )
-                )
-                if progress:
-                    progress(f"{stage}: loss {losses[-1]:.3f}", (epoch + step / len(self._batches)) / epochs)
+                    if progress:
+                        progress(f"{stage}: loss {losses[-1]:.3f}", (epoch + step / len(self._batches)) / epochs)
             self.epochs_done += 1
             mean_loss = float(np.mean(losses))
         return mean_loss

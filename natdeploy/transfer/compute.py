@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
+from functools import cache
 from typing import Any, TypeVar, cast
 
 import torch
@@ -19,3 +22,18 @@ def placed(module: ModuleT, device: torch.device) -> ModuleT:
     """Move a module to a device in channels-last memory, which is about three times faster for depthwise layers."""
     cast(Any, module).to(device, memory_format=torch.channels_last)
     return module
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Tell the C library not to give freed activations back to the system after every layer.
+
+    Each step needs them again, and fetching fresh pages costs about a fifth of a training step on the CPU. Does nothing
+    where the C library is not glibc.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        trim_threshold, mmap_threshold, arena_max = -1, -3, -8
+        library = ctypes.CDLL(None)
+        library.mallopt(mmap_threshold, 32 << 20)  # the most that glibc accepts
+        library.mallopt(trim_threshold, 2**31 - 1)
+        library.mallopt(arena_max, 1)  # other arenas cannot hold maps of this size

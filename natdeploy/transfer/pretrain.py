@@ -25,6 +25,7 @@ from natdeploy.transfer.batches import TrainingBatches
 from natdeploy.transfer.compute import compute_device, placed
 from natdeploy.transfer.evaluate import evaluate_arch
 from natdeploy.transfer.optimizer import cosine, load_momentum, save_momentum, set_learning_rate, sgd
+from natdeploy.transfer.replicas import Replicas
 from natdeploy.transfer.step import elastic_step
 
 
@@ -40,6 +41,7 @@ class PretrainConfig:
         distillation: weight of the largest network's predictions in a student's loss.
         random_subnets: subnets drawn per elastic step beside the largest and the smallest.
         augmentation: see :data:`natdeploy.transfer.batches.AUGMENTATIONS`.
+        parts: of a batch that are trained side by side, see :mod:`natdeploy.transfer.replicas`.
         seed: of weights, order, augmentation and sampling.
     """
 
@@ -53,6 +55,7 @@ class PretrainConfig:
     distillation: float = 0.9
     random_subnets: int = 1
     augmentation: str = "crop-flip"
+    parts: int = 2
     seed: int = 0
 
     @property
@@ -99,23 +102,24 @@ def pretrain(
             optimizer = sgd(supernet, weight_decay=config.weight_decay)  # momentum belongs to the old order
         rng = np.random.default_rng([config.seed, epoch])
         losses = []
-        for step, (images, labels) in enumerate(batches.epoch(rng, device)):
-            done = (epoch + step / len(batches)) / config.epochs
-            set_learning_rate(optimizer, cosine(done, config.lr, warm_up=0.02))
-            losses.append(
-                elastic_step(
-                    supernet,
-                    optimizer,
-                    images,
-                    labels,
-                    _students(space, config, rng) if elastic else [],
-                    distillation=config.distillation,
-                    label_smoothing=config.label_smoothing,
-                    clip=config.clip,
+        with Replicas(supernet, config.parts) as replicas:
+            for step, (images, labels) in enumerate(batches.epoch(rng, device)):
+                done = (epoch + step / len(batches)) / config.epochs
+                set_learning_rate(optimizer, cosine(done, config.lr, warm_up=0.02))
+                losses.append(
+                    elastic_step(
+                        replicas,
+                        optimizer,
+                        images,
+                        labels,
+                        _students(space, config, rng) if elastic else [],
+                        distillation=config.distillation,
+                        label_smoothing=config.label_smoothing,
+                        clip=config.clip,
+                    )
                 )
-            )
-            if progress and step % 10 == 0:
-                progress(f"epoch {epoch + 1}/{config.epochs}, loss {np.mean(losses[-50:]):.3f}", done)
+                if progress and step % 10 == 0:
+                    progress(f"epoch {epoch + 1}/{config.epochs}, loss {np.mean(losses[-50:]):.3f}", done)
         log.append(_log_entry(supernet, dataset, epoch, elastic, losses, time.monotonic() - started))
         _save(out / "state", supernet, optimizer, log, key)
     return _finish(space, dataset, config, supernet, log, out)

@@ -13,6 +13,7 @@ from natdeploy.ground.errors import NatdeployError
 from natdeploy.spaces.arch import Arch
 from natdeploy.supernets import MobileNetV3Supernet
 from natdeploy.transfer.batches import resize
+from natdeploy.transfer.replicas import Replicas
 
 
 class TrainingDiverged(NatdeployError):
@@ -25,7 +26,7 @@ def soft_cross_entropy(logits: Tensor, teacher_logits: Tensor) -> Tensor:
 
 
 def elastic_step(
-    supernet: MobileNetV3Supernet,
+    replicas: Replicas,
     optimizer: torch.optim.Optimizer,
     images: Tensor,
     labels: Tensor,
@@ -46,24 +47,27 @@ def elastic_step(
     Raises:
         TrainingDiverged: the loss is not a number; the weights are left as they were.
     """
-    optimizer.zero_grad(set_to_none=True)
-    supernet.train()
-    supernet.set_active(supernet.space.largest())
-    logits = supernet(images)
-    loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
-    loss.backward()
-    teacher = logits.detach()
-    value = loss.item()
-    for arch in students:
-        supernet.set_active(arch)
-        logits = supernet(resize(images, arch.r))
-        student_loss = distillation * soft_cross_entropy(logits, teacher)
-        if distillation < 1:
-            student_loss = student_loss + (1 - distillation) * F.cross_entropy(
-                logits, labels, label_smoothing=label_smoothing
-            )
-        student_loss.backward()
-    norm = torch.nn.utils.clip_grad_norm_(supernet.parameters(), clip)
+
+    def part(supernet: MobileNetV3Supernet, images: Tensor, labels: Tensor, share: float) -> float:
+        supernet.train()
+        supernet.set_active(supernet.space.largest())
+        logits = supernet(images)
+        loss = share * F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+        loss.backward()
+        teacher = logits.detach()
+        for arch in students:
+            supernet.set_active(arch)
+            logits = supernet(resize(images, arch.r))
+            student_loss = distillation * soft_cross_entropy(logits, teacher)
+            if distillation < 1:
+                student_loss = student_loss + (1 - distillation) * F.cross_entropy(
+                    logits, labels, label_smoothing=label_smoothing
+                )
+            (share * student_loss).backward()
+        return loss.item()
+
+    value = replicas.step(part, images, labels)
+    norm = torch.nn.utils.clip_grad_norm_(replicas.supernet.parameters(), clip)
     if not math.isfinite(value) or not math.isfinite(norm.item()):
         raise TrainingDiverged(
             f"training diverged: loss {value}, gradient norm {norm.item()}; use a lower learning rate"
