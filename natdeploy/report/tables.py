@@ -141,7 +141,7 @@ def progress_table(history: Sequence[HistoryStep]) -> Table:
             str(step.feasible),
             str(step.front_size),
             percent(step.best_top1),
-            str(step.surrogate.get("name", NONE)),
+            str(step.surrogate.get("chosen", step.surrogate.get("name", NONE))),
             _number(step.surrogate.get("kendall", step.surrogate.get("cv_kendall"))),
             f"{sum(step.seconds.values()):.1f}",
         )

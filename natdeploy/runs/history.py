@@ -22,7 +22,8 @@ class HistoryStep:
         failed: architectures whose evaluation failed twice so far.
         best_top1: highest validation accuracy within the budget, 0 to 1; None when nothing is feasible.
         surrogate: name and quality of the surrogate that proposed this iteration's candidates (``kendall``,
-            ``spearman``, ``rmse`` against their evaluation, ``cv_kendall`` by cross-validation); None where undefined.
+            ``spearman``, ``rmse`` against their evaluation, ``cv_kendall`` by cross-validation; of ``auto`` also
+            ``chosen`` and each one's ``cv_kendall_of``); None where undefined.
         seconds: wall-clock seconds of each stage.
     """
 

@@ -15,7 +15,7 @@ from natdeploy.search.estimates import Estimate, Estimator
 from natdeploy.search.evolution import evolve
 from natdeploy.search.objectives import ObjectiveSet
 from natdeploy.search.seeds import Purpose, key, whole
-from natdeploy.search.surrogates import Surrogate, agreement, cross_validated, make_surrogate
+from natdeploy.search.surrogates import AutoSurrogate, Surrogate, agreement, cross_validated, make_surrogate
 from natdeploy.spaces import Arch
 
 
@@ -26,7 +26,7 @@ class Proposal:
     Attributes:
         estimates: the architectures, all within the budget, none evaluated before; may be empty.
         predicted: costs of the learned objectives as the surrogates see them, ``[learned, n]``.
-        surrogate: the surrogates' name and cross-validated rank correlation.
+        surrogate: the surrogates' name and cross-validated rank correlation; of ``auto`` what it chose, too.
     """
 
     estimates: tuple[Estimate, ...]
@@ -115,11 +115,19 @@ def _learn(
         else:
             surrogate.fit(features, values)
         if not surrogates:
-            quality = {
-                f"cv_{measure}": value for measure, value in cross_validated(name, features, values, seed).items()
-            }
+            quality = _quality(surrogate, name, features, values, seed)
         surrogates.append(surrogate)
     return surrogates, quality
+
+
+def _quality(surrogate: Surrogate, name: str, features: np.ndarray, values: np.ndarray, seed: int) -> dict[str, Any]:
+    """Cross-validated agreement, ``cv_kendall`` and so on; of a surrogate that chooses also what, and from what."""
+    if isinstance(surrogate, AutoSurrogate):  # has cross-validated all of them already
+        found = surrogate.quality
+        more = {"chosen": surrogate.chosen, "cv_kendall_of": surrogate.kendall}
+    else:
+        found, more = cross_validated(name, features, values, seed), {}
+    return {**{f"cv_{measure}": value for measure, value in found.items()}, **more}
 
 
 def _best_first(archive: Sequence[ArchiveEntry], objectives: ObjectiveSet) -> list[ArchiveEntry]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from natdeploy.ground.errors import BadInput
-from natdeploy.search.surrogates import SURROGATES, agreement, cross_validated, make_surrogate
+from natdeploy.search.surrogates import SURROGATES, AutoSurrogate, agreement, cross_validated, make_surrogate
 from natdeploy.spaces import Arch, get_space
 from tests.search.make import sample
 from tests.search.synthetic import SPACE, true_accuracy
@@ -44,6 +44,34 @@ def test_degenerate_data(name: str) -> None:
     twice = make_surrogate(name, 0)
     twice.fit(np.repeat(FEATURES[:6], 2, axis=0), np.repeat(VALUES[:6], 2))
     assert np.isfinite(twice.predict(FEATURES).mean).all()
+
+
+def test_auto_takes_what_ranks_best_and_says_so() -> None:
+    auto = AutoSurrogate(0, pool=("ridge", "cart", "mlp"))
+    auto.fit(FEATURES[:60], VALUES[:60])
+    for name in ("ridge", "cart", "mlp"):
+        assert auto.kendall[name] == cross_validated(name, FEATURES[:60], VALUES[:60], 0)["kendall"]
+    assert auto.kendall[auto.chosen] == max(auto.kendall.values()) == auto.quality["kendall"]
+    chosen = make_surrogate(auto.chosen, 0)
+    chosen.fit(FEATURES[:60], VALUES[:60])
+    assert np.array_equal(auto.predict(FEATURES[60:]).mean, chosen.predict(FEATURES[60:]).mean)
+
+
+def test_auto_switches_with_the_data() -> None:
+    """A linear truth is ridge's; one that a single step explains is the trees'."""
+    rng = np.random.default_rng(0)
+    linear = FEATURES[:80] @ rng.normal(size=FEATURES.shape[1]) + rng.normal(0, 1.0, 80)
+    step = 5.0 * (FEATURES[:80, 0] > 24) * (FEATURES[:80, 3] > 3) + rng.normal(0, 0.1, 80)
+    for values, expected in ((linear, "ridge"), (step, "cart")):
+        auto = AutoSurrogate(0, pool=("cart", "ridge"))
+        auto.fit(FEATURES[:80], values)
+        assert auto.chosen == expected
+
+
+def test_auto_takes_its_first_of_too_few_to_compare() -> None:
+    auto = AutoSurrogate(0)
+    auto.fit(FEATURES[:6], VALUES[:6])
+    assert auto.chosen == "gp" and auto.kendall["mlp"] is None
 
 
 def test_unknown_surrogate() -> None:

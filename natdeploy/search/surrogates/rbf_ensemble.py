@@ -61,4 +61,5 @@ class RbfEnsemble:
 def _cubic(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Cubed distances ``[len(a), len(b)]``, scaled by the number of features to stay near 1."""
     squared = (a**2).sum(1)[:, None] + (b**2).sum(1)[None, :] - 2 * (a @ b.T)
-    return (np.maximum(squared, 0) / (2 * a.shape[1])) ** 1.5
+    squared = np.maximum(squared, 0) / (2 * a.shape[1])
+    return squared * np.sqrt(squared)  # many times quicker than a power of 1.5

@@ -17,6 +17,9 @@ SURROGATES = Registry(
         "rbf-ensemble": "natdeploy.search.surrogates.rbf_ensemble:RbfEnsemble",
         "xgboost": "natdeploy.search.surrogates.boosting:GradientBoosting",
         "ridge": "natdeploy.search.surrogates.ridge:Ridge",
+        "mlp": "natdeploy.search.surrogates.mlp:Perceptrons",
+        "cart": "natdeploy.search.surrogates.trees:RegressionTrees",
+        "auto": "natdeploy.search.surrogates.auto:AutoSurrogate",
     },
 )
 
