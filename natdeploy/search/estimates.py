@@ -38,8 +38,8 @@ class Latencies(Protocol):
 class LatencyPredictor(Protocol):
     """What the search needs of a latency model."""
 
-    def predict(self, archs: Sequence[Arch]) -> Latencies:
-        """Latency and interval of each architecture."""
+    def predict(self, archs: Sequence[Arch], *, num_classes: int | None = None) -> Latencies:
+        """Latency and interval of each architecture with so many classes."""
         ...
 
     def save(self, path: Path) -> object:
@@ -116,7 +116,7 @@ class Estimator:
             self._known.clear()
         new = [arch for arch in dict.fromkeys(archs) if arch not in self._known]
         if new:
-            found = self._latency.predict(new)
+            found = self._latency.predict(new, num_classes=self.num_classes)
             for arch, mean, lower, upper in zip(new, found.mean_ms, found.lower_ms, found.upper_ms):
                 self._known[arch] = Estimate(
                     arch,

@@ -31,7 +31,7 @@ class Prediction:
 class Latency:
     """Each block costs by its kernel and width, times the image's area; the interval is a tenth to both sides."""
 
-    def predict(self, archs: Sequence[Arch]) -> Prediction:
+    def predict(self, archs: Sequence[Arch], *, num_classes: int | None = None) -> Prediction:
         mean = np.array([true_latency_ms(arch) for arch in archs])
         return Prediction(mean, mean * 0.9, mean * 1.1)
 

@@ -16,7 +16,7 @@ def test_the_fastest_is_found_where_it_is_not_the_smallest() -> None:
     class Odd(Latency):
         """Kernel 3 is slow and resolution 24 is slower than 28."""
 
-        def predict(self, archs) -> Prediction:
+        def predict(self, archs, *, num_classes=None) -> Prediction:
             ms = np.array([true_latency_ms(a) + 0.5 * a.ks.count(3) + 9 * (a.r == 24) for a in archs])
             return Prediction(ms, ms, ms * 1.1)
 
