@@ -42,7 +42,7 @@ def build(
     attempts: int = MOST_ATTEMPTS,
     progress: Callable[[str, float], None] | None = None,
 ) -> list[BuiltBundle]:
-    """Build, verify, measure and pack models of a finished run; all of them or none.
+    """Build, verify and measure models of a finished run, and pack them once every pick has found one.
 
     Args:
         run: the run.
@@ -54,7 +54,7 @@ def build(
         progress: told the stage and the fraction done.
 
     Raises:
-        BadInput: unfinished run, changed data, unknown id.
+        BadInput: unfinished run, changed data, unknown id, no attempt.
         DeviceNotReachable: the run's latencies are for another device than the one that is here.
         BudgetNotMet: a pick found nothing that measures within the budget; no bundle is written.
         VerificationFailed: an artifact disagrees with the torch module; no bundle is written.
@@ -68,6 +68,8 @@ def build(
     from natdeploy.measure.builds import scratch_folder
     from natdeploy.supernets import load_supernet
 
+    if attempts < 1:
+        raise BadInput(f"attempts: expected at least 1, not {attempts}")
     tell = progress or (lambda stage, fraction: None)
     config = run.config()
     if not run.is_finished:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from natdeploy.deploy.budget import Met, Missed, meet_budget
 from natdeploy.deploy.candidate import Candidate, Workshop
-from natdeploy.deploy.pick import RULES
+from natdeploy.deploy.pick import RULES, rank
 from natdeploy.ground.errors import BadInput, BudgetNotMet
 from natdeploy.latency import LatencyModel, fit_latency_model
 from natdeploy.measure import Measurement
@@ -57,6 +57,8 @@ class Chooser:
         """The architecture of each pick, in order; picks of one architecture together."""
         if not picks:
             raise BadInput(f"pick: nothing asked for; expected {', '.join(RULES)}, {FRONT} or an id")
+        for pick in {*picks} - {*RULES, FRONT}:  # a wrong id is an error before anything is built
+            rank(self._entries, pick, self._config.latency_ms)
         chosen: dict[str, Chosen] = {}
         for number, pick in enumerate(picks):
             self._fraction = 0.05 + (CHOOSING - 0.05) * number / len(picks)
@@ -104,12 +106,15 @@ class Chooser:
     def _predict_again(self, entries: Sequence[ArchiveEntry]) -> Sequence[ArchiveEntry]:
         """Refit the latency model, the miss included, and predict the archive's latencies anew."""
         self._tell("fitting the latency model again", self._fraction)
-        space = get_space(self._config.space)
-        measurements = self._workshop.store.query(
-            device_fingerprint=self.model.device_fingerprint, runtime=self._config.runtime, space=self._config.space
+        config, threads = self._config, self._workshop.profile.timing.threads
+        stored = self._workshop.store.query(
+            device_fingerprint=self.model.device_fingerprint, runtime=config.runtime, space=config.space
         )
-        self.model = fit_latency_model(measurements, space, seed=self._config.seed)
-        predicted = self.model.predict([entry.arch for entry in entries])
+        measurements = [timing for timing in stored if timing.protocol["threads"] == threads]
+        space, coverage = get_space(config.space), self.model.coverage
+        self.model = fit_latency_model(measurements, space, coverage=coverage, seed=config.seed)
+        classes = len(self._workshop.dataset.classes)
+        predicted = self.model.predict([entry.arch for entry in entries], num_classes=classes)
         self._entries = [
             dataclasses.replace(
                 entry,

@@ -195,6 +195,8 @@ def test_runs_that_cannot_be_built_from(run: RunFolder, tmp_path: Path) -> None:
         build(run, pick="zz", store=store)
     with pytest.raises(BadInput, match="nothing asked for"):
         build(run, pick=[], store=store)
+    with pytest.raises(BadInput, match="attempts"):
+        build(run, attempts=0, store=store)
     unfinished = Path(shutil.copytree(run.path, tmp_path / "run"))
     (unfinished / "result" / "summary.json").unlink()
     with pytest.raises(BadInput, match="has not finished"):
