@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -17,6 +18,21 @@ from pathlib import Path
 from typing import Any
 
 from natdeploy.ground.errors import BadInput
+
+_NOT_WRITABLE = (
+    errno.EACCES,
+    errno.EBUSY,
+    errno.EEXIST,
+    errno.EFBIG,
+    errno.EIO,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+)
 
 
 def canonical_json(value: Any) -> str:
@@ -51,15 +67,7 @@ def readable_disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise BadInput(f"{path}: the disk is full; free some space and run the same command again") from error
-        if error.errno in (
-            errno.EACCES,
-            errno.EPERM,
-            errno.EROFS,
-            errno.ENOTDIR,
-            errno.EISDIR,
-            errno.ENOENT,
-            errno.EEXIST,
-        ):
+        if error.errno in _NOT_WRITABLE:
             raise BadInput(f"{path}: cannot write here: {error.strerror}") from error
         raise
 
@@ -103,7 +111,7 @@ def read_json(path: Path, what: str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadInput(f"{path}: no such {what}") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{path}: not a readable {what}: {error}") from None
 
 
@@ -130,6 +138,19 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
+
+
+def restore_folder(path: Path) -> None:
+    """Undo what a process killed within :func:`atomic_folder` left: replacing a folder takes two renames.
+
+    To be called where no other process writes ``path``.
+    """
+    name = glob.escape(path.name)
+    for old in path.parent.glob(f".{name}.old.*/{name}"):
+        if not path.exists():
+            os.replace(old, path)
+    for left in path.parent.glob(f".{name}.*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def cache_root() -> Path:

@@ -53,7 +53,7 @@ def read_yaml(path: Path, what: str) -> Any:
         where = f" in line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "not plain YAML"
         raise BadInput(f"{path}: not a readable {what}{where}: {problem}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # 2001-99-99 is a date to YAML until it is made one
         raise BadInput(f"{path}: not a readable {what}: {error}") from None
 
 
