@@ -14,13 +14,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from natdeploy.ground.errors import BadInput
-from natdeploy.ground.files import atomic_folder, read_json, readable_disk_errors, write_json
+from natdeploy.ground.files import read_json, readable_disk_errors, restore_folder, write_json
 from natdeploy.ground.validation import validate
 from natdeploy.runs.config import RunConfig
 from natdeploy.runs.entry import ArchiveEntry
@@ -35,6 +34,7 @@ RANDOM = "random.json"
 SUMMARY = "summary.json"
 STATE = "state.json"
 SUPERNET = "supernet.safetensors"
+_LOCK = ".lock"
 
 Item = TypeVar("Item")
 
@@ -56,15 +56,31 @@ class RunFolder:
 
     @staticmethod
     def create(path: str | Path, config: RunConfig, save_latency_model: Callable[[Path], object]) -> RunFolder:
-        """Start a run: the folder appears with configuration and latency model in it, or not at all.
+        """Start a run: the configuration is written last, and a folder is a run from then on.
 
-        Raises BadInput when ``path`` holds something already.
+        Raises BadInput when ``path`` holds something already, or another process starts a run there.
         """
         path = Path(path)
         refuse_foreign(path)
-        with atomic_folder(path) as folder:
-            save_latency_model(folder / LATENCY_MODEL)
-            write_json(folder / CONFIG, config.model_dump(mode="json"))
+        with readable_disk_errors(path):
+            is_new = not path.exists()
+            path.mkdir(parents=True, exist_ok=True)
+        try:
+            with _locked(path):
+                if RunFolder.exists(path):
+                    raise BadInput(f"{path}: another natdeploy process has started a run in this folder")
+                try:
+                    save_latency_model(path / LATENCY_MODEL)
+                    write_json(path / CONFIG, config.model_dump(mode="json"))
+                except BaseException:
+                    for name in (LATENCY_MODEL, _LOCK):
+                        (path / name).unlink(missing_ok=True)
+                    raise
+        except BaseException:
+            if is_new:
+                with contextlib.suppress(OSError):  # it holds what another process has put there
+                    path.rmdir()
+            raise
         return RunFolder(path)
 
     def config(self) -> RunConfig:
@@ -158,36 +174,40 @@ class RunFolder:
 
         Raises BadInput when another process holds it. The system frees the lock of a killed process.
         """
-        path = self.path / ".lock"
-        with readable_disk_errors(path):
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BadInput(f"{self.path}: another natdeploy process is working in this run folder") from None
-            self._recover()
+        with _locked(self.path):
+            for folder in (self.state_path, self.result_path):
+                restore_folder(folder)
             yield
-        finally:
-            os.close(handle)
-
-    def _recover(self) -> None:
-        """Replacing a folder takes two renames: put the old one back if the process was killed in between."""
-        for target in (self.state_path, self.result_path):
-            for old in self.path.glob(f".{target.name}.old.*/{target.name}"):
-                if not target.exists():
-                    os.replace(old, target)
-            for left in self.path.glob(f".{target.name}.*"):
-                shutil.rmtree(left, ignore_errors=True)
 
 
 def refuse_foreign(path: str | Path) -> None:
     """Raise BadInput when a new run cannot take this path because something else is there."""
     path = Path(path)
-    if path.exists() and not path.is_dir():
-        raise BadInput(f"{path}: is a file; a run needs a folder")
-    if path.is_dir() and not RunFolder.exists(path) and any(path.iterdir()):
-        raise BadInput(f"{path}: not a run folder, and not empty; choose another folder")
+    with readable_disk_errors(path):
+        if path.exists() and not path.is_dir():
+            raise BadInput(f"{path}: is a file; a run needs a folder")
+        if path.is_dir() and not RunFolder.exists(path) and not all(map(_is_of_a_start, path.iterdir())):
+            raise BadInput(f"{path}: not a run folder, and not empty; choose another folder")
+
+
+def _is_of_a_start(path: Path) -> bool:
+    """Whether a file can come from a process that was killed while it started a run."""
+    return path.name in (LATENCY_MODEL, _LOCK) or path.name.startswith((f".{LATENCY_MODEL}.", f".{CONFIG}."))
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    path = folder / _LOCK
+    with readable_disk_errors(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadInput(f"{folder}: another natdeploy process is working in this run folder") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_items(path: Path, items: Sequence[ArchiveEntry] | Sequence[HistoryStep]) -> None:

@@ -34,6 +34,27 @@ def test_not_created_when_the_latency_model_cannot_be_written(tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_starts_where_the_folder_is_there_or_a_start_was_killed(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "latency_model.json").write_text("half a start")
+    (tmp_path / ".run.json.x1y2").write_text("{")
+    run = create(Path("."))
+    assert run.latency_model_path.read_text() == '{\n "model": 1\n}\n'
+
+
+def test_two_processes_do_not_start_one_run(tmp_path) -> None:
+    def meanwhile(path: Path) -> None:
+        with pytest.raises(BadInput, match="another natdeploy process"):
+            create(tmp_path / "run", seed=2)
+        save_model(path)
+
+    run = RunFolder.create(tmp_path / "run", RunConfig(latency_ms=1.0, seed=1), meanwhile)
+    (run.path / "state").mkdir()
+    with pytest.raises(BadInput, match="another natdeploy process"):
+        create(tmp_path / "run", seed=2)
+    assert run.config().seed == 1 and run.state_path.is_dir()
+
+
 def test_something_else_at_the_path_is_refused(tmp_path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_bytes(b"")
@@ -45,6 +66,8 @@ def test_something_else_at_the_path_is_refused(tmp_path) -> None:
         RunFolder(tmp_path / "photos")
     with pytest.raises(BadInput, match="no such run folder"):
         RunFolder(tmp_path / "none")
+    with pytest.raises(BadInput, match="name too long"):
+        create(tmp_path / ("a" * 300))
 
 
 def test_another_run_is_refused_by_field(tmp_path) -> None:
