@@ -39,6 +39,7 @@ class Replicas:
             for own, shared in zip(replica.parameters(), supernet.parameters()):
                 own.data = shared.data
             self._all.append(replica)
+        self._parameters = [list(replica.parameters()) for replica in self._all]  # walking the modules takes long
         on_cpu = next(supernet.parameters()).device.type == "cpu"
         self._workers = min(parts, len(os.sched_getaffinity(0))) if on_cpu else 1
         self._pool: ThreadPoolExecutor | None = None
@@ -69,13 +70,18 @@ class Replicas:
             (replica, some, those, len(those) / len(labels))
             for replica, some, those in zip(self._all, images.tensor_split(parts), labels.tensor_split(parts))
         ]
-        for replica in self._all:
-            replica.zero_grad(set_to_none=True)
+        for own in self._parameters:
+            for parameter in own:
+                parameter.grad = None
         losses = list(self._pool.map(lambda job: part(*job), jobs) if self._pool else (part(*job) for job in jobs))
-        for replica in self._all[1:parts]:
-            for total, own in zip(self.supernet.parameters(), replica.parameters()):
+        for others in self._parameters[1:parts]:
+            for total, other in zip(self._parameters[0], others):
                 if total.grad is None:
-                    total.grad = own.grad
-                elif own.grad is not None:
-                    total.grad += own.grad
+                    total.grad = other.grad
+                elif other.grad is not None:
+                    total.grad += other.grad
         return sum(losses)
+
+    def clip_gradients(self, norm: float) -> float:
+        """Scale the summed gradients down to a norm where it is larger; returns what it was."""
+        return float(torch.nn.utils.clip_grad_norm_(self._parameters[0], norm))

@@ -67,10 +67,8 @@ def elastic_step(
         return loss.item()
 
     value = replicas.step(part, images, labels)
-    norm = torch.nn.utils.clip_grad_norm_(replicas.supernet.parameters(), clip)
-    if not math.isfinite(value) or not math.isfinite(norm.item()):
-        raise TrainingDiverged(
-            f"training diverged: loss {value}, gradient norm {norm.item()}; use a lower learning rate"
-        )
+    norm = replicas.clip_gradients(clip)
+    if not math.isfinite(value) or not math.isfinite(norm):
+        raise TrainingDiverged(f"training diverged: loss {value}, gradient norm {norm}; use a lower learning rate")
     optimizer.step()
     return value
