@@ -171,6 +171,8 @@ class MeasurementStore:
         if self._open is None:
             with readable_disk_errors(self.path):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
+                if self.path.exists() and not self.path.is_file():  # SQLite would leave its journal beside a device
+                    raise BadInput(f"{self.path}: not a file; a measurement store needs one, or a name that is free")
             connection = sqlite3.connect(self.path, timeout=_WAIT_S, isolation_level=None)
             try:
                 self._prepare(connection)
