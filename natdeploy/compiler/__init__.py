@@ -1,7 +1,7 @@
 """A network in, a static plan out, and the artifacts made from it."""
 
 from natdeploy.compiler.artifact import Artifact
-from natdeploy.compiler.build import PRODUCERS, build_native, build_onnx, make_network_plan
+from natdeploy.compiler.build import PRODUCERS, build_artifacts, build_native, build_onnx, make_network_plan
 from natdeploy.compiler.kernel_cache import KernelCache
 from natdeploy.compiler.onnx_graph import onnx_bytes
 from natdeploy.compiler.plan import Plan
@@ -13,6 +13,7 @@ __all__ = [
     "Artifact",
     "KernelCache",
     "Plan",
+    "build_artifacts",
     "build_native",
     "build_onnx",
     "compile_layers",

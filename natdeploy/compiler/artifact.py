@@ -12,11 +12,12 @@ class Artifact:
     """One built model.
 
     Attributes:
-        kind: ``"onnx"`` (an ONNX file) or ``"native"`` (a library with the C interface of ``natdeploy.h``).
+        kind: ``"onnx"`` (an ONNX file), ``"native"`` (a library with the C interface of ``natdeploy.h``),
+            ``"archive"`` (the same as a static library) or ``"executable"`` (``model_run``).
         path: the file.
         digest: SHA-256 of the file.
-        input_shape: ``(1, channels, height, width)`` of the float32 image.
-        output_shape: ``(1, classes)`` of the float32 logits.
+        input_shape: ``(1, channels, height, width)`` of the float32 image, or the shape of the first input.
+        output_shape: ``(1, classes)`` of the float32 logits, or the shape of the first output.
         toolchain: versions of what built it.
     """
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from natdeploy.compiler.artifact import Artifact
 from natdeploy.compiler.check import check_network
 from natdeploy.compiler.kernel_cache import KernelCache
-from natdeploy.compiler.native import link_library
+from natdeploy.compiler.native import RUNTIME, link_archive, link_executable, link_library
 from natdeploy.compiler.onnx_graph import onnx_bytes
 from natdeploy.compiler.plan import Plan
 from natdeploy.compiler.target import check_target
 from natdeploy.compiler.toolchain import toolchain_versions
+from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import sha256_bytes, write_bytes, write_json
 from natdeploy.ground.registry import Registry
 from natdeploy.spaces import Network
@@ -21,6 +22,13 @@ from natdeploy.spaces import Network
 #: ``produce(network, target, cache) -> Plan``: from a checked network and target to a plan; kernels that the cache
 #: does not hold are compiled in child processes and put there.
 PRODUCERS = Registry("plan producer", {"relax": "natdeploy.compiler.relax_producer:produce"})
+
+#: Kind of artifact -> its file and what makes the bytes of it.
+BINARIES: dict[str, tuple[str, Callable[[Plan], bytes]]] = {
+    "native": ("libmodel.so", link_library),
+    "archive": ("libmodel.a", link_archive),
+    "executable": ("model_run", link_executable),
+}
 
 
 def make_network_plan(
@@ -40,19 +48,39 @@ def build_native(
     cache: KernelCache | None = None,
     producer: str = "relax",
 ) -> Artifact:
-    """Compile a network into ``folder``: ``libmodel.so`` (weights embedded) and ``plan.json``.
+    """Compile a network into ``folder``: ``libmodel.so`` (weights embedded), ``model.h`` and ``plan.json``.
 
     The folder may be moved; equal networks, targets and toolchains give equal bytes. Raises BadInput for a bad network
     or target and for a full disk, ChildFailed where a compiler crashes.
     """
     plan = make_network_plan(network, target=target, cache=cache, producer=producer)
-    library = link_library(plan)
-    path = Path(folder) / "libmodel.so"
-    write_json(Path(folder) / "plan.json", plan.to_json())
-    write_bytes(path, library)
-    return Artifact(
-        "native", path, sha256_bytes(library), network.input_shape, network.output_shape, toolchain_versions("native")
-    )
+    return build_artifacts(plan, Path(folder), kinds=("native",))["native"]
+
+
+def build_artifacts(
+    plan: Plan, folder: Path, *, kinds: Sequence[str] = ("native", "archive", "executable")
+) -> dict[str, Artifact]:
+    """Write binaries of one plan into ``folder``, beside ``plan.json``; :data:`BINARIES` names the kinds.
+
+    ``native`` is ``libmodel.so``; ``archive`` is ``libmodel.a``, to link into a program; ``executable`` is
+    ``model_run``, static, which runs the model on files and times itself. The first two come with ``model.h``, their C
+    interface. Equal plans give equal bytes. Raises BadInput for an unknown kind and a full disk, ChildFailed.
+    """
+    if unknown := [kind for kind in kinds if kind not in BINARIES]:
+        raise BadInput(f"unknown kind of artifact {unknown[0]!r}; known: {', '.join(BINARIES)}")
+    binaries = {kind: BINARIES[kind][1](plan) for kind in kinds}
+    write_json(folder / "plan.json", plan.to_json())
+    if {"native", "archive"} & set(kinds):
+        write_bytes(folder / "model.h", (RUNTIME / "natdeploy.h").read_bytes())
+    artifacts = {}
+    for kind, binary in binaries.items():
+        path = folder / BINARIES[kind][0]
+        write_bytes(path, binary)
+        if kind == "executable":
+            path.chmod(0o755)
+        shapes = plan.inputs[0].view.shape, plan.outputs[0].view.shape
+        artifacts[kind] = Artifact(kind, path, sha256_bytes(binary), *shapes, toolchain_versions("native"))
+    return artifacts
 
 
 def build_onnx(network: Network, folder: Path) -> Artifact:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from math import prod
 
 from natdeploy.compiler.plan import Plan, Port, View
@@ -37,7 +36,7 @@ def model_c(plan: Plan) -> str:
             )
         calls.append(
             f"  {{{SYMBOL_PREFIX}{call.kernel}, {_text(call.layer)}, {_text(call.kernel)}, "
-            f"{first}, {len(arguments) - first}}},"
+            f"{first}, {len(arguments) - first}, {kernels[call.kernel].parts}}},"
         )
     ports = {
         side: [_port(port, tensors[port.tensor].offset, dimensions) for port in both]
@@ -64,7 +63,7 @@ def model_c(plan: Plan) -> str:
             "",
             "static const natdeploy_model model = {",
             f"  {plan.arena_bytes}u, {len(plan.constants)}u, natdeploy_constants, inputs, outputs, calls, arguments,",
-            f"  {len(plan.inputs)}, {len(plan.outputs)}, {len(calls)}, {len(arguments)}}};",
+            f"  {len(plan.inputs)}, {len(plan.outputs)}, {len(calls)}, {len(arguments)}, {plan.max_threads}}};",
             "",
             "const natdeploy_model *natdeploy_default_model(void) { return &model; }",
             "",
@@ -117,5 +116,5 @@ def _table(kind: str, name: str, rows: list[str]) -> list[str]:
 
 
 def _text(value: str) -> str:
-    """A C string literal of printable ASCII (JSON's escapes for it are C's)."""
-    return json.dumps(value.encode("ascii", "replace").decode())
+    """A C string literal, with ``?`` for whatever C or JSON would have to escape."""
+    return '"' + "".join(sign if " " <= sign <= "~" and sign not in '"\\?' else "?" for sign in value) + '"'

@@ -1,13 +1,15 @@
-"""From a plan to ``libmodel.so``: generated tables, runtime, kernels and constants, linked by zig.
+"""From a plan to binaries: generated tables, runtime, kernels and constants, compiled and linked by zig.
 
-The library is self-contained: it needs libc alone, weights are embedded, and its bytes depend on the plan and the
-toolchain only, neither on the folder nor on the time.
+All of them are self-contained: the weights are embedded, and their bytes depend on the plan and the toolchain only,
+neither on the folder nor on the time. The library needs libc alone, the executable nothing.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from natdeploy.compiler.model_source import VERSION_SCRIPT, constants_asm, model_c
@@ -17,29 +19,58 @@ from natdeploy.ground.files import cache_root, readable_disk_errors
 from natdeploy.ground.zig import run_zig
 
 RUNTIME = Path(__file__).parent / "runtime"
+#: What every artifact is made of, besides the kernels.
+SOURCES = ("model.c", "natdeploy_runtime.c", "natdeploy_pool.c", "constants.S")
 _FLAGS = ("-std=c11", "-O2", "-g0", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror")
 
 
 def link_library(plan: Plan) -> bytes:
     """The bytes of ``libmodel.so``. Raises ChildFailed where the linker fails, BadInput for a full disk."""
+    with _sources(plan) as (folder, kernels):
+        output = ["-shared", "-s", "-Wl,--version-script=exports.map", "-Wl,--build-id=none", "-o", "libmodel.so"]
+        run_zig(["cc", "-target", zig_target(plan.target), *_FLAGS, *output, *SOURCES, *kernels], folder)
+        return (folder / "libmodel.so").read_bytes()
+
+
+def link_archive(plan: Plan) -> bytes:
+    """The bytes of ``libmodel.a``, for a program with its own linker. Raises like :func:`link_library`."""
+    with _sources(plan) as (folder, kernels):
+        objects = [f"{Path(source).stem}.o" for source in SOURCES]
+        for source, name in zip(SOURCES, objects):
+            run_zig(["cc", "-target", zig_target(plan.target), *_FLAGS, "-c", "-o", name, source], folder)
+        run_zig(["ar", "rcsD", "libmodel.a", *objects, *kernels], folder)
+        return (folder / "libmodel.a").read_bytes()
+
+
+def link_executable(plan: Plan) -> bytes:
+    """The bytes of ``model_run``, static, for any Linux of the plan's processor. Raises like :func:`link_library`."""
+    with _sources(plan) as (folder, kernels):
+        target = ["-target", zig_target(plan.target, static=True)]
+        output = ["-static", "-s", "-Wl,--gc-sections", "-Wl,--build-id=none", "-o", "model_run"]
+        run_zig(["cc", *target, *_FLAGS, *output, "model_run.c", *SOURCES, *kernels], folder)
+        return (folder / "model_run").read_bytes()
+
+
+def write_sources(plan: Plan, folder: Path) -> list[str]:
+    """Put the C sources and ``constants.S`` of a plan into ``folder``, and its kernels; returns the kernels' names."""
+    with readable_disk_errors(folder):
+        for source in RUNTIME.glob("*.[ch]"):
+            shutil.copyfile(source, folder / source.name)
+        (folder / "model.c").write_text(model_c(plan))
+        (folder / "constants.S").write_text(constants_asm("constants.bin"))
+        (folder / "constants.bin").write_bytes(plan.constants)
+        (folder / "exports.map").write_text(VERSION_SCRIPT)
+        for index, digest in enumerate(sorted(plan.objects)):
+            (folder / f"k{index}.o").write_bytes(plan.objects[digest])
+    return [f"k{index}.o" for index in range(len(plan.objects))]
+
+
+@contextmanager
+def _sources(plan: Plan) -> Iterator[tuple[Path, list[str]]]:
     with readable_disk_errors(cache_root()):
         cache_root().mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=".link.", dir=cache_root()))
     try:
-        with readable_disk_errors(folder):
-            for source in RUNTIME.glob("*.[ch]"):
-                shutil.copyfile(source, folder / source.name)
-            (folder / "model.c").write_text(model_c(plan))
-            (folder / "constants.S").write_text(constants_asm("constants.bin"))
-            (folder / "constants.bin").write_bytes(plan.constants)
-            (folder / "exports.map").write_text(VERSION_SCRIPT)
-            objects = [f"k{index}.o" for index in range(len(plan.objects))]
-            for name, digest in zip(objects, sorted(plan.objects)):
-                (folder / name).write_bytes(plan.objects[digest])
-        sources = ["model.c", "natdeploy_runtime.c", "constants.S"]
-        target = ["-target", zig_target(plan.target)]
-        output = ["-shared", "-s", "-Wl,--version-script=exports.map", "-Wl,--build-id=none", "-o", "libmodel.so"]
-        run_zig(["cc", *target, *_FLAGS, *output, *sources, *objects], folder)
-        return (folder / "libmodel.so").read_bytes()
+        yield folder, write_sources(plan, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

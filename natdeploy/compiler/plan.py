@@ -17,10 +17,12 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import atomic_folder, read_json, sha256_bytes, write_bytes, write_json
 
 #: Version of the JSON form.
-SCHEMA = 1
+SCHEMA = 2
 #: Element types by name, with their bytes.
 DTYPES = {"float32": 4, "int64": 8, "int32": 4, "uint8": 1, "bool": 1}
 SPACES = ("arena", "constant")
+#: What the runtime's fixed tables hold: arguments and parts of a kernel, inputs or outputs of a model.
+MAX_ARGUMENTS, MAX_PARTS, MAX_PORTS = 16, 4096, 64
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,15 @@ class Kernel:
         object: SHA-256 of the object file that holds it (see :attr:`Plan.objects`).
         arguments: views of its arguments, written ones last.
         writes: how many of them it writes.
+        parts: pieces of its work that threads may share, each giving the same values whoever computes it. Above 1 the
+            function takes two integers after its tensors and does the parts from the first to before the second.
     """
 
     name: str
     object: str
     arguments: tuple[View, ...]
     writes: int = 1
+    parts: int = 1
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,11 @@ class Plan:
         """Multiply-accumulates of one run."""
         return sum(call.macs for call in self.calls)
 
+    @property
+    def max_threads(self) -> int:
+        """More threads than this would have nothing to do."""
+        return max(kernel.parts for kernel in self.kernels)
+
     def to_json(self) -> dict[str, Any]:
         """Everything but the binary parts, which are named by their digests."""
         return {
@@ -114,6 +124,7 @@ class Plan:
                     "object": kernel.object,
                     "arguments": [_view_json(view) for view in kernel.arguments],
                     "writes": kernel.writes,
+                    "parts": kernel.parts,
                 }
                 for kernel in self.kernels
             ],
@@ -139,7 +150,13 @@ class Plan:
                 producer=value["producer"],
                 target=dict(value["target"]),
                 kernels=tuple(
-                    Kernel(item["name"], item["object"], tuple(map(_view, item["arguments"])), int(item["writes"]))
+                    Kernel(
+                        item["name"],
+                        item["object"],
+                        tuple(map(_view, item["arguments"])),
+                        int(item["writes"]),
+                        int(item["parts"]),
+                    )
                     for item in value["kernels"]
                 ),
                 tensors=tuple(
@@ -283,6 +300,8 @@ def check_plan(plan: Plan, where: str = "plan") -> None:
             refuse(f"the object code of kernel {kernel.name!r} is missing or damaged")
         if not kernel.name.isidentifier() or not 1 <= kernel.writes <= len(kernel.arguments):
             refuse(f"kernel {kernel.name!r} has no proper name or writes {kernel.writes} arguments")
+        if len(kernel.arguments) > MAX_ARGUMENTS or not 1 <= kernel.parts <= MAX_PARTS:
+            refuse(f"kernel {kernel.name!r} has {len(kernel.arguments)} arguments and {kernel.parts} parts")
     for tensor in plan.tensors:
         if tensor.space not in SPACES:
             refuse(f"tensor {tensor.name!r} is in unknown space {tensor.space!r}")
@@ -308,8 +327,8 @@ def check_plan(plan: Plan, where: str = "plan") -> None:
     for port in (*plan.inputs, *plan.outputs):
         if port.tensor not in written or port.view.bytes > tensors[port.tensor].bytes:
             refuse(f"input or output {port.name!r} has no tensor that holds it")
-    if not plan.calls or not plan.inputs or not plan.outputs:
-        refuse("it has no calls, no inputs or no outputs")
+    if not plan.calls or not 1 <= len(plan.inputs) <= MAX_PORTS or not 1 <= len(plan.outputs) <= MAX_PORTS:
+        refuse(f"it has no calls, or not 1 to {MAX_PORTS} inputs and outputs")
     if pair := overlaps(lifetimes(plan), {tensor.name: tensor.offset for tensor in plan.tensors}):
         refuse(f"tensors {pair[0]!r} and {pair[1]!r} overlap while both are alive")
 

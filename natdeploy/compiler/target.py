@@ -38,15 +38,18 @@ def check_target(target: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def zig_target(target: Mapping[str, Any]) -> str:
-    """Zig's name of a checked target's machine. Raises BadInput for one that nothing can be linked for."""
+def zig_target(target: Mapping[str, Any], *, static: bool = False) -> str:
+    """Zig's name of a checked target's machine: with the triple's own C library, or with musl for a static executable.
+
+    Raises BadInput for one that nothing can be linked for.
+    """
     triple = str(target["mtriple"])
     processor, *rest = triple.split("-")
     zig = _ZIG_PROCESSORS.get(processor)
     if zig is None or "linux" not in rest:
         known = ", ".join(f"{name}-linux-gnu" for name in _ZIG_PROCESSORS)
         raise BadInput(f"target: field 'mtriple' {triple!r} cannot be linked; known: {known}")
-    libc = rest[-1] if rest[-1] != "linux" else "gnu"
+    musl = static or rest[-1].startswith("musl")
     if zig == "arm":
-        return f"arm-linux-{'musleabihf' if libc.startswith('musl') else f'gnueabihf.{_GLIBC}'}"
-    return f"{zig}-linux-{'musl' if libc.startswith('musl') else f'gnu.{_GLIBC}'}"
+        return f"arm-linux-{'musleabihf' if musl else f'gnueabihf.{_GLIBC}'}"
+    return f"{zig}-linux-{'musl' if musl else f'gnu.{_GLIBC}'}"

@@ -1,8 +1,8 @@
-/* natdeploy: the C interface of a compiled model (libmodel.so).
+/* natdeploy: the C interface of a compiled model (libmodel.so, libmodel.a).
  *
  * A model is read-only data inside the library: kernels, packed weights, a plan. An instance is what runs it: its own
  * arena of activations, nothing shared with other instances, so that each thread may have one. There is no global
- * state, no environment variable is read, nothing is printed. C11; needs libc only.
+ * state, no environment variable is read, nothing is printed. C11; needs libc and POSIX threads only.
  *
  *     natdeploy_instance *instance;
  *     if (natdeploy_create(natdeploy_default_model(), 1, &instance) != NATDEPLOY_OK) ...
@@ -29,9 +29,10 @@ extern "C" {
 enum {
   NATDEPLOY_OK = 0,
   NATDEPLOY_BAD_ARGUMENT = 1,  /* a null pointer, or a number out of range */
-  NATDEPLOY_NO_MEMORY = 2,     /* the arena could not be allocated */
+  NATDEPLOY_NO_MEMORY = 2,     /* no memory for the arena, or none for a thread */
   NATDEPLOY_KERNEL_FAILED = 3, /* a kernel refused its arguments: the library is damaged */
-  NATDEPLOY_NO_CLOCK = 4       /* the system's monotonic clock cannot be read */
+  NATDEPLOY_NO_CLOCK = 4,      /* the system's monotonic clock cannot be read */
+  NATDEPLOY_NO_THREADS = 5     /* more threads than the model has work for */
 };
 
 /* Element types. */
@@ -67,7 +68,11 @@ NATDEPLOY_API uint64_t natdeploy_constant_bytes(const natdeploy_model *model);
 NATDEPLOY_API int natdeploy_call_count(const natdeploy_model *model);
 NATDEPLOY_API const char *natdeploy_call_name(const natdeploy_model *model, int index);
 
-/* Make an instance that runs on `threads` threads (at least 1). On failure *instance is null. */
+/* The most threads that an instance may have; 1 where no kernel's work can be split. */
+NATDEPLOY_API int natdeploy_max_threads(const natdeploy_model *model);
+
+/* Make an instance that runs on `threads` threads, the caller's included; outputs do not depend on their number. It
+ * computes one run at a time. On failure *instance is null. */
 NATDEPLOY_API int natdeploy_create(const natdeploy_model *model, int threads, natdeploy_instance **instance);
 
 /* Compute all outputs from all inputs, in the order of their indices. Buffers need no alignment. */

@@ -7,6 +7,8 @@
 
 /* Where an argument lives: at an offset in the instance's arena, or in the model's constants. */
 enum { PLAN_ARENA = 0, PLAN_CONSTANT = 1 };
+/* The most arguments of a kernel. */
+enum { PLAN_MAX_ARGUMENTS = 16 };
 
 typedef struct {
   uint64_t offset;
@@ -23,6 +25,7 @@ typedef struct {
   const char *kernel_name;
   int32_t first_argument;
   int32_t argument_count;
+  int32_t parts; /* above 1, the kernel also takes which parts of its work to do: the first, and the one after the last */
 } plan_call;
 
 typedef struct {
@@ -42,6 +45,7 @@ struct natdeploy_model {
   int32_t output_count;
   int32_t call_count;
   int32_t argument_count;
+  int32_t max_parts; /* of any call */
 };
 
 #endif

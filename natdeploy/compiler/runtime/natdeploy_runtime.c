@@ -1,12 +1,14 @@
 /* Runs a plan: one arena per instance, one kernel call after another. See natdeploy.h. */
 #define _POSIX_C_SOURCE 200809L
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "natdeploy_plan.h"
+#include "natdeploy_pool.h"
 
 enum { ALIGNMENT = 64, MESSAGE_BYTES = 256 };
 
@@ -15,6 +17,7 @@ struct natdeploy_instance {
   unsigned char *arena;
   abi_tensor *tensors; /* one for each argument of each call */
   abi_value *values;   /* the same, as kernels take them */
+  pool *pool;          /* null where the caller's thread does everything */
   char message[MESSAGE_BYTES];
 };
 
@@ -86,10 +89,13 @@ const char *natdeploy_call_name(const natdeploy_model *model, int index) {
   return model && index >= 0 && index < model->call_count ? model->calls[index].name : NULL;
 }
 
+int natdeploy_max_threads(const natdeploy_model *model) { return model ? model->max_parts : 0; }
+
 int natdeploy_create(const natdeploy_model *model, int threads, natdeploy_instance **result) {
   if (!result) return NATDEPLOY_BAD_ARGUMENT;
   *result = NULL;
   if (!model || threads < 1) return NATDEPLOY_BAD_ARGUMENT;
+  if (threads > model->max_parts) return NATDEPLOY_NO_THREADS;
   natdeploy_instance *instance = calloc(1, sizeof *instance);
   if (!instance) return NATDEPLOY_NO_MEMORY;
   size_t count = (size_t)model->argument_count;
@@ -97,7 +103,8 @@ int natdeploy_create(const natdeploy_model *model, int threads, natdeploy_instan
   instance->arena = allocate_workspace(ABI_DEVICE_CPU, 0, model->arena_bytes, 0, 0);
   instance->tensors = calloc(count + 1, sizeof *instance->tensors);
   instance->values = calloc(count + 1, sizeof *instance->values);
-  if (!instance->arena || !instance->tensors || !instance->values) {
+  if (threads > 1) instance->pool = pool_create(threads);
+  if (!instance->arena || !instance->tensors || !instance->values || (threads > 1 && !instance->pool)) {
     natdeploy_destroy(instance);
     return NATDEPLOY_NO_MEMORY;
   }
@@ -133,6 +140,39 @@ static int now_ms(double *milliseconds) {
   return 1;
 }
 
+/* A thread's share of a call: as many parts as the others have, give or take one. */
+static int call_kernel(const plan_call *call, const abi_value *values, int thread, int threads) {
+  abi_value result = {0};
+  if (call->parts == 1) return call->kernel(NULL, values, call->argument_count, &result);
+  int64_t first = (int64_t)call->parts * thread / threads, end = (int64_t)call->parts * (thread + 1) / threads;
+  if (first == end) return 0;
+  abi_value extended[PLAN_MAX_ARGUMENTS + 2];
+  memcpy(extended, values, (size_t)call->argument_count * sizeof *values);
+  extended[call->argument_count] = (abi_value){ABI_TAG_INT, 0, {.v_int64 = first}};
+  extended[call->argument_count + 1] = (abi_value){ABI_TAG_INT, 0, {.v_int64 = end}};
+  return call->kernel(NULL, extended, call->argument_count + 2, &result);
+}
+
+typedef struct {
+  const plan_call *call;
+  const abi_value *values;
+  atomic_int failed;
+} shared_call;
+
+static void run_share(void *data, int thread, int threads) {
+  shared_call *shared = data;
+  if (call_kernel(shared->call, shared->values, thread, threads)) atomic_store(&shared->failed, 1);
+}
+
+static int run_call(const natdeploy_instance *instance, const plan_call *call) {
+  shared_call shared = {call, instance->values + call->first_argument, 0};
+  if (instance->pool && call->parts > 1)
+    pool_run(instance->pool, run_share, &shared);
+  else
+    run_share(&shared, 0, 1);
+  return atomic_load(&shared.failed);
+}
+
 /* Run the plan; milliseconds of each call where wanted. */
 static int run(natdeploy_instance *instance, const void *const *inputs, void *const *outputs, double *call_ms) {
   if (!instance) return NATDEPLOY_BAD_ARGUMENT;
@@ -150,9 +190,7 @@ static int run(natdeploy_instance *instance, const void *const *inputs, void *co
   if (call_ms && !now_ms(&start)) return fail(instance, NATDEPLOY_NO_CLOCK, "before the first call", NULL);
   for (int i = 0; i < model->call_count; i++) {
     const plan_call *call = &model->calls[i];
-    abi_value result = {0};
-    if (call->kernel(NULL, instance->values + call->first_argument, call->argument_count, &result))
-      return fail(instance, NATDEPLOY_KERNEL_FAILED, call->kernel_name, call->name);
+    if (run_call(instance, call)) return fail(instance, NATDEPLOY_KERNEL_FAILED, call->kernel_name, call->name);
     if (call_ms) {
       if (!now_ms(&end)) return fail(instance, NATDEPLOY_NO_CLOCK, "after", call->name);
       call_ms[i] = end - start;
@@ -193,6 +231,7 @@ int natdeploy_time_calls(natdeploy_instance *instance, const void *const *inputs
 
 void natdeploy_destroy(natdeploy_instance *instance) {
   if (!instance) return;
+  pool_destroy(instance->pool);
   free(instance->arena);
   free(instance->tensors);
   free(instance->values);
@@ -206,6 +245,7 @@ const char *natdeploy_status_text(int status) {
     case NATDEPLOY_NO_MEMORY: return "out of memory";
     case NATDEPLOY_KERNEL_FAILED: return "a kernel refused its arguments";
     case NATDEPLOY_NO_CLOCK: return "the monotonic clock cannot be read";
+    case NATDEPLOY_NO_THREADS: return "more threads than the model has work for";
     default: return "unknown status";
   }
 }

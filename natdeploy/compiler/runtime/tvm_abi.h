@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { ABI_DEVICE_CPU = 1, ABI_TAG_TENSOR = 7 };
+enum { ABI_DEVICE_CPU = 1, ABI_TAG_INT = 1, ABI_TAG_TENSOR = 7 };
 
 typedef struct {
   uint8_t code; /* 0 signed, 1 unsigned, 2 float, 6 bool */
