@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import canonical_json, content_key, read_json, write_text
@@ -14,6 +14,9 @@ from natdeploy.latency.gene_sums import feature_sums
 from natdeploy.latency.prediction import IntervalPredictor, LatencyPrediction
 from natdeploy.latency.quality import Quality
 from natdeploy.spaces import Arch, Space, get_space
+
+if TYPE_CHECKING:
+    from natdeploy.measure import Measurement
 
 SCHEMA_VERSION = 1
 KIND = "natdeploy latency model"
@@ -66,6 +69,13 @@ class LatencyModel:
                 raise BadInput(f"latency model of space {self.space}: cannot predict an architecture of {arch.space}")
         sums = feature_sums(get_space(self.space) if self._space is None else self._space, num_classes)
         return self.predictor.predict(sums(archs), coverage)
+
+    def is_about(self, measurement: Measurement) -> bool:
+        """Whether a timing is one of this model's device, runtime and space, built and run by its toolchain."""
+        place = (measurement.device_fingerprint, measurement.runtime, measurement.space)
+        if place != (self.device_fingerprint, self.runtime, self.space):
+            return False
+        return all(self.toolchain.get(tool, version) == version for tool, version in measurement.toolchain.items())
 
     def save(self, path: Path | str) -> None:
         """Write one JSON file, atomically. Equal models give equal bytes."""

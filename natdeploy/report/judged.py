@@ -30,13 +30,7 @@ def judge(model: LatencyModel, measurements: Sequence[Measurement]) -> tuple[Jud
     """Predictions beside the trusted ``holdout`` timings of the model's own device, runtime, space and toolchain."""
     timings: dict[Arch, list[float]] = defaultdict(list)
     for taken in measurements:
-        same = (taken.device_fingerprint, taken.runtime, taken.space) == (
-            model.device_fingerprint,
-            model.runtime,
-            model.space,
-        )
-        tools = all(model.toolchain.get(tool, version) == version for tool, version in taken.toolchain.items())
-        if same and tools and taken.trusted and taken.role == "holdout" and taken.arch is not None:
+        if taken.role == "holdout" and taken.trusted and taken.arch is not None and model.is_about(taken):
             timings[taken.arch].append(taken.latency_ms)
     archs = sorted(timings, key=lambda arch: arch.id)
     if not archs:

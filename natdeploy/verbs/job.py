@@ -50,7 +50,11 @@ def check_job(job: JobConfig, profile: HardwareProfile) -> None:
         raise BadInput(f"field 'runtime': device {profile.name!r} has no runtime {job.runtime!r}; it has {known}")
     refuse_foreign(run_path(job))
     load_dataset(job.data, seed=job.seed)
-    read_supernet_header(job.supernet)
+    if (found := read_supernet_header(job.supernet)["space"]) != job.space:
+        raise BadInput(
+            f"field 'supernet': {job.supernet} is of space {found}, not {job.space}; give a checkpoint of that space "
+            "(natdeploy pretrain makes one)"
+        )
 
 
 def ensure_latency_model(job: JobConfig, profile: HardwareProfile, progress: Progress | None) -> LatencyModel:
@@ -77,15 +81,14 @@ def ensure_latency_model(job: JobConfig, profile: HardwareProfile, progress: Pro
     return models[job.runtime]
 
 
-def resolve_budget(job: JobConfig, profile: HardwareProfile) -> float:
+def resolve_budget(job: JobConfig, model: LatencyModel) -> float:
     """The job's budget in milliseconds.
 
-    A percentile is taken over the stored random subnets of the device, space and runtime, both those the predictor was
-    trained on and those it was judged by. A run that has been started keeps the budget it was started with.
+    A percentile is taken over the trusted timings of random subnets that the model can be held against, both those it
+    was trained on and those it was judged by. A run that has been started keeps the budget it was started with.
     """
     import numpy as np
 
-    from natdeploy.devices import device_fingerprint
     from natdeploy.ground.errors import BadInput
     from natdeploy.measure import MeasurementStore
     from natdeploy.runs import RunFolder
@@ -94,15 +97,15 @@ def resolve_budget(job: JobConfig, profile: HardwareProfile) -> float:
         return job.latency_ms
     if RunFolder.exists(run_path(job)):
         return RunFolder(run_path(job)).config().latency_ms
-    store, fingerprint = MeasurementStore(), device_fingerprint(profile)
+    place = {"device_fingerprint": model.device_fingerprint, "runtime": model.runtime, "space": model.space}
     found: dict[str, float] = {}
     for role in ("train", "holdout"):
-        for measurement in store.query(device_fingerprint=fingerprint, runtime=job.runtime, space=job.space, role=role):
-            if measurement.arch is not None:
-                found.setdefault(measurement.arch.id, measurement.latency_ms)
+        for timing in MeasurementStore().query(**place, role=role):
+            if timing.arch is not None and timing.trusted and model.is_about(timing):
+                found.setdefault(timing.arch.id, timing.latency_ms)
     if not found or job.latency_percentile is None:
         raise BadInput(
-            f"field 'latency_percentile': no subnets of {job.space} are timed on {profile.name!r} with {job.runtime}; "
+            f"field 'latency_percentile': no subnets of {job.space} are timed on {model.device!r} with {job.runtime}; "
             "run natdeploy profile, or give latency_ms"
         )
     return float(f"{np.percentile(list(found.values()), job.latency_percentile):.4g}")

@@ -90,8 +90,7 @@ def search_job(job: JobConfig, progress: Progress | None) -> SearchResult:
     started = time.monotonic()
     check_job(job, load_profile(job.device, derive=False))
     profile = load_profile(job.device)
-    ensure_latency_model(job, profile, progress)
-    budget_ms = resolve_budget(job, profile)
+    budget_ms = resolve_budget(job, ensure_latency_model(job, profile, progress))
     profiled = time.monotonic()
     run = find(job.run_config(budget_ms), run_path(job), progress=progress)
     seconds = {"profile": profiled - started, "search": time.monotonic() - profiled}

@@ -155,3 +155,15 @@ def test_one_timing_is_enough_to_change_the_model() -> None:
     slower = [measurement(timings[0].arch, 2 * timings[0].latency_ms), *timings[1:]]
     one, two = (fit_latency_model(each, MICRO).predict(archs(5)).mean_ms for each in (timings, slower))
     assert not np.array_equal(one, two)
+
+
+def test_a_model_knows_the_timings_it_can_be_held_against(model: LatencyModel) -> None:
+    mine = made_up(1)[0]
+    assert model.is_about(mine)
+    for other in (
+        {"runtime": "tvm"},
+        {"device_fingerprint": "another"},
+        {"space": "ofa-mbv3-w1.0"},
+        {"toolchain": {"onnxruntime": "2.0"}},
+    ):
+        assert not model.is_about(replace(mine, **other))

@@ -13,10 +13,13 @@ from natdeploy import verbs
 from natdeploy.ground.errors import BadInput
 from natdeploy.runs import RunFolder
 from natdeploy.spaces import get_space
-from natdeploy.verbs.job import budget_fields, ensure_latency_model, read_job, resolve_budget, run_path
+from natdeploy.verbs.job import budget_fields, check_job, ensure_latency_model, read_job, resolve_budget, run_path
 
 SPACE = get_space("mbv3-micro")
 PROFILE: Any = SimpleNamespace(name="host", runtimes=("onnxruntime", "tvm"))
+MODEL: Any = SimpleNamespace(
+    device="host", device_fingerprint="f", runtime="tvm", space="mbv3-micro", is_about=lambda timing: timing.same
+)
 
 
 @pytest.mark.parametrize(
@@ -56,12 +59,15 @@ def test_the_run_folder_is_named_after_the_job() -> None:
 
 
 class Store:
-    """Timings by role."""
+    """Timings by role; from 500 ms on of another toolchain, from 1000 ms on not trusted either."""
 
     def __init__(self, **latencies: list[float]) -> None:
         rng = np.random.default_rng(0)
         self.rows = {
-            role: [SimpleNamespace(arch=SPACE.sample(rng), latency_ms=value, trusted=True) for value in values]
+            role: [
+                SimpleNamespace(arch=SPACE.sample(rng), latency_ms=value, trusted=value < 1000, same=value < 500)
+                for value in values
+            ]
             for role, values in latencies.items()
         }
 
@@ -72,12 +78,11 @@ class Store:
 
 def budget_of(monkeypatch: pytest.MonkeyPatch, store: Store, **fields: Any) -> float:
     monkeypatch.setattr("natdeploy.measure.MeasurementStore", lambda: store)
-    monkeypatch.setattr("natdeploy.devices.device_fingerprint", lambda profile: "f")
-    return resolve_budget(read_job(None, fields.pop("latency", "p40"), fields), PROFILE)
+    return resolve_budget(read_job(None, fields.pop("latency", "p40"), fields), MODEL)
 
 
 def test_a_percentile_is_taken_over_training_and_holdout_networks(monkeypatch, tmp_path: Path) -> None:
-    store = Store(train=[1.0, 2.0, 3.0], holdout=[4.0, 5.0], build=[100.0], repeat=[100.0])
+    store = Store(train=[1.0, 2.0, 3.0, 600.0], holdout=[4.0, 5.0, 1500.0], build=[100.0], repeat=[100.0])
     assert budget_of(monkeypatch, store, out=str(tmp_path / "run")) == pytest.approx(2.6)
     assert budget_of(monkeypatch, store, latency=7) == 7
 
@@ -109,3 +114,9 @@ def test_a_device_is_profiled_only_when_it_has_no_model(monkeypatch) -> None:
     assert ensure_latency_model(job, PROFILE, None) == "new tvm"
     assert (asked[0]["space"], asked[0]["networks"]) == ("mbv3-micro", 30)
     assert asked[0]["runtimes"] == ("onnxruntime", "tvm")
+
+
+def test_a_supernet_of_another_space_is_found_before_anything_is_timed(tmp_path: Path) -> None:
+    job = read_job(None, 1, {"space": "ofa-mbv3-w1.0", "out": str(tmp_path / "run")})
+    with pytest.raises(BadInput, match=r"field .supernet.: box is of space mbv3-micro, not ofa-mbv3-w1\.0"):
+        check_job(job, PROFILE)
