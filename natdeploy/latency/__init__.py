@@ -9,6 +9,7 @@ from natdeploy.latency.model import LatencyModel
 from natdeploy.latency.prediction import LatencyPrediction
 from natdeploy.latency.profile import profile_device
 from natdeploy.latency.quality import PointQuality, Quality
+from natdeploy.latency.transferred import SourceKnowledge, TransferredPredictor
 
 __all__ = [
     "LatencyModel",
@@ -16,6 +17,8 @@ __all__ = [
     "LookupTable",
     "PointQuality",
     "Quality",
+    "SourceKnowledge",
+    "TransferredPredictor",
     "choose_networks",
     "feature_names",
     "features",

@@ -23,6 +23,7 @@ class Arch:
         d: number of active blocks of each stage.
         r: input resolution in pixels.
         w: width multiplier.
+        ops: operators by name, in order of place, in spaces whose places choose among operators; else empty.
     """
 
     space: str
@@ -31,6 +32,7 @@ class Arch:
     d: tuple[int, ...]
     r: int
     w: float
+    ops: tuple[str, ...] = ()
 
     @cached_property
     def id(self) -> str:
@@ -38,8 +40,8 @@ class Arch:
         return content_key(self.to_json())[:12]
 
     def to_json(self) -> dict[str, Any]:
-        """The field's form: ``ks``, ``e``, ``d``, ``r``, ``w``, and the space's name."""
-        return {
+        """The field's form: ``ks``, ``e``, ``d``, ``r``, ``w``, ``ops`` where there are any, and the space's name."""
+        value: dict[str, Any] = {
             "space": self.space,
             "ks": list(self.ks),
             "e": list(self.e),
@@ -47,6 +49,7 @@ class Arch:
             "r": self.r,
             "w": self.w,
         }
+        return value | {"ops": list(self.ops)} if self.ops else value
 
     @staticmethod
     def from_json(value: Any, *, space: str | None = None) -> Arch:
@@ -69,7 +72,10 @@ class Arch:
             raise BadInput(f"architecture: field 'r' must be a whole number of pixels, not {r!r}")
         if not isinstance(w, (int, float)) or isinstance(w, bool):
             raise BadInput(f"architecture: field 'w' must be a number, not {w!r}")
-        return Arch(name, _active(ks, d, "ks"), _active(e, d, "e"), d, r, float(w))
+        ops = value.get("ops", [])
+        if not isinstance(ops, list) or not all(isinstance(op, str) for op in ops):
+            raise BadInput(f"architecture: field 'ops' must be a list of names, not {ops!r}")
+        return Arch(name, _active(ks, d, "ks"), _active(e, d, "e"), d, r, float(w), tuple(ops))
 
 
 def _integers(value: dict[str, Any], field: str) -> tuple[int, ...]:

@@ -1,0 +1,229 @@
+"""Latency on a device from few measurements of it and many of other devices.
+
+Intervals are calibrated on the mistakes that the same procedure makes for source devices, each taken for a new one in
+turn while sources are left out that are all but the same; from :data:`OWN_CALIBRATION` measurements on, on the device's
+own measurements, each predicted from the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from natdeploy.ground.errors import BadInput
+from natdeploy.latency.conformal import check_coverage
+from natdeploy.latency.design import informative
+from natdeploy.latency.mixture import Inputs, Mixture, fit_mixture
+from natdeploy.latency.prediction import LatencyPrediction
+from natdeploy.latency.sources import SHIFT, SourceModels, SourceTable, fit_sources, log_latency
+from natdeploy.spaces import Arch, Space
+
+#: Fewest measurements of the device.
+MIN_MEASURED = 3
+#: Measurements from which on a device calibrates its own intervals.
+OWN_CALIBRATION = 40
+#: Draws of measurements, and architectures predicted in each, for every source device that stands in for a new one.
+DRAWS, JUDGED = 4, 200
+#: Correlation of log latencies above which one source tells too much of another for it to stand in for a new device.
+TWIN = 0.97
+#: Calibration scores kept in a model.
+SCORES = 400
+#: No prediction is below this share of the device's median.
+FLOOR = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class TransferredPredictor:
+    """Mean and interval for architectures of a space on one device.
+
+    Attributes:
+        sources: models of the source devices.
+        archs: architectures measured on the device.
+        mixture: the device's log latencies given those measurements.
+        shift_ms: added before taking logarithms.
+        scores: sorted calibration scores: errors in standard deviations; float64 ``[scores]``.
+        devices: over how many devices the scores were taken; 1 where they are the device's own.
+    """
+
+    sources: SourceModels
+    archs: tuple[Arch, ...]
+    mixture: Mixture
+    shift_ms: float
+    scores: np.ndarray
+    devices: int
+
+    def predict(self, archs: Sequence[Arch], coverage: float) -> LatencyPrediction:
+        """Latencies of architectures. Raises BadInput for one of another space or an impossible coverage."""
+        inputs = _inputs(self.sources, archs)
+        return self._prediction(*self.mixture.predict(inputs), coverage)
+
+    def left_out(self, coverage: float) -> LatencyPrediction:
+        """Latencies of the measured architectures, each predicted from the others."""
+        return self._prediction(*self.mixture.left_out(), coverage)
+
+    def _prediction(self, mean: np.ndarray, spread: np.ndarray, coverage: float) -> LatencyPrediction:
+        half = spread * self._factor(coverage)
+        floor_ms = FLOOR / SHIFT * self.shift_ms
+        mean_ms, lower_ms, upper_ms = (
+            np.maximum(np.exp(log_ms) - self.shift_ms, floor_ms) for log_ms in (mean, mean - half, mean + half)
+        )
+        return LatencyPrediction(mean_ms, lower_ms, upper_ms, np.zeros(len(mean), bool))
+
+    def _factor(self, coverage: float) -> float:
+        """Standard deviations to either side. One more device may be worse than every one that scores came from."""
+        check_coverage(coverage)
+        count = len(self.scores)
+        if self.devices > 1:
+            share = 1 - (1 - coverage) * self.devices / (self.devices + 1)
+            rank = math.ceil(share * count)
+        else:
+            rank = math.ceil(coverage * (count + 1))
+            if rank > count:
+                raise BadInput(
+                    f"{count} measured networks are too few for intervals of coverage {coverage:g}; "
+                    f"at least {math.ceil(coverage / (1 - coverage))} are needed"
+                )
+        return float(self.scores[rank - 1])
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready; the space is not part of it."""
+        space = self.sources.encoding.space
+        return {
+            "sources": self.sources.to_json(),
+            "measured": [space.encode(arch).tolist() for arch in self.archs],
+            "log_ms": self.mixture.log_ms.tolist(),
+            "hypotheses": self.mixture.weights.tolist(),
+            "share": self.mixture.share.tolist(),
+            "variance": self.mixture.variance,
+            "shift_ms": self.shift_ms,
+            "scores": self.scores.tolist(),
+            "devices": self.devices,
+        }
+
+    @staticmethod
+    def from_json(value: dict[str, Any], space: Space) -> TransferredPredictor:
+        """Inverse of :meth:`to_json`. Raises ValueError or KeyError for what is not of its form."""
+        sources = SourceModels.from_json(value["sources"], space)
+        archs = tuple(space.decode(genome) for genome in value["measured"])
+        weights, share, log_ms, scores = (
+            np.array(value[name], np.float64) for name in ("hypotheses", "share", "log_ms", "scores")
+        )
+        mixture = Mixture(weights, share, _inputs(sources, archs), log_ms, float(value["variance"]))
+        return TransferredPredictor(sources, archs, mixture, float(value["shift_ms"]), scores, int(value["devices"]))
+
+
+@dataclass(frozen=True, eq=False)
+class SourceKnowledge:
+    """Everything that many measurements of other devices teach; made once, used for any number of new devices.
+
+    Attributes:
+        table: the measurements.
+        models: of each source device.
+    """
+
+    table: SourceTable
+    models: SourceModels
+    _inputs: Inputs = field(repr=False)
+    _seed: int = field(repr=False)
+    _scores: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+
+    @staticmethod
+    def of(space: Space, latency_ms: Mapping[str, Mapping[Arch, float]], *, seed: int = 0) -> SourceKnowledge:
+        """Learn from latencies in ms by source device and architecture.
+
+        Raises BadInput for fewer than two devices, fewer than 30 measurements of one, latencies that are not positive,
+        and architectures of another space.
+        """
+        table = SourceTable.of(latency_ms)
+        models = fit_sources(table, space, seed=seed)
+        return SourceKnowledge(table, models, _inputs(models, table.archs), seed)
+
+    def choose(self, count: int, *, among: Sequence[Arch] | None = None, seed: int = 0) -> list[Arch]:
+        """Architectures whose measurement on a new device tells most, best first.
+
+        Args:
+            count: how many.
+            among: candidates; those that were measured on the sources if not given.
+            seed: of the candidates that are looked at.
+        """
+        pool = self.table.archs if among is None else tuple(among)
+        if not 0 <= count <= len(pool):
+            raise BadInput(f"cannot choose {count} of {len(pool)} architectures")
+        inputs = self._inputs if among is None else _inputs(self.models, pool)
+        return [pool[row] for row in informative(inputs, count, seed=seed)]
+
+    def transfer(
+        self, latency_ms: Mapping[Arch, float], *, knowledge: str = "both", seed: int = 0
+    ) -> TransferredPredictor:
+        """A predictor for a new device from measurements of it, in ms.
+
+        Args:
+            latency_ms: by architecture.
+            knowledge: ``"both"``, or ``"sources"`` or ``"own"`` alone, for comparison.
+            seed: of the measurements on which hypotheses are compared first, where there are many.
+
+        Raises BadInput for fewer than three, for latencies that are not positive, and for another space.
+        """
+        values = np.array(list(latency_ms.values()), np.float64)
+        if len(values) < MIN_MEASURED:
+            raise BadInput(f"transfer: {len(values)} measured networks, at least {MIN_MEASURED} are needed")
+        if not (np.isfinite(values) & (values > 0)).all():
+            raise BadInput("transfer: latencies must be positive numbers of ms")
+        shift_ms = SHIFT * float(np.median(values))
+        archs = tuple(latency_ms)
+        mixture = fit_mixture(
+            _inputs(self.models, archs),
+            log_latency(values, shift_ms),
+            self._variance(),
+            knowledge=knowledge,
+            seed=[self._seed, seed],
+        )
+        if len(values) >= OWN_CALIBRATION:
+            mean, spread = mixture.left_out()
+            scores, devices = np.sort(np.abs(mixture.log_ms - mean) / spread), 1
+        else:
+            scores, devices = self.scores(len(values)), len(self.table.names)
+        return TransferredPredictor(self.models, archs, mixture, shift_ms, scores, devices)
+
+    def scores(self, count: int) -> np.ndarray:
+        """Sorted errors in standard deviations that transfers from so many measurements make for stand-in devices."""
+        if count not in self._scores:
+            found = [self._stand_in(column, count) for column in range(len(self.table.names))]
+            self._scores[count] = np.quantile(np.concatenate(found), np.linspace(0, 1, SCORES))
+        return self._scores[count]
+
+    def _stand_in(self, target: int, count: int) -> np.ndarray:
+        """Scores of one source device, taken for a new one."""
+        z = self._inputs.on_sources
+        likeness = np.corrcoef(z.T)[target]
+        others = np.flatnonzero((likeness < TWIN) & (np.arange(len(likeness)) != target))
+        if not len(others):
+            others = np.flatnonzero(np.arange(len(likeness)) != target)
+        measured = np.flatnonzero(np.isfinite(self.table.log_ms[:, target]))
+        log_ms = self.table.log_ms[:, target]
+        inputs = Inputs(self._inputs.encoded, z[:, others])
+        found = []
+        for draw in range(DRAWS):
+            rng = np.random.default_rng([self._seed, 14, target, draw])
+            order = rng.permutation(measured)
+            if draw % 2:
+                first = order[informative(inputs.rows(order), count, seed=draw)]
+                order = np.concatenate([first, order[~np.isin(order, first)]])
+            train, judged = order[:count], order[count : count + JUDGED]
+            mixture = fit_mixture(inputs.rows(train), log_ms[train], self._variance())
+            mean, spread = mixture.predict(inputs.rows(judged))
+            found.append(np.abs(log_ms[judged] - mean) / spread)
+        return np.concatenate(found)
+
+    def _variance(self) -> float:
+        """Variance of log latencies over architectures, mean over the sources."""
+        return float(np.nanvar(self.table.log_ms, axis=0).mean())
+
+
+def _inputs(models: SourceModels, archs: Sequence[Arch]) -> Inputs:
+    encoded = models.encoding(archs)
+    return Inputs(encoded, models(encoded))
