@@ -39,6 +39,8 @@ def _show(result: DevicesResult, in_full: bool) -> None:
 
 
 def _show_one(device: DeviceInfo) -> None:
+    from natdeploy.report import quality_table
+
     tables.say(f"fingerprint: {device.fingerprint}")
     counts = ", ".join(f"{count} {role}" for role, count in (device.measurements or {}).items())
     tables.say(f"stored timings: {counts or 'none; natdeploy profile takes some'}")
@@ -46,6 +48,6 @@ def _show_one(device: DeviceInfo) -> None:
         tables.grid("Profile", (("field", False), ("value", False)), tables.flat(device.profile))
     for predictor in device.predictors:
         title = f"Predictor for {predictor.space} with {predictor.runtime} ({predictor.source})"
-        tables.figures(title, predictor.quality)
+        tables.draw(quality_table(predictor.quality, title))
     if not device.predictors:
         tables.say("predictors: none")

@@ -48,6 +48,7 @@ def profile(
 
 
 def _show(result: ProfileResult) -> None:
+    from natdeploy.report import quality_table
+
     for item in result.runtimes:
-        title = f"{result.device}, {result.space}, {item.runtime}: quality on networks not trained on"
-        tables.figures(title, item.quality)
+        tables.draw(quality_table(item.quality, f"{result.device}, {result.space}, {item.runtime} ({item.source})"))

@@ -37,7 +37,8 @@ class Quality:
         interval_width: median of (upper - lower) / mean.
         networks: how many networks these figures are taken over.
         training_networks: how many the predictor was trained on.
-        evaluated_on: ``"holdout"`` (never trained on) or ``"cross-validation"`` (no holdout networks were measured).
+        evaluated_on: ``"holdout"`` (never trained on) or ``"cross-validation"`` (each left out in turn: fewer than two
+            holdout networks have a timing that can be trusted).
         repeatability_within5, repeatability_within10: share of networks timed again whose second timing was within
             +-5 % and +-10 % of the first; None where none was timed again.
         repeats: how many were timed again.

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from natdeploy.report.figure import Figure
-from natdeploy.report.tables import Table
+from natdeploy.report.table import Table
 
 #: The browser itself refuses whatever is not in the file.
 CONTENT_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
-from natdeploy.latency import LatencyModel
+from natdeploy.latency import PointQuality, Quality
 from natdeploy.report.facts import Facts
 from natdeploy.report.figure import Figure, axis
-from natdeploy.report.tables import Column, Table
+from natdeploy.report.table import Table, number, table_of, text
 from natdeploy.report.units import NONE, percent
 
 
@@ -76,33 +77,44 @@ def _guides(low: float, high: float) -> list[dict[str, Any]]:
     return [band, line]
 
 
-def quality_table(model: LatencyModel) -> Table:
-    """The predictor, its baselines and the timings' own repeatability, on the same networks."""
-    columns = (
-        Column("predictor"),
-        Column("within ±5 %", numeric=True),
-        Column("within ±10 %", numeric=True),
-        Column("mean error", numeric=True),
-        Column("Spearman", numeric=True),
-        Column("Kendall", numeric=True),
-        Column("interval coverage", numeric=True),
-        Column("interval width", numeric=True),
-    )
-    quality = model.quality
+def quality_table(quality: Quality, title: str = "Predictor quality") -> Table:
+    """The predictor, its baselines and the timings' own repeatability; the title says on which networks."""
     coverage = f"{percent(quality.coverage)} (promised {100 * quality.nominal_coverage:.0f} %)"
-    rows = [("natdeploy", *_points(quality), coverage, percent(quality.interval_width))]
-    rows += [(name, *_points(points), NONE, NONE) for name, points in sorted(quality.baselines.items())]
+    rows = [{**_figures("natdeploy", quality), "coverage": coverage, "width": percent(quality.interval_width)}]
+    rows += [_figures(name, points) for name, points in sorted(quality.baselines.items())]
     if quality.repeats:
         shares = percent(quality.repeatability_within5), percent(quality.repeatability_within10)
-        rows.append((f"timing {quality.repeats} networks again", *shares, NONE, NONE, NONE, NONE, NONE))
-    return Table("Predictor quality", columns, tuple(rows))
-
-
-def _points(quality: Any) -> tuple[str, ...]:
-    return (
-        percent(quality.within5),
-        percent(quality.within10),
-        percent(quality.mape),
-        f"{quality.spearman:.3f}",
-        f"{quality.kendall:.3f}",
+        rows.append({"name": f"timing {quality.repeats} networks again", **dict(zip(("within5", "within10"), shares))})
+    return table_of(
+        f"{title}: {judged_on(quality)}",
+        rows,
+        [
+            text("predictor", itemgetter("name")),
+            *(
+                number(heading, lambda row, figure=figure: row.get(figure, NONE))  # type: ignore[misc]
+                for heading, figure in (
+                    ("within ±5 %", "within5"),
+                    ("within ±10 %", "within10"),
+                    ("mean error", "mape"),
+                    ("Spearman", "spearman"),
+                    ("Kendall", "kendall"),
+                    ("interval coverage", "coverage"),
+                    ("interval width", "width"),
+                )
+            ),
+        ],
     )
+
+
+def judged_on(quality: Quality) -> str:
+    """On how many networks, of which kind, a predictor's figures were taken."""
+    known = {
+        "holdout": "never trained on",
+        "cross-validation": "each left out of training in turn, since no holdout timings can be trusted",
+    }
+    return f"{quality.networks} networks, {known.get(quality.evaluated_on, quality.evaluated_on)}"
+
+
+def _figures(name: str, points: Quality | PointQuality) -> dict[str, str]:
+    shares = {figure: percent(getattr(points, figure)) for figure in ("within5", "within10", "mape")}
+    return {"name": name, **shares, "spearman": f"{points.spearman:.3f}", "kendall": f"{points.kendall:.3f}"}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from natdeploy.deploy.manifest import Manifest
 from natdeploy.report.facts import Facts
-from natdeploy.report.tables import Column, Table
+from natdeploy.report.predictor import judged_on
+from natdeploy.report.table import Column, Table
 
 _SOURCES = {
     "measured": "trained on timings of this very device",
@@ -35,8 +36,7 @@ def provenance_table(facts: Facts) -> Table:
         ),
         (
             "predictor quality",
-            f"{quality.networks} networks, {_evaluated_on(quality.evaluated_on)}; intervals promise "
-            f"{100 * quality.nominal_coverage:.0f} % coverage",
+            f"{judged_on(quality)}; intervals promise {100 * quality.nominal_coverage:.0f} % coverage",
         ),
         *[row for manifest in facts.bundles for row in _measured_rows(manifest)],
         ("MACs, parameters, activations", "counted from the list of layers, for one image, float32"),
@@ -73,14 +73,6 @@ def _measured_rows(manifest: Manifest) -> list[tuple[str, str]]:
 def _reference(facts: Facts) -> str:
     point = facts.summary.get("reference_point", {})
     return ": " + ", ".join(f"{name} {value:.6g}" for name, value in point.items()) if point else ""
-
-
-def _evaluated_on(name: str) -> str:
-    known = {
-        "holdout": "never trained on",
-        "cross-validation": "each predicted by a model that was not trained on it (no holdout was timed)",
-    }
-    return known.get(name, name)
 
 
 def _span(values: list[int]) -> str:

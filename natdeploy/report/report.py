@@ -61,7 +61,7 @@ def report_html(facts: Facts, run: RunFolder) -> str:
             html.details(f"The front as a table ({len(facts.front)} models)", html.table_html(front_table(run))),
         ),
         html.section("What was chosen, and why", *_chosen(facts)),
-        html.section(predictor.title, html.figure_html(predictor), html.table_html(quality_table(facts.model))),
+        html.section(predictor.title, html.figure_html(predictor), html.table_html(quality_table(facts.model.quality))),
         html.section(
             progress.title,
             html.figure_html(progress),

@@ -1,47 +1,18 @@
-"""Tables as plain data: the command line draws them with Rich, the report as HTML."""
+"""The tables that the command line and the report share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from natdeploy.deploy.manifest import Manifest
 from natdeploy.deploy.pick import standard_error
 from natdeploy.report.facts import read_manifests
+from natdeploy.report.table import Table, number, table_of, text
 from natdeploy.report.units import NONE, arch_text, interval, kib, millions, milliseconds, percent
-from natdeploy.runs import HistoryStep, RunFolder
+from natdeploy.runs import ArchiveEntry, HistoryStep, RunFolder
 
-
-@dataclass(frozen=True)
-class Column:
-    """A column's heading; numbers are set right."""
-
-    name: str
-    numeric: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A title, columns and rows of text."""
-
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    def __post_init__(self) -> None:
-        for row in self.rows:
-            if len(row) != len(self.columns):
-                raise ValueError(f"table {self.title!r}: a row has {len(row)} cells for {len(self.columns)} columns")
-
-    def to_json(self) -> dict[str, Any]:
-        """Title, column names and rows."""
-        return {
-            "title": self.title,
-            "columns": [column.name for column in self.columns],
-            "rows": [list(row) for row in self.rows],
-        }
+_NOT_MEASURED = "not measured"
 
 
 def result_table(bundles: Sequence[Manifest | Path]) -> Table:
@@ -51,35 +22,36 @@ def result_table(bundles: Sequence[Manifest | Path]) -> Table:
     """
     manifests = [item for item in bundles if isinstance(item, Manifest)]
     manifests += read_manifests([item for item in bundles if not isinstance(item, Manifest)])
-    columns = (
-        Column("model"),
-        Column("picked as"),
-        Column("test top-1", numeric=True),
-        Column("predicted ms (interval)", numeric=True),
-        Column("measured ms", numeric=True),
-        Column("budget ms", numeric=True),
-        Column("MACs", numeric=True),
-        Column("params", numeric=True),
-        Column("size", numeric=True),
+    return table_of(
+        "Models",
+        manifests,
+        [
+            text("model", lambda manifest: manifest.model.arch_id),
+            text("picked as", lambda manifest: ", ".join(manifest.provenance.picked_as)),
+            number("test top-1", _test_top1),
+            number("predicted ms (interval)", _predicted_ms),
+            number("measured ms", _measured_ms),
+            number("budget ms", lambda manifest: milliseconds(manifest.latency.budget_ms)),
+            number("MACs", lambda manifest: millions(manifest.model.macs)),
+            number("params", lambda manifest: millions(manifest.model.params)),
+            number("size", lambda manifest: kib(artifact_bytes(manifest))),
+        ],
     )
-    return Table("Models", columns, tuple(_result_row(manifest) for manifest in manifests))
 
 
-def _result_row(manifest: Manifest) -> tuple[str, ...]:
+def _test_top1(manifest: Manifest) -> str:
     test = manifest.accuracy_of("test")
+    return percent(test.top1, test.standard_error) if test else _NOT_MEASURED
+
+
+def _predicted_ms(manifest: Manifest) -> str:
     predicted = manifest.latency.predicted
+    return interval(predicted.mean_ms, predicted.lower_ms, predicted.upper_ms)
+
+
+def _measured_ms(manifest: Manifest) -> str:
     measured = manifest.measured_for_budget()
-    return (
-        manifest.model.arch_id,
-        ", ".join(manifest.provenance.picked_as),
-        percent(test.top1, test.standard_error) if test else "not measured",
-        interval(predicted.mean_ms, predicted.lower_ms, predicted.upper_ms),
-        milliseconds(measured.latency_ms) if measured else "not measured",
-        milliseconds(manifest.latency.budget_ms),
-        millions(manifest.model.macs),
-        millions(manifest.model.params),
-        kib(artifact_bytes(manifest)),
-    )
+    return milliseconds(measured.latency_ms) if measured else _NOT_MEASURED
 
 
 def artifact_bytes(manifest: Manifest) -> int:
@@ -96,59 +68,44 @@ def artifact_bytes(manifest: Manifest) -> int:
 
 def front_table(run: RunFolder) -> Table:
     """The run's front, the fastest first. Raises BadInput while there is no archive."""
-    columns = (
-        Column("model"),
-        Column("validation top-1", numeric=True),
-        Column("predicted ms (interval)", numeric=True),
-        Column("MACs", numeric=True),
-        Column("params", numeric=True),
-        Column("peak activations", numeric=True),
-        Column("resolution and blocks (kernel x expand)"),
+    return table_of(
+        "Front",
+        run.front(),
+        [
+            text("model", lambda entry: entry.id),
+            number("validation top-1", lambda entry: percent(entry.top1, standard_error(entry.top1, entry.val_images))),
+            number("predicted ms (interval)", _interval),
+            number("MACs", lambda entry: millions(entry.macs)),
+            number("params", lambda entry: millions(entry.params)),
+            number("peak activations", lambda entry: kib(entry.peak_activation_bytes)),
+            text("resolution and blocks (kernel x expand)", lambda entry: arch_text(entry.arch)),
+        ],
     )
-    rows = tuple(
-        (
-            entry.id,
-            percent(entry.top1, standard_error(entry.top1, entry.val_images)),
-            interval(entry.latency_ms, entry.latency_lower_ms, entry.latency_upper_ms),
-            millions(entry.macs),
-            millions(entry.params),
-            kib(entry.peak_activation_bytes),
-            arch_text(entry.arch),
-        )
-        for entry in run.front()
-    )
-    return Table("Front", columns, rows)
+
+
+def _interval(entry: ArchiveEntry) -> str:
+    return interval(entry.latency_ms, entry.latency_lower_ms, entry.latency_upper_ms)
 
 
 def progress_table(history: Sequence[HistoryStep]) -> Table:
     """The search, iteration by iteration."""
-    columns = (
-        Column("iteration", numeric=True),
-        Column("hypervolume", numeric=True),
-        Column("evaluated", numeric=True),
-        Column("within budget", numeric=True),
-        Column("front", numeric=True),
-        Column("best validation top-1", numeric=True),
-        Column("surrogate"),
-        Column("Kendall", numeric=True),
-        Column("seconds", numeric=True),
+    return table_of(
+        "Search",
+        history,
+        [
+            number("iteration", lambda step: str(step.iteration)),
+            number("hypervolume", lambda step: f"{step.hypervolume:.4f}"),
+            number("evaluated", lambda step: str(step.evaluations)),
+            number("within budget", lambda step: str(step.feasible)),
+            number("front", lambda step: str(step.front_size)),
+            number("best validation top-1", lambda step: percent(step.best_top1)),
+            text("surrogate", lambda step: str(step.surrogate.get("name", NONE))),
+            number("Kendall", _kendall),
+            number("seconds", lambda step: f"{sum(step.seconds.values()):.1f}"),
+        ],
     )
-    rows = tuple(
-        (
-            str(step.iteration),
-            f"{step.hypervolume:.4f}",
-            str(step.evaluations),
-            str(step.feasible),
-            str(step.front_size),
-            percent(step.best_top1),
-            str(step.surrogate.get("chosen", step.surrogate.get("name", NONE))),
-            _number(step.surrogate.get("kendall", step.surrogate.get("cv_kendall"))),
-            f"{sum(step.seconds.values()):.1f}",
-        )
-        for step in history
-    )
-    return Table("Search", columns, rows)
 
 
-def _number(value: float | None) -> str:
+def _kendall(step: HistoryStep) -> str:
+    value = step.surrogate.get("kendall", step.surrogate.get("cv_kendall"))
     return NONE if value is None else f"{value:.3f}"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from natdeploy.verbs.result import Result
+
+if TYPE_CHECKING:
+    from natdeploy.latency import Quality
 
 
 @dataclass(frozen=True)
@@ -16,13 +19,13 @@ class PredictorInfo:
     Attributes:
         space, runtime: what it predicts.
         source: where its knowledge comes from, for instance ``measured``.
-        quality: its figures on networks it was not trained on.
+        quality: its figures, and on which networks they were taken.
     """
 
     space: str
     runtime: str
     source: str
-    quality: Mapping[str, Any]
+    quality: Quality
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def _in_full(profile: Any) -> DeviceInfo:
         for runtime in profile.runtimes:
             model = find_latency_model(profile, space, runtime)
             if model is not None:
-                predictors.append(PredictorInfo(space, runtime, model.source, model.quality.to_json()))
+                predictors.append(PredictorInfo(space, runtime, model.source, model.quality))
     summary = _summary(profile)
     return DeviceInfo(
         summary.name,

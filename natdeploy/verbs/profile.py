@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from natdeploy.verbs.result import Progress, Result
 
 if TYPE_CHECKING:
     from natdeploy.devices import HardwareProfile
-    from natdeploy.latency import LatencyModel
+    from natdeploy.latency import LatencyModel, Quality
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,12 @@ class RuntimeProfile:
     Attributes:
         runtime: which one; runtimes are never mixed in one model.
         source: where its knowledge comes from.
-        quality: its figures on networks it was not trained on, beside the repeatability of the timings and baselines.
+        quality: its figures, on which networks they were taken, repeatability of the timings and baselines.
     """
 
     runtime: str
     source: str
-    quality: Mapping[str, Any]
+    quality: Quality
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def profile(
         seed=seed,
         progress=progress,
     )
-    found = tuple(RuntimeProfile(name, model.source, model.quality.to_json()) for name, model in models.items())
+    found = tuple(RuntimeProfile(name, model.source, model.quality) for name, model in models.items())
     return ProfileResult(hardware.name, device_fingerprint(hardware), space, found)
 
 
