@@ -18,7 +18,7 @@ import numpy as np
 from natdeploy.ground.errors import BadInput
 
 #: Probability, over draws of the training networks, with which the stated coverage is reached.
-CONFIDENCE = 0.8
+CONFIDENCE = 0.9
 #: Share of the number of networks that the overall mean weighs in each size's difficulty.
 SHRINKAGE = 0.1
 KNOTS = 9

@@ -17,7 +17,7 @@ from natdeploy.measure import Measurement
 from natdeploy.spaces import Arch, Space, get_space
 
 #: Fewest distinct networks from which a model is trained.
-MIN_NETWORKS = 20
+MIN_NETWORKS = 30
 #: What a measurement was taken for, and whether a model is trained on it.
 TRAINING_ROLES = ("train", "build")
 

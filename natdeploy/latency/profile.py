@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from natdeploy.devices import HardwareProfile, device_fingerprint
 from natdeploy.ground.errors import BadInput
 from natdeploy.latency.choose import choose_networks
@@ -12,7 +14,7 @@ from natdeploy.latency.fit import MIN_NETWORKS, fit_latency_model
 from natdeploy.latency.library import latency_model_path
 from natdeploy.latency.model import LatencyModel
 from natdeploy.measure import Measurement, MeasurementStore, TimingProtocol, protocol_for, time_archs
-from natdeploy.spaces import Space, get_space
+from natdeploy.spaces import Arch, Space, get_space
 
 Progress = Callable[[str, float], None]
 #: How many of the holdout networks are timed a second time, at most.
@@ -64,13 +66,19 @@ def profile_device(
     store = MeasurementStore() if store is None else store
     if protocol is None:
         protocol = protocol_for(profile)
-    plan = (("train", training), ("holdout", judged), ("repeat", judged[:REPEATS]))
-    total = len(paths) * sum(len(archs) for _, archs in plan)
+    roles = dict.fromkeys(training, "train") | dict.fromkeys(judged, "holdout")
+    mixed = [list(roles)[place] for place in np.random.default_rng(seed).permutation(len(roles))]
+    # Trained on and judged by what was timed in the same batches; timed again later, to see how far timings repeat.
+    plan: tuple[tuple[list[Arch], dict[Arch, str]], ...] = (
+        (mixed, roles),
+        (judged[:REPEATS], dict.fromkeys(judged[:REPEATS], "repeat")),
+    )
+    total = len(paths) * sum(len(archs) for archs, _ in plan)
     done = 0
     models: dict[str, LatencyModel] = {}
     for runtime, path in paths.items():
         measured: list[Measurement] = []
-        for role, archs in plan:
+        for archs, role in plan:
             measured += time_archs(
                 archs,
                 space=space,

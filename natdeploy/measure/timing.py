@@ -43,7 +43,7 @@ def time_archs(
     runtime: str,
     protocol: TimingProtocol | None = None,
     store: MeasurementStore | None = None,
-    role: str = "train",
+    role: str | Mapping[Arch, str] = "train",
     num_classes: int | None = None,
     occurrence: int = 0,
     progress: Progress | None = None,
@@ -61,7 +61,8 @@ def time_archs(
         runtime: one of the profile's runtimes.
         protocol: how to time; by default the profile's own way.
         store: where timings go; by default the user's store.
-        role: ``train``, ``holdout``, ``repeat`` or ``build``.
+        role: ``train``, ``holdout``, ``repeat`` or ``build``, of all or of each. What is compared later should be timed
+            in one call: a batch is as mixed as ``archs`` is, and each has its own share of the machine's moods.
         num_classes: outputs of the networks; the space's own number if None.
         occurrence: which repetition this is; another number times again what is stored.
         progress: called with a stage and the fraction done.
@@ -73,6 +74,7 @@ def time_archs(
     space = get_space(space) if isinstance(space, str) else space
     for arch in archs:
         space.check(arch)
+    roles = {arch: role if isinstance(role, str) else role[arch] for arch in archs}
     stand = _Stand.of(space, profile, runtime, protocol, store)
 
     def key(arch: Arch) -> str:
@@ -84,7 +86,7 @@ def time_archs(
             artifact_digest=None,
             toolchain=stand.toolchain,
             protocol=stand.protocol.to_json(),
-            role=role,
+            role=roles[arch],
             num_classes=num_classes,
             occurrence=occurrence,
         )
@@ -109,7 +111,7 @@ def time_archs(
                         timer.conditions,
                         timing,
                         arch=arch,
-                        role=role,
+                        role=roles[arch],
                         num_classes=num_classes,
                         occurrence=occurrence,
                     )

@@ -36,7 +36,7 @@ class ProfileSettings(Settings):
         runtimes: runtimes to profile; empty means all the device has.
     """
 
-    networks: Annotated[Whole, Field(ge=20, le=100_000)] = 120
+    networks: Annotated[Whole, Field(ge=30, le=100_000)] = 120
     holdout: Annotated[Whole, Field(ge=5, le=100_000)] = 40
     runtimes: tuple[Name, ...] = ()
 

@@ -82,8 +82,8 @@ def test_what_must_not_be_mixed(change: dict, message: str) -> None:
 def test_timings_of_another_space_or_too_few() -> None:
     with pytest.raises(BadInput, match="more than one space"):
         fit_latency_model(TRAIN, "ofa-mbv3-w1.0")
-    with pytest.raises(BadInput, match="19 measured networks of mbv3-micro to train on, at least 20"):
-        fit_latency_model(TRAIN[:19], MICRO)
+    with pytest.raises(BadInput, match="29 measured networks of mbv3-micro to train on, at least 30"):
+        fit_latency_model(TRAIN[:29], MICRO)
     with pytest.raises(BadInput, match=r"0 measured networks .* \(50 timings untrusted"):
         fit_latency_model([replace(item, trusted=False) for item in TRAIN], MICRO)
     with pytest.raises(BadInput, match=r"too few for intervals of coverage 0\.99"):

@@ -31,21 +31,21 @@ class Stopwatch:
 
     def __call__(self, archs, *, space, profile, runtime, protocol, store, role, num_classes, progress) -> list:
         fingerprint = device_fingerprint(profile)
-        known = store.query(device_fingerprint=fingerprint, runtime=runtime, space=space.name, role=role)
-        stored = {item.arch: item for item in known}
+        known = store.query(device_fingerprint=fingerprint, runtime=runtime, space=space.name)
+        stored = {item.arch: item for item in known if item.role == role.get(item.arch)}
         for index, arch in enumerate(archs):
             if arch in stored:
                 continue
             if self.stop_after is not None and len(self.timed) >= self.stop_after:
                 raise KeyboardInterrupt
-            self.timed.append((arch.id, runtime, role))
+            self.timed.append((arch.id, runtime, role[arch]))
             ms = true_ms(space.layers(arch)) * SPEED[runtime]
             stored[arch] = measurement(
-                arch, ms, role, runtime=runtime, device=profile.name, device_fingerprint=fingerprint
+                arch, ms, role[arch], runtime=runtime, device=profile.name, device_fingerprint=fingerprint
             )
             store.add(stored[arch])
             if progress is not None:
-                progress(role, (index + 1) / len(archs))
+                progress(role[arch], (index + 1) / len(archs))
         return [stored[arch] for arch in archs]
 
 
@@ -83,19 +83,27 @@ def test_a_stopped_profile_goes_on_and_repeats_nothing(board: HardwareProfile, s
 
     stopwatch.stop_after = 17
     with pytest.raises(KeyboardInterrupt):
-        run(25)
+        run(32)
     assert find_latency_model(board, MICRO, "tvm") is None
     stopwatch.stop_after = None
-    run(25)
-    assert len(stopwatch.timed) == len(set(stopwatch.timed)) == 25 + 6 + 6
-    run(30)
-    assert len(stopwatch.timed) == len(set(stopwatch.timed)) == 30 + 6 + 6
+    run(32)
+    assert len(stopwatch.timed) == len(set(stopwatch.timed)) == 32 + 6 + 6
+    run(36)
+    assert len(stopwatch.timed) == len(set(stopwatch.timed)) == 36 + 6 + 6
+
+
+def test_what_is_judged_by_is_timed_among_what_is_trained_on(board: HardwareProfile, stopwatch: Stopwatch) -> None:
+    profile_device(board, MICRO, runtimes=["tvm"], networks=60, holdout=40)
+    roles = [role for _, _, role in stopwatch.timed]
+    assert roles[100:] == ["repeat"] * 20
+    for start in (0, 50):
+        assert 10 <= roles[start : start + 50].count("holdout") <= 30
 
 
 def test_bad_requests_time_nothing(board: HardwareProfile, stopwatch: Stopwatch) -> None:
     with pytest.raises(BadInput, match="'board': no runtime 'tflite'; its runtimes are onnxruntime, tvm"):
         profile_device(board, MICRO, runtimes=["tvm", "tflite"])
-    with pytest.raises(BadInput, match="networks is 5, at least 20"):
+    with pytest.raises(BadInput, match="networks is 5, at least 30"):
         profile_device(board, MICRO, networks=5)
     with pytest.raises(BadInput, match="no runtime 'tflite'"):
         find_latency_model(board, MICRO, "tflite")
@@ -105,7 +113,7 @@ def test_bad_requests_time_nothing(board: HardwareProfile, stopwatch: Stopwatch)
 
 
 def test_a_stored_model_in_the_wrong_place(board: HardwareProfile, stopwatch: Stopwatch) -> None:
-    profile_device(board, MICRO, runtimes=["tvm"], networks=20, holdout=2)
+    profile_device(board, MICRO, runtimes=["tvm"], networks=30, holdout=2)
     stored = latency_model_path(board, MICRO, "tvm")
     wrong = latency_model_path(board, MICRO, "onnxruntime")
     wrong.write_bytes(stored.read_bytes())
