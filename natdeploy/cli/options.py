@@ -32,16 +32,20 @@ Set = Annotated[
 
 
 def assignments(items: list[str] | None) -> dict[str, Any]:
-    """``FIELD=VALUE`` texts as a mapping, values read as YAML. Raises BadInput for what is not of that form."""
+    """``FIELD=VALUE`` texts as a mapping, values read as YAML. Raises BadInput for what is not of that form.
+
+    No value at all is an error, too: it could only mean that the field is left out.
+    """
     import yaml
 
     found: dict[str, Any] = {}
     for item in items or []:
-        field, equals, value = item.partition("=")
-        if not equals or not field.strip():
-            raise BadInput(f"--set {item!r}: expected FIELD=VALUE, for instance search.iterations=3")
+        field, _, text = item.partition("=")
         try:
-            found[field.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            value = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, RecursionError):
             raise BadInput(f"--set {item!r}: the value is not plain YAML") from None
+        if not field.strip() or value is None:
+            raise BadInput(f"--set {item!r}: expected FIELD=VALUE, for instance search.iterations=3")
+        found[field.strip()] = value
     return found

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import typer
+
+from natdeploy.ground.errors import BadInput
+from natdeploy.ground.files import readable_disk_errors
 
 if TYPE_CHECKING:
     from natdeploy.verbs.result import Progress, Result
@@ -25,11 +30,25 @@ def answer(as_json: bool, work: Callable[[Progress], AnyResult], show: Callable[
     """Do the work with progress on stderr, then print its result as JSON or by ``show``."""
     with _stdout_to_stderr() if as_json else contextlib.nullcontext(), progress_on_stderr() as progress:
         result = work(progress)
-    if as_json:
-        typer.echo(json.dumps(result.to_json(), indent=1, allow_nan=False, ensure_ascii=False))
-    else:
-        show(result)
+    with _printing():
+        if as_json:
+            typer.echo(json.dumps(result.to_json(), indent=1, allow_nan=False, ensure_ascii=False))
+        else:
+            show(result)
     return result
+
+
+@contextlib.contextmanager
+def _printing() -> Iterator[None]:
+    """A full disk behind stdout is bad input, and what is left to print is dropped: Python would try it again."""
+    try:
+        with readable_disk_errors(Path("standard output")):
+            yield
+            sys.stdout.flush()
+    except BadInput:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
 
 
 @contextlib.contextmanager

@@ -115,6 +115,22 @@ def test_bad_input_is_one_line_and_2(natdeploy, args: tuple[str, ...], words: st
     assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == []
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_full_disk_behind_stdout_is_one_line_and_2(flags: tuple[str, ...]) -> None:
+    with open("/dev/full", "w") as full:
+        found = subprocess.run(
+            [sys.executable, "-m", "natdeploy.cli.main", "devices", *flags],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=CHECKOUT,
+            timeout=120,
+        )
+    assert (found.returncode, len(found.stderr.splitlines())) == (2, 1), found.stderr
+    assert "standard output: the disk is full" in found.stderr
+
+
 def test_errors_are_json_too(natdeploy) -> None:
     result = natdeploy("verify", "/nope", "--json")
     found = json.loads(result.stdout)["error"]

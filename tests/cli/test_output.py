@@ -33,8 +33,8 @@ def test_nested_figures_become_dotted_names() -> None:
 
 
 def test_assignments_are_yaml() -> None:
-    found = options.assignments(["search.iterations=3", "objectives=[top1, macs]", "data=a=b", "out="])
-    assert found == {"search.iterations": 3, "objectives": ["top1", "macs"], "data": "a=b", "out": None}
-    for text in ("nothing", "=3", "a=[", "a=!!python/name:os.system"):
+    found = options.assignments(["search.iterations=3", "objectives=[top1, macs]", "data=a=b"])
+    assert found == {"search.iterations": 3, "objectives": ["top1", "macs"], "data": "a=b"}
+    for text in ("nothing", "=3", "a=[", "a=!!python/name:os.system", "out=", "out=null", "a=2001-99-99"):
         with pytest.raises(BadInput, match="--set"):
             options.assignments([text])
