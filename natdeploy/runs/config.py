@@ -30,7 +30,7 @@ class SearchSettings(Settings):
         initial: architectures in the initial archive.
         iterations: rounds of surrogate, evolution, evaluation, adaptation.
         candidates: new architectures evaluated each round.
-        archive: largest size of the archive.
+        archive: largest size of the archive; None lets it grow.
         feasible_share: share of the initial archive drawn among architectures that meet the budget.
         surrogate, algorithm: names in the registries of surrogates and algorithms; algorithm ``auto`` takes NSGA-II for
             up to two objectives and NSGA-III for more.
@@ -43,7 +43,7 @@ class SearchSettings(Settings):
     initial: Annotated[Whole, Field(ge=4, le=10_000)] = 24
     iterations: Annotated[Whole, Field(ge=0, le=1_000)] = 5
     candidates: Annotated[Whole, Field(ge=1, le=1_000)] = 8
-    archive: Annotated[Whole, Field(ge=4, le=10_000)] = 60
+    archive: Annotated[Whole, Field(ge=4, le=10_000)] | None = 60
     feasible_share: Share = 0.75
     surrogate: Name = "gp"
     algorithm: Name = "auto"

@@ -7,33 +7,41 @@ from typing import Any
 
 import numpy as np
 
+from natdeploy.ground.errors import BadInput
 from natdeploy.ground.registry import Registry
 
-#: Name to a callable ``(n_objectives, population, **operators) -> pymoo algorithm``.
+#: Name to a callable ``(n_objectives, population, generations, **operators) -> pymoo algorithm``.
 ALGORITHMS = Registry(
     "search algorithm",
     {
         "nsga2": "natdeploy.search.algorithms:nsga2",
         "nsga3": "natdeploy.search.algorithms:nsga3",
+        "rvea": "natdeploy.search.algorithms:rvea",
+        "age-moea": "natdeploy.search.algorithms:age_moea",
     },
 )
 
 
 def algorithm_name(name: str, n_objectives: int) -> str:
-    """Resolve ``auto``: NSGA-II for up to two objectives, NSGA-III for more. Raises BadInput for an unknown name."""
+    """Resolve ``auto``: NSGA-II for up to two objectives, NSGA-III for more.
+
+    Raises BadInput for an unknown name, and for one that does not do with so few objectives.
+    """
     chosen = ("nsga2" if n_objectives <= 2 else "nsga3") if name == "auto" else name
     ALGORITHMS.get(chosen)
+    if chosen == "rvea" and n_objectives < 2:
+        raise BadInput("search algorithm 'rvea' needs at least two objectives: its directions have no angle otherwise")
     return chosen
 
 
-def nsga2(n_objectives: int, population: int, **operators: Any) -> Any:
+def nsga2(n_objectives: int, population: int, generations: int, **operators: Any) -> Any:
     """NSGA-II (Deb et al. 2002)."""
     from pymoo.algorithms.moo.nsga2 import NSGA2
 
     return NSGA2(pop_size=population, **operators)
 
 
-def nsga3(n_objectives: int, population: int, **operators: Any) -> Any:
+def nsga3(n_objectives: int, population: int, generations: int, **operators: Any) -> Any:
     """NSGA-III (Deb & Jain 2014) with a tournament that draws from the algorithm's own random state.
 
     pymoo's own breaks ties among infeasible ones with an unseeded generator, so that equal seeds give unequal results.
@@ -44,6 +52,24 @@ def nsga3(n_objectives: int, population: int, **operators: Any) -> Any:
     directions = reference_directions(n_objectives, population)
     selection = TournamentSelection(func_comp=_less_violation)
     return NSGA3(directions, pop_size=max(population, len(directions)), selection=selection, **operators)
+
+
+def rvea(n_objectives: int, population: int, generations: int, **operators: Any) -> Any:
+    """RVEA (Cheng et al. 2016): the angle to the directions counts more from generation to generation.
+
+    It has to be set up with a termination by ``generations``.
+    """
+    from pymoo.algorithms.moo.rvea import RVEA
+
+    directions = reference_directions(n_objectives, population)
+    return RVEA(directions, pop_size=max(population, len(directions)), **operators)
+
+
+def age_moea(n_objectives: int, population: int, generations: int, **operators: Any) -> Any:
+    """AGE-MOEA (Panichella 2019)."""
+    from natdeploy.search.age_moea import AgeMoea
+
+    return AgeMoea(population, **operators)
 
 
 def reference_directions(n_objectives: int, count: int) -> np.ndarray:

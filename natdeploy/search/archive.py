@@ -30,14 +30,15 @@ def front(entries: Sequence[ArchiveEntry], objectives: ObjectiveSet) -> list[Arc
 
 
 def keep(
-    entries: Sequence[ArchiveEntry], size: int, objectives: ObjectiveSet, *, seed: Sequence[int]
+    entries: Sequence[ArchiveEntry], size: int | None, objectives: ObjectiveSet, *, seed: Sequence[int]
 ) -> list[ArchiveEntry]:
-    """At most ``size`` of the entries, in their order, by NSGA-III's reference-direction survival.
+    """At most ``size`` of the entries (all of them without one), in their order, by reference-direction survival.
 
-    The best feasible entry of each objective always stays (as far as ``size`` goes). Infeasible entries follow the
+    The survival is NSGA-III's (Deb & Jain 2014). The best feasible entry of each objective always stays (as far as
+    ``size`` goes). Infeasible entries follow the
     feasible ones, by how far they are over the budget.
     """
-    if len(entries) <= size:
+    if size is None or len(entries) <= size:
         return list(entries)
     costs = objectives.costs(entries)
     feasible = np.array([index for index, entry in enumerate(entries) if entry.feasible], dtype=np.int64)

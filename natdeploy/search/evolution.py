@@ -46,20 +46,22 @@ def evolve(
     from pymoo.operators.crossover.pntx import TwoPointCrossover
     from pymoo.operators.mutation.pm import PM
     from pymoo.problems.static import StaticProblem
-    from pymoo.termination.max_eval import MaximumFunctionCallTermination
+    from pymoo.termination.max_gen import MaximumGenerationTermination
 
     sizes = np.array(space.gene_sizes)
     problem = Problem(n_var=len(sizes), n_obj=n_objectives, n_ieq_constr=1, xl=np.zeros(len(sizes)), xu=sizes - 1.0)
     name = algorithm_name(settings.algorithm, n_objectives)
+    generations = -(-settings.surrogate_evaluations // settings.population)  # as many as there are without repeats
     algorithm = ALGORITHMS.get(name)(
         n_objectives,
         settings.population,
+        generations,
         sampling=_population(space, start, settings.population, seed),
         crossover=TwoPointCrossover(prob=settings.crossover_probability),
         mutation=PM(prob=1.0, eta=settings.mutation_eta),
         repair=_canonical(space),
     )
-    algorithm.setup(problem, termination=MaximumFunctionCallTermination(10**12), seed=list(seed), verbose=False)
+    algorithm.setup(problem, termination=MaximumGenerationTermination(generations), seed=list(seed), verbose=False)
     seen: dict[bytes, int] = {}
     genomes: list[np.ndarray] = []
     costs: list[np.ndarray] = []

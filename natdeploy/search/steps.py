@@ -64,7 +64,8 @@ class NatSteps:
             steps.append(Step("candidates", i, search.candidates + _EVOLUTION_COST, self._candidates))
             if self._adapts:
                 steps.append(Step("adaptation", i, adapt.epochs_per_iteration * _EPOCH_COST, self._adapt))
-            size = min(search.archive, search.initial + i * search.candidates)
+            grown = search.initial + i * search.candidates
+            size = grown if search.archive is None else min(search.archive, grown)
             steps.append(Step("archive", i, size if self._adapts else 1, self._archive))
         if search.random_baseline:
             count = (search.initial + search.iterations * search.candidates) / 3

@@ -28,6 +28,11 @@ def test_a_small_archive_is_kept_whole() -> None:
     assert keep(entries, 5, objectives(), seed=[0]) == entries
 
 
+def test_a_growing_archive_is_kept_whole() -> None:
+    entries = evaluated(sample(40), 5.5)
+    assert keep(entries, None, objectives(), seed=[0]) == entries
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     st.integers(0, 1000),

@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.runs import SearchSettings
-from natdeploy.search.algorithms import algorithm_name, reference_directions
+from natdeploy.search.algorithms import ALGORITHMS, algorithm_name, reference_directions
 from natdeploy.search.evolution import evolve
+from natdeploy.search.hypervolume import dominated_share
 from natdeploy.spaces import get_space
 from tests.search.synthetic import SPACE, true_accuracy, true_latency_ms
 
@@ -98,6 +99,39 @@ def test_algorithm_by_number_of_objectives() -> None:
     assert algorithm_name("nsga3", 2) == "nsga3"
     with pytest.raises(BadInput, match="unknown search algorithm 'annealing'"):
         algorithm_name("annealing", 2)
+    with pytest.raises(BadInput, match="'rvea' needs at least two objectives"):
+        algorithm_name("rvea", 1)
+
+
+@pytest.mark.parametrize("objectives", [2, 3])
+@pytest.mark.parametrize("name", ALGORITHMS.names())
+def test_every_algorithm_finds_better_ones_than_chance_and_repeats_itself(name: str, objectives: int) -> None:
+    settings_ = SearchSettings(population=20, surrogate_evaluations=240, algorithm=name)
+    reference = np.array([1.0, 5.0, 120.0])[:objectives]
+
+    def volume(genomes: np.ndarray) -> float:
+        costs, over = judge(genomes, objectives=objectives)
+        return dominated_share(costs[over <= 0] / reference)
+
+    def watch(genomes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return judge(genomes, objectives=objectives)
+
+    runs = [evolve(SPACE, watch, START, settings_, n_objectives=objectives, seed=[3, 4]) for _ in range(2)]
+    assert np.array_equal(runs[0].genomes, runs[1].genomes)
+    rng = np.random.default_rng(0)
+    chance = np.array([SPACE.encode(SPACE.sample(rng)) for _ in range(len(runs[0].genomes))])
+    assert volume(runs[0].genomes) > 1.05 * volume(chance)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS.names())
+def test_every_algorithm_goes_on_when_nothing_meets_the_limit(name: str) -> None:
+    settings_ = SearchSettings(population=12, surrogate_evaluations=60, algorithm=name)
+
+    def hopeless(genomes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return judge(genomes)[0], 1 + judge(genomes)[1] ** 2
+
+    runs = [evolve(SPACE, hopeless, START, settings_, n_objectives=2, seed=[1]) for _ in range(2)]
+    assert len(runs[0].genomes) >= 60 and np.array_equal(runs[0].genomes, runs[1].genomes)
 
 
 @pytest.mark.parametrize("objectives", [1, 2, 3, 5, 12])

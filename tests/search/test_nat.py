@@ -182,6 +182,25 @@ def test_any_set_of_objectives(tmp_path, names: tuple[str, ...]) -> None:
     assert run.summary()["hypervolume_last"] >= run.summary()["hypervolume_first"] * 0.99
 
 
+def test_a_growing_archive_keeps_and_evaluates_everything_again(tmp_path) -> None:
+    config = small_config(search={**LIGHT, "iterations": 2, "archive": None, "random_baseline": False})
+    surroundings = Synthetic()
+    run = search(config, tmp_path / "run", surroundings=surroundings)
+    assert [step.archive_size for step in run.history()] == [12, 16, 20]
+    assert len(run.archive()) == run.history()[-1].evaluations == 20
+    assert {entry.generation for entry in run.archive()} == {2}
+    assert len(surroundings.weights.evaluated) == 12 + (4 + 16) + (4 + 20)
+
+
+def test_auto_says_what_it_chose_in_each_iteration(tmp_path) -> None:
+    config = small_config(search={**LIGHT, "surrogate": "auto", "random_baseline": False})
+    run = search(config, tmp_path / "run", surroundings=Synthetic())
+    (step,) = run.history()[1:]
+    taus = step.surrogate["cv_kendall_of"]
+    assert step.surrogate["name"] == "auto" and len(taus) > 3
+    assert taus[step.surrogate["chosen"]] == max(taus.values()) == step.surrogate["cv_kendall"]
+
+
 @pytest.mark.parametrize("surrogate", ["ridge", "xgboost", "rbf-ensemble"])
 def test_any_surrogate_without_adaptation(tmp_path, surrogate: str) -> None:
     config = small_config(
