@@ -42,6 +42,8 @@ def read_image(file: Path | bytes, name: str | None = None) -> np.ndarray:
                 return np.asarray(_reduced(_rgb(ImageOps.exif_transpose(image))))
     except FileNotFoundError:
         raise BadInput(f"{name}: no such image file") from None
+    except (IsADirectoryError, PermissionError) as error:
+        raise BadInput(f"{name}: not a readable image file: {error.strerror}") from None
     except Image.DecompressionBombError:
         raise BadInput(f"{name}: the image has over {MAX_PIXELS // 10**6} megapixels; reduce it first") from None
     except Image.UnidentifiedImageError:

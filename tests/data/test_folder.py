@@ -91,3 +91,11 @@ def test_a_truncated_jpeg_is_named(tmp_path):
     with pytest.raises(BadInput, match=r"b/cut\.jpg.*damaged") as error:
         load_dataset(str(tmp_path))
     assert "\n" not in str(error.value)
+
+
+def test_two_folders_of_one_part_are_refused(tmp_path):
+    for part in ("train", "Train"):
+        fill(tmp_path / part / "a", 5, 0)
+        fill(tmp_path / part / "b", 5, 1)
+    with pytest.raises(BadInput, match="keep one of Train, train"):
+        load_dataset(str(tmp_path))

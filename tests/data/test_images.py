@@ -79,3 +79,8 @@ def test_decompression_bombs_are_refused_before_decoding(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "MAX_PIXELS", 9_999)
     with pytest.raises(BadInput, match=r"bomb\.png.*100 x 100"):
         read_image(path)
+
+
+def test_a_folder_is_not_called_a_damaged_image(tmp_path):
+    with pytest.raises(BadInput, match="not a readable image file: Is a directory"):
+        read_image(tmp_path)

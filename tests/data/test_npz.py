@@ -177,3 +177,9 @@ def test_the_cifar_pack_is_read_whole():
     assert (len(data.train) + len(data.val), len(data.test)) == (50_000, 10_000)
     assert data.mean == pytest.approx((0.4913, 0.4821, 0.4465), abs=2e-3)
     assert np.bincount(data.test.labels).tolist() == [1000] * 10
+
+
+def test_class_names_that_are_no_list_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", images=pixels(), label=labels(), classes="ab")
+    with pytest.raises(BadInput, match=r"a\.npz: key 'classes' is <U2\[\]"):
+        load_dataset(str(tmp_path / "a.npz"))

@@ -26,8 +26,9 @@ def read_folder(text: str) -> SourceData:
     named = {folder.name.lower(): folder for folder in folders}
     if "train" in named and set(named) <= set(PART_NAMES) and _folders(named["train"]):
         roots = {PART_NAMES[name]: folder for name, folder in named.items()}
-        if len(roots) < len(named):
-            raise BadInput(f"{root}: two folders are named like the same part; keep one of {', '.join(sorted(named))}")
+        if len(roots) < len(folders):
+            names = ", ".join(folder.name for folder in folders)
+            raise BadInput(f"{root}: two folders are named like the same part; keep one of {names}")
     else:
         roots = {"train": root}
     classes = tuple(folder.name for folder in _folders(roots["train"]))

@@ -46,7 +46,7 @@ def read_npz(text: str) -> SourceData:
         else:
             parts[part] = labelled
         if "classes" in arrays:
-            classes = tuple(str(name) for name in arrays["classes"])
+            classes = _class_names(file, arrays["classes"])
     if classes is None:
         classes = _numbered_classes(path, parts)
     name = path.stem if path.stem not in ("train", "images") else path.resolve().parent.name
@@ -115,6 +115,12 @@ def _given_parts(path: Path, split: np.ndarray, labelled: Labelled) -> dict[str,
         raise BadInput(f"{path}: key 'split' names part {unknown[0]!r}, expected train, val or test")
     parts = np.array([PART_NAMES[name] for name in names.tolist()])
     return {part: labelled.take(np.flatnonzero(parts == part)) for part in ("train", "val", "test") if part in parts}
+
+
+def _class_names(path: Path, names: np.ndarray) -> tuple[str, ...]:
+    if names.ndim != 1:
+        raise BadInput(f"{path}: key 'classes' is {names.dtype}{list(names.shape)}, expected one name for each class")
+    return tuple(str(name) for name in names)
 
 
 def _class_file(path: Path) -> tuple[str, ...] | None:
