@@ -12,7 +12,7 @@ from safetensors.torch import save
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import write_bytes
-from natdeploy.spaces.space import get_space
+from natdeploy.spaces.space import SPACES, get_space
 from natdeploy.supernets.mobilenetv3 import MobileNetV3Supernet, build_supernet
 
 #: The name under which the supernet shipped with natdeploy is asked for.
@@ -34,7 +34,7 @@ def save_supernet(path: Path, supernet: MobileNetV3Supernet, meta: dict[str, Any
 
 
 def read_supernet_header(source: str | Path) -> dict[str, Any]:
-    """``{"space", "num_classes", "meta"}`` of a checkpoint, without its tensors."""
+    """``{"space", "num_classes", "meta"}`` of a checkpoint, without its tensors. Raises BadInput naming the file."""
     return _read(_path(source), tensors=False)[0]
 
 
@@ -92,4 +92,9 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, torch
         raise BadInput(f"{path}: the checkpoint's header is damaged") from None
     if form != _FORMAT:
         raise BadInput(f"{path}: format {form!r}, expected {_FORMAT!r}")
+    space, classes = header["space"], header["num_classes"]
+    if space not in SPACES.names():
+        raise BadInput(f"{path}: header field 'space' is {space!r}; known: {', '.join(SPACES.names())}")
+    if not isinstance(classes, int) or isinstance(classes, bool) or classes < 1:
+        raise BadInput(f"{path}: header field 'num_classes' is {classes!r}, expected a whole number from 1")
     return header, state

@@ -108,3 +108,14 @@ def test_a_damaged_header_is_refused(tmp_path) -> None:
     save_file({"a": torch.zeros(1)}, path, {"natdeploy": json.dumps([1])})
     with pytest.raises(BadInput, match="header is damaged"):
         load_supernet(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("space", "moon"), ("space", [1]), ("num_classes", "3"), ("num_classes", 0), ("format", 2)]
+)
+def test_a_header_that_makes_no_sense_is_named(tmp_path, field, value) -> None:
+    header = {"format": "natdeploy supernet 1", "space": "mbv3-micro", "num_classes": 3, "meta": {}, field: value}
+    save_file({"a": torch.zeros(1)}, tmp_path / "odd.safetensors", {"natdeploy": json.dumps(header)})
+    for read in (read_supernet_header, load_supernet):
+        with pytest.raises(BadInput, match=rf"odd\.safetensors: .*{field}"):
+            read(tmp_path / "odd.safetensors")
