@@ -69,20 +69,14 @@ static void parse(int count, char **words) {
     const char *option = words[i], *value = words[i + 1];
     if (!strcmp(option, "--help")) exit(fputs(USAGE, stdout) < 0);
     if (!value) fail(BAD_INPUT, "%s: a value is missing, or the option is unknown; see --help", option);
-    if (!strcmp(option, "--input") && options.input_count < MAX_FILES)
-      options.inputs[options.input_count++] = value;
+    if (!strcmp(option, "--input") && options.input_count < MAX_FILES) options.inputs[options.input_count++] = value;
     else if (!strcmp(option, "--output") && options.output_count < MAX_FILES)
       options.outputs[options.output_count++] = value;
-    else if (!strcmp(option, "--repeat"))
-      options.repeat = number(option, value, 1, 1000000);
-    else if (!strcmp(option, "--warmup"))
-      options.warmup = number(option, value, 0, 1000000);
-    else if (!strcmp(option, "--threads"))
-      options.threads = number(option, value, 1, 4096);
-    else if (!strcmp(option, "--affinity"))
-      set_affinity(value);
-    else
-      fail(BAD_INPUT, "%s: unknown option; see --help", option);
+    else if (!strcmp(option, "--repeat")) options.repeat = number(option, value, 1, 1000000);
+    else if (!strcmp(option, "--warmup")) options.warmup = number(option, value, 0, 1000000);
+    else if (!strcmp(option, "--threads")) options.threads = number(option, value, 1, 4096);
+    else if (!strcmp(option, "--affinity")) set_affinity(value);
+    else fail(BAD_INPUT, "%s: unknown option; see --help", option);
   }
 }
 
@@ -106,7 +100,7 @@ static void write_output(const char *path, const natdeploy_tensor *tensor, const
   FILE *file = fopen(path, "wb");
   if (!file) fail(BAD_INPUT, "%s: cannot be written: %s", path, strerror(errno));
   size_t size = fwrite(data, 1, (size_t)tensor->bytes, file);
-  if (fclose(file) || size != tensor->bytes) remove(path), fail(BAD_INPUT, "%s: cannot be written as a whole", path);
+  if (fclose(file) || size != tensor->bytes) fail(BAD_INPUT, "%s: could not be written to its end", path);
 }
 
 static void print_value(const natdeploy_tensor *tensor, const void *data, size_t i) {
@@ -165,9 +159,9 @@ int main(int count, char **words) {
     natdeploy_destroy(instance);
   }
   for (int i = 0; i < options.output_count; i++) write_output(options.outputs[i], natdeploy_output(model, i), out[i]);
-  printf("{\"arena_bytes\": %llu, \"constant_bytes\": %llu, \"max_threads\": %d, \"inputs\": [",
-         (unsigned long long)natdeploy_arena_bytes(model), (unsigned long long)natdeploy_constant_bytes(model),
-         natdeploy_max_threads(model));
+  unsigned long long arena_bytes = natdeploy_arena_bytes(model), constant_bytes = natdeploy_constant_bytes(model);
+  printf("{\"arena_bytes\": %llu, \"constant_bytes\": %llu, \"max_threads\": %d, \"inputs\": [", arena_bytes,
+         constant_bytes, natdeploy_max_threads(model));
   for (int i = 0; i < inputs; i++) printf(i ? ", " : ""), print_tensor(natdeploy_input(model, i), NULL), free(in[i]);
   printf("], \"outputs\": [");
   for (int i = 0; i < outputs; i++) {

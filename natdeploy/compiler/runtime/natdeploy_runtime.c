@@ -55,15 +55,8 @@ HIDDEN void TVMFFIErrorSetRaisedFromCStrParts(const char *kind, const char **par
   (void)kind, (void)parts, (void)count;
 }
 
-static abi_dtype element_type(uint8_t dtype) {
-  switch (dtype) {
-    case NATDEPLOY_INT64: return (abi_dtype){0, 64, 1};
-    case NATDEPLOY_INT32: return (abi_dtype){0, 32, 1};
-    case NATDEPLOY_UINT8: return (abi_dtype){1, 8, 1};
-    case NATDEPLOY_BOOL: return (abi_dtype){6, 8, 1};
-    default: return (abi_dtype){2, 32, 1};
-  }
-}
+/* By NATDEPLOY_FLOAT32 ... */
+static const abi_dtype ELEMENTS[] = {{2, 32, 1}, {0, 64, 1}, {0, 32, 1}, {1, 8, 1}, {6, 8, 1}};
 
 int natdeploy_interface_version(void) { return NATDEPLOY_INTERFACE_VERSION; }
 
@@ -117,7 +110,7 @@ int natdeploy_create(const natdeploy_model *model, int threads, natdeploy_instan
                                                  : (unsigned char *)(uintptr_t)(model->constants + argument->offset);
     tensor->device_type = ABI_DEVICE_CPU;
     tensor->ndim = argument->ndim;
-    tensor->dtype = element_type(argument->dtype);
+    tensor->dtype = ELEMENTS[argument->dtype];
     tensor->shape = argument->shape;
     tensor->strides = argument->strides;
     instance->values[i].tag = ABI_TAG_TENSOR;
@@ -166,10 +159,8 @@ static void run_share(void *data, int thread, int threads) {
 
 static int run_call(const natdeploy_instance *instance, const plan_call *call) {
   shared_call shared = {call, instance->values + call->first_argument, 0};
-  if (instance->pool && call->parts > 1)
-    pool_run(instance->pool, run_share, &shared);
-  else
-    run_share(&shared, 0, 1);
+  if (!instance->pool || call->parts == 1) return call_kernel(call, shared.values, 0, 1);
+  pool_run(instance->pool, run_share, &shared);
   return atomic_load(&shared.failed);
 }
 
@@ -239,15 +230,13 @@ void natdeploy_destroy(natdeploy_instance *instance) {
 }
 
 const char *natdeploy_status_text(int status) {
-  switch (status) {
-    case NATDEPLOY_OK: return "done";
-    case NATDEPLOY_BAD_ARGUMENT: return "bad argument";
-    case NATDEPLOY_NO_MEMORY: return "out of memory";
-    case NATDEPLOY_KERNEL_FAILED: return "a kernel refused its arguments";
-    case NATDEPLOY_NO_CLOCK: return "the monotonic clock cannot be read";
-    case NATDEPLOY_NO_THREADS: return "more threads than the model has work for";
-    default: return "unknown status";
-  }
+  static const char *const TEXTS[] = {"done",
+                                      "bad argument",
+                                      "out of memory",
+                                      "a kernel refused its arguments",
+                                      "the monotonic clock cannot be read",
+                                      "more threads than the model has work for"};
+  return status >= 0 && status < (int)(sizeof TEXTS / sizeof *TEXTS) ? TEXTS[status] : "unknown status";
 }
 
 const char *natdeploy_last_error(const natdeploy_instance *instance) {

@@ -39,9 +39,7 @@ typedef struct {
 typedef int (*abi_kernel)(void *self, const abi_value *arguments, int32_t count, abi_value *result);
 
 _Static_assert(sizeof(abi_value) == 16 && offsetof(abi_value, value) == 8, "layout of TVMFFIAny");
-_Static_assert(sizeof(abi_dtype) == 4, "layout of DLDataType");
-_Static_assert(offsetof(abi_tensor, ndim) == sizeof(void *) + 8, "layout of DLTensor: ndim");
-_Static_assert(offsetof(abi_tensor, shape) == sizeof(void *) + 16, "layout of DLTensor: shape");
+_Static_assert(offsetof(abi_tensor, shape) == sizeof(void *) + 16, "layout of DLTensor");
 _Static_assert(sizeof(void *) != 8 || sizeof(abi_tensor) == 48, "layout of DLTensor");
 
 #endif
