@@ -14,7 +14,7 @@ Device = Annotated[
     str, typer.Option("--device", help="Hardware profile: a name (see natdeploy devices) or a YAML file.")
 ]
 Space = Annotated[str, typer.Option("--space", help="Search space.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of everything random.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
 Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of a bundle.")]
 LatencyMs = Annotated[

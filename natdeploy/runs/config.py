@@ -21,6 +21,7 @@ _CIRCUMSTANCES = ("created", "threads")
 Budget = Annotated[Real, Field(gt=0)]
 Share = Annotated[Real, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
+Seed = Annotated[Whole, Field(ge=0, lt=2**32)]
 
 
 class SearchSettings(Settings):
@@ -92,34 +93,28 @@ class AdaptSettings(Settings):
         return cls(epochs_per_iteration=5, batch_size=96, subnets_per_step=4, calibration_images=1_000)
 
 
-class RunConfig(Settings):
-    """One search, complete: equal configurations give equal archives.
+class Task(Settings):
+    """What is searched for, but for the budget.
 
     Attributes:
         space: search space.
         data: source of labelled images, as ``--data`` takes it.
         device, runtime: hardware profile and runtime whose latency counts.
-        latency_ms: the budget; held by the upper end of the predicted interval.
         objectives: what is traded off, by name.
         seed: of everything random.
         supernet: ``box`` (the shipped one) or a checkpoint's path.
-        threads: processor threads for training, fixed when the run starts: sums depend on their number.
-        created: UTC time of the first start.
+        search, adapt: settings of the search, and of the weights that follow it.
     """
 
-    schema_version: Literal[1] = 1
     space: Name = "mbv3-micro"
     data: Name = "digits"
     device: Name = "host"
     runtime: Name = "tvm"
-    latency_ms: Budget
     objectives: tuple[Name, ...] = ("top1", "latency_ms")
-    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
+    seed: Seed = 0
     supernet: Name = "box"
     search: SearchSettings = SearchSettings()
     adapt: AdaptSettings = AdaptSettings()
-    threads: Annotated[Whole, Field(ge=1, le=4096)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
-    created: str = Field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
 
     @field_validator("space")
     @classmethod
@@ -134,6 +129,21 @@ class RunConfig(Settings):
         if not names or len(set(names)) != len(names):
             raise ValueError("expected at least one objective and none twice")
         return names
+
+
+class RunConfig(Task):
+    """One search, complete: equal configurations give equal archives.
+
+    Attributes:
+        latency_ms: the budget; held by the upper end of the predicted interval.
+        threads: processor threads for training, fixed when the run starts: sums depend on their number.
+        created: UTC time of the first start.
+    """
+
+    schema_version: Literal[1] = 1
+    latency_ms: Budget
+    threads: Annotated[Whole, Field(ge=1, le=4096)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    created: str = Field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
 
     def first_difference(self, other: RunConfig) -> str | None:
         """Dotted name of the first field in which two runs differ, or None when they are the same run."""

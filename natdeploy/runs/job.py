@@ -19,7 +19,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.validation import Real, Settings, Whole, read_yaml, validate
-from natdeploy.runs.config import AdaptSettings, Budget, Name, RunConfig, SearchSettings
+from natdeploy.runs.config import Budget, Name, RunConfig, Seed, Task
 
 
 def _one_as_many(value: Any) -> Any:
@@ -53,31 +53,39 @@ class BuildSettings(Settings):
     attempts: Annotated[Whole, Field(ge=1, le=100)] = 5
 
 
-class JobConfig(Settings):
+class PretrainSettings(Settings):
+    """What a user may choose of a supernet's training; None leaves the recipe's own.
+
+    Attributes:
+        epochs_largest, epochs_elastic: epochs of the largest network alone, and of all subnets.
+        batch_size: images a step.
+        lr: peak learning rate.
+        val_fraction: share of the training images held out for the log, where the data has no such part.
+        seed: of everything random.
+    """
+
+    epochs_largest: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
+    epochs_elastic: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
+    batch_size: Annotated[Whole, Field(ge=2, le=65_536)] | None = None
+    lr: Annotated[Real, Field(gt=0, le=10)] | None = None
+    val_fraction: Annotated[Real, Field(gt=0, lt=1)] = 0.15
+    seed: Seed = 0
+
+
+class JobConfig(Task):
     """From images, device and budget to bundles.
 
     Attributes:
         latency_ms: the budget in milliseconds.
         latency_percentile: instead of ``latency_ms``: that percentile of the profiled random subnets' latencies.
         out: the run's folder; None derives one from the budget and the data's name.
-        profile, search, adapt, build: settings of the stages.
-
-    The other fields are those of :class:`RunConfig`.
+        profile, build: settings of the stages around the search.
     """
 
-    space: Name = "mbv3-micro"
-    data: Name = "digits"
-    device: Name = "host"
-    runtime: Name = "tvm"
     latency_ms: Budget | None = None
     latency_percentile: Annotated[Real, Field(gt=0, le=100)] | None = None
-    objectives: tuple[Name, ...] = ("top1", "latency_ms")
-    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
-    supernet: Name = "box"
     out: Name | None = None
     profile: ProfileSettings = ProfileSettings()
-    search: SearchSettings = SearchSettings()
-    adapt: AdaptSettings = AdaptSettings()
     build: BuildSettings = BuildSettings()
 
     @model_validator(mode="after")
@@ -91,8 +99,7 @@ class JobConfig(Settings):
         budget = self.latency_ms if latency_ms is None else latency_ms
         if budget is None:
             raise BadInput("job: the budget is a percentile; give its value in milliseconds")
-        fields = set(RunConfig.model_fields) & set(JobConfig.model_fields)
-        value = {**self.model_dump(include=fields), "latency_ms": budget}
+        value = {**self.model_dump(include=set(Task.model_fields)), "latency_ms": budget}
         return validate(RunConfig, value, "job")
 
 

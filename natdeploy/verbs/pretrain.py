@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,26 +55,18 @@ def pretrain(
     Raises BadInput for unusable images or settings, or when ``out`` holds another training run.
     """
     from natdeploy.data import load_dataset
-    from natdeploy.ground.errors import BadInput
     from natdeploy.ground.files import read_json
+    from natdeploy.ground.validation import validate
+    from natdeploy.runs import PretrainSettings
     from natdeploy.spaces import get_space
     from natdeploy.transfer import PretrainConfig
     from natdeploy.transfer import pretrain as train
 
     chosen_space = get_space(space)
     given = {"epochs_largest": epochs_largest, "epochs_elastic": epochs_elastic, "batch_size": batch_size, "lr": lr}
-    for name, value in given.items():
-        least = 0 if name.startswith("epochs") else 2 if name == "batch_size" else 0.0
-        if value is not None and not (
-            value >= least and value == value and value < 1e9 and (name != "lr" or value > 0)
-        ):
-            raise BadInput(f"{name}: expected a number of at least {least}, not {value!r}")
-    if not 0 < val_fraction < 1:
-        raise BadInput(f"val_fraction: expected a share between 0 and 1, not {val_fraction!r}")
-    settings = {name: value for name, value in given.items() if value is not None}
-    config = PretrainConfig(seed=seed, **settings)  # type: ignore[arg-type]
-    assert {field.name for field in fields(config)} >= set(given)
-    dataset = load_dataset(data, seed=seed, val_fraction=val_fraction)
+    settings = validate(PretrainSettings, {**given, "val_fraction": val_fraction, "seed": seed}, "pretrain")
+    config = PretrainConfig(**settings.model_dump(exclude={"val_fraction"}, exclude_none=True))
+    dataset = load_dataset(data, seed=settings.seed, val_fraction=settings.val_fraction)
     checkpoint = train(chosen_space, dataset, config, Path(out), progress=progress)
     training = read_json(checkpoint.parent / "training.json", "training log")
     return PretrainResult(checkpoint, space, data, training["test"], tuple(training["log"]))

@@ -58,6 +58,7 @@ def test_help_imports_nothing_heavy() -> None:
         (("search", "--latency-ms"), "--latency-ms"),
         (("search", "--latency-ms", "2", "--sed", "1"), "--sed"),
         (("search", "--latency-ms", "2", "--seed", "-1"), "--seed"),
+        (("profile", "--seed", "4294967296"), "--seed"),
         (("search", "--latency-ms", "2", "--seed", "x"), "--seed"),
         (("predict", "bundle"), "IMAGE"),
         (("predict", "bundle", "image.png", "--top", "0"), "--top"),

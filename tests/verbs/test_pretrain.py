@@ -21,7 +21,11 @@ from natdeploy.transfer import PretrainConfig
         {"batch_size": 1},
         {"epochs_largest": -1},
         {"epochs_elastic": -2},
+        {"epochs_elastic": 1.5},
+        {"batch_size": "many"},
+        {"lr": 1e9},
         {"val_fraction": 1.0},
+        {"seed": -1},
     ],
 )
 def test_settings_that_make_no_sense_name_their_field(settings: dict[str, float], tmp_path: Path) -> None:
