@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 
 #: The rules by name; anything else is read as an architecture's id or the start of one.
 RULES = ("best", "knee", "fastest")
+#: Share of a latency from which another spends the budget as well.
+NEARLY = 0.9
 
 
 def rank(entries: Sequence[ArchiveEntry], pick: str, budget_ms: float) -> list[ArchiveEntry]:
     """Entries in the order in which they should be tried; none whose predicted upper end is over the budget.
 
     ``best`` spends the budget. Entries whose validation top-1 differs from the highest by at most one standard error of
-    the difference cannot be told apart by validation, and capacity is what the budget buys: of them the one with the
-    largest predicted latency comes first. Then all others by top-1.
+    the difference cannot be told apart by validation, and capacity is what the budget buys: of them, those predicted to
+    take nearly as long as the slowest come first, by top-1, and the rest of them by latency, the slowest first. Then
+    all others by top-1.
 
     ``knee`` takes the non-dominated entries of top-1 against latency, both scaled to 0..1 over that front, in the order
     of their distance to the line through its two ends (Branke et al. 2004), the farthest first; then all others.
@@ -83,9 +86,13 @@ def _spend_the_budget(entries: Sequence[ArchiveEntry]) -> list[ArchiveEntry]:
     highest = max(entries, key=lambda entry: (entry.top1, entry.val_images, entry.arch.id))
     tied = [entry for entry in entries if indistinguishable(entry, highest)]
     others = [entry for entry in entries if not indistinguishable(entry, highest)]
-    tied.sort(key=lambda entry: (-entry.latency_ms, -entry.top1, entry.arch.id))
+    spends = NEARLY * max(entry.latency_ms for entry in tied)
+    by_top1 = [entry for entry in tied if entry.latency_ms >= spends]
+    by_latency = [entry for entry in tied if entry.latency_ms < spends]
+    by_top1.sort(key=lambda entry: (-entry.top1, -entry.latency_ms, entry.arch.id))
+    by_latency.sort(key=lambda entry: (-entry.latency_ms, -entry.top1, entry.arch.id))
     others.sort(key=lambda entry: (-entry.top1, -entry.latency_ms, entry.arch.id))
-    return tied + others
+    return by_top1 + by_latency + others
 
 
 def _by_knee(entries: Sequence[ArchiveEntry]) -> list[ArchiveEntry]:

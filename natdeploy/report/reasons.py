@@ -29,7 +29,8 @@ def _rule(facts: Facts, pick: str, manifest: Manifest) -> str:
         return (
             f"Picked as best: the highest validation top-1 within the budget is {percent(highest.top1, error)} on "
             f"{highest.val_images} images. {tied} of {len(feasible)} architectures differ from it by no more than one "
-            "standard error of the difference; of these, the one that uses most of the budget is tried first."
+            "standard error of the difference; of these, the highest top-1 among those that use nearly as much of the "
+            "budget as any is tried first."
         )
     if pick == "knee":
         return "Picked as knee: on the front, the farthest from the straight line between its two ends."

@@ -16,6 +16,12 @@ def test_best_takes_the_slowest_of_those_that_validation_cannot_tell_apart() -> 
     assert [found.latency_ms for found in rank(entries, "best", 10)] == [6, 4, 8]
 
 
+def test_of_those_nearly_as_slow_best_takes_the_highest_top1() -> None:
+    points = [(10, 0.965), (9.5, 0.97), (9.1, 0.968), (8.9, 0.972), (8, 0.975)]
+    entries = [entry(arch, top1, ms) for arch, (ms, top1) in zip(ARCHS, points)]
+    assert [found.latency_ms for found in rank(entries, "best", 100)] == [9.5, 9.1, 10, 8.9, 8]
+
+
 def test_a_spotless_model_is_not_certain_to_be_the_best() -> None:
     entries = [entry(ARCHS[0], 1.0, 4, images=269), entry(ARCHS[1], 268 / 269, 6, images=269)]
     assert rank(entries, "best", 10)[0].arch == ARCHS[1]
