@@ -35,7 +35,29 @@ PROMISED = {
         "predictor_within10",
         "predictor_spearman",
         "repeatability_within10",
-    ]
+    ],
+    "surrogates": [
+        *(
+            f"{row}{figure}"
+            for row in ("", "macs_", "gp_", "mlp_", "rbf_ensemble_", "xgboost_", "ridge_", "cart_")
+            for figure in ("rho_100", "tau_100", "rho_300", "tau_300")
+        ),
+        *(
+            f"{row}{figure}"
+            for row in ("", "gp_", "mlp_", "rbf_ensemble_", "xgboost_", "ridge_", "cart_")
+            for figure in ("rmse_100", "rmse_300")
+        ),
+        *("subnets", "splits"),
+    ],
+    "search_efficiency": [
+        *(
+            f"hv_{search}{budget}{spread}"
+            for search in ("", "linas_", "nsga2_", "random_")
+            for budget in (100, 250)
+            for spread in ("", "_std")
+        ),
+        "seeds",
+    ],
 }
 
 
