@@ -58,13 +58,19 @@ def check_job(job: JobConfig, profile: HardwareProfile) -> None:
 
 
 def ensure_latency_model(job: JobConfig, profile: HardwareProfile, progress: Progress | None) -> LatencyModel:
-    """The device's latency model for the job's space and runtime; the device is profiled first if there is none."""
+    """The device's latency model for the job's space and runtime.
+
+    The device is profiled first if there is none, or only one whose timings another version of the tools has taken.
+    """
     from natdeploy.latency import find_latency_model
+    from natdeploy.measure import runtime_toolchain
     from natdeploy.verbs.profile import profile_with
 
     model = find_latency_model(profile, job.space, job.runtime)
     if model is not None:
-        return model
+        today = runtime_toolchain(job.runtime, profile)
+        if all(today.get(tool) == version for tool, version in model.toolchain.items()):
+            return model
     settings = job.profile
     runtimes = settings.runtimes or profile.runtimes
     if job.runtime not in runtimes:
@@ -81,22 +87,29 @@ def ensure_latency_model(job: JobConfig, profile: HardwareProfile, progress: Pro
     return models[job.runtime]
 
 
-def resolve_budget(job: JobConfig, model: LatencyModel) -> float:
-    """The job's budget in milliseconds.
+def started_budget(job: JobConfig) -> float | None:
+    """The budget in milliseconds of a job whose run has been started: a percentile keeps its value of then."""
+    from natdeploy.runs import RunFolder
+
+    path = run_path(job)
+    if not RunFolder.exists(path):
+        return None
+    return RunFolder(path).config().latency_ms if job.latency_ms is None else job.latency_ms
+
+
+def new_budget(job: JobConfig, model: LatencyModel) -> float:
+    """The budget in milliseconds of a job that starts now.
 
     A percentile is taken over the trusted timings of random subnets that the model can be held against, both those it
-    was trained on and those it was judged by. A run that has been started keeps the budget it was started with.
+    was trained on and those it was judged by.
     """
     import numpy as np
 
     from natdeploy.ground.errors import BadInput
     from natdeploy.measure import MeasurementStore
-    from natdeploy.runs import RunFolder
 
     if job.latency_ms is not None:
         return job.latency_ms
-    if RunFolder.exists(run_path(job)):
-        return RunFolder(run_path(job)).config().latency_ms
     place = {"device_fingerprint": model.device_fingerprint, "runtime": model.runtime, "space": model.space}
     found: dict[str, float] = {}
     for role in ("train", "holdout"):

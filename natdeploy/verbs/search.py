@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from natdeploy.verbs.job import check_job, ensure_latency_model, read_job, resolve_budget, run_path
+from natdeploy.verbs.job import check_job, ensure_latency_model, new_budget, read_job, run_path, started_budget
 from natdeploy.verbs.result import Progress, Result
 
 if TYPE_CHECKING:
@@ -90,7 +90,9 @@ def search_job(job: JobConfig, progress: Progress | None) -> SearchResult:
     started = time.monotonic()
     check_job(job, load_profile(job.device, derive=False))
     profile = load_profile(job.device)
-    budget_ms = resolve_budget(job, ensure_latency_model(job, profile, progress))
+    budget_ms = started_budget(job)  # a run that was started has a latency model of its own
+    if budget_ms is None:
+        budget_ms = new_budget(job, ensure_latency_model(job, profile, progress))
     profiled = time.monotonic()
     run = find(job.run_config(budget_ms), run_path(job), progress=progress)
     seconds = {"profile": profiled - started, "search": time.monotonic() - profiled}

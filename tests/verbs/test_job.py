@@ -13,7 +13,15 @@ from natdeploy import verbs
 from natdeploy.ground.errors import BadInput
 from natdeploy.runs import RunFolder
 from natdeploy.spaces import get_space
-from natdeploy.verbs.job import budget_fields, check_job, ensure_latency_model, read_job, resolve_budget, run_path
+from natdeploy.verbs.job import (
+    budget_fields,
+    check_job,
+    ensure_latency_model,
+    new_budget,
+    read_job,
+    run_path,
+    started_budget,
+)
 
 SPACE = get_space("mbv3-micro")
 PROFILE: Any = SimpleNamespace(name="host", runtimes=("onnxruntime", "tvm"))
@@ -78,7 +86,7 @@ class Store:
 
 def budget_of(monkeypatch: pytest.MonkeyPatch, store: Store, **fields: Any) -> float:
     monkeypatch.setattr("natdeploy.measure.MeasurementStore", lambda: store)
-    return resolve_budget(read_job(None, fields.pop("latency", "p40"), fields), MODEL)
+    return new_budget(read_job(None, fields.pop("latency", "p40"), fields), MODEL)
 
 
 def test_a_percentile_is_taken_over_training_and_holdout_networks(monkeypatch, tmp_path: Path) -> None:
@@ -92,10 +100,12 @@ def test_a_percentile_of_nothing_is_an_error(monkeypatch, tmp_path: Path) -> Non
         budget_of(monkeypatch, Store(build=[1.0]), out=str(tmp_path / "run"))
 
 
-def test_a_started_run_keeps_its_budget(monkeypatch, tmp_path: Path) -> None:
+def test_a_started_run_keeps_its_budget(tmp_path: Path) -> None:
     job = read_job(None, "p40", {"out": str(tmp_path / "run")})
+    assert started_budget(job) is None
     RunFolder.create(tmp_path / "run", job.run_config(1.25), lambda path: path.write_text("{}"))
-    assert budget_of(monkeypatch, Store(train=[9.0]), out=str(tmp_path / "run")) == 1.25
+    assert started_budget(job) == 1.25
+    assert started_budget(read_job(None, 7, {"out": str(tmp_path / "run")})) == 7
 
 
 def test_a_device_is_profiled_only_when_it_has_no_model(monkeypatch) -> None:
@@ -107,9 +117,14 @@ def test_a_device_is_profiled_only_when_it_has_no_model(monkeypatch) -> None:
 
     monkeypatch.setattr("natdeploy.latency.profile_device", profile_device)
     job = read_job(None, 1, {"runtime": "tvm", "profile": {"runtimes": ["onnxruntime"], "networks": 30}})
-    monkeypatch.setattr("natdeploy.latency.find_latency_model", lambda *args: "stored")
-    assert ensure_latency_model(job, PROFILE, None) == "stored"
+    stored = SimpleNamespace(toolchain={"compiler": "1"})
+    monkeypatch.setattr("natdeploy.latency.find_latency_model", lambda *args: stored)
+    monkeypatch.setattr("natdeploy.measure.runtime_toolchain", lambda *args: {"compiler": "1", "more": "2"})
+    assert ensure_latency_model(job, PROFILE, None) is stored
     assert asked == []
+    monkeypatch.setattr("natdeploy.measure.runtime_toolchain", lambda *args: {"compiler": "2"})
+    assert ensure_latency_model(job, PROFILE, None) == "new tvm"
+    asked.clear()
     monkeypatch.setattr("natdeploy.latency.find_latency_model", lambda *args: None)
     assert ensure_latency_model(job, PROFILE, None) == "new tvm"
     assert (asked[0]["space"], asked[0]["networks"]) == ("mbv3-micro", 30)
