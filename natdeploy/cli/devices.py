@@ -49,5 +49,7 @@ def _show_one(device: DeviceInfo) -> None:
     for predictor in device.predictors:
         title = f"Predictor for {predictor.space} with {predictor.runtime} ({predictor.source})"
         tables.draw(quality_table(predictor.quality, title))
-    if not device.predictors:
+    for problem in device.problems:
+        tables.say(f"unusable predictor: {problem}")
+    if not device.predictors and not device.problems:
         tables.say("predictors: none")

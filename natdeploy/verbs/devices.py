@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from natdeploy.verbs.result import Result
@@ -41,6 +41,7 @@ class DeviceInfo:
         fingerprint: identifies this very device's stored timings; only when one device was asked for.
         measurements: stored timings by role; only when one device was asked for.
         predictors: its latency models; only when one device was asked for.
+        problems: what is wrong with stored latency models that cannot be read.
     """
 
     name: str
@@ -53,6 +54,7 @@ class DeviceInfo:
     fingerprint: str | None = None
     measurements: Mapping[str, int] | None = None
     predictors: tuple[PredictorInfo, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def _attached(profile: Any) -> bool:
 
 def _in_full(profile: Any) -> DeviceInfo:
     from natdeploy.devices import device_fingerprint
+    from natdeploy.ground.errors import BadInput
     from natdeploy.latency import find_latency_model
     from natdeploy.measure import MeasurementStore
     from natdeploy.spaces import SPACES
@@ -93,22 +96,22 @@ def _in_full(profile: Any) -> DeviceInfo:
     counts: dict[str, int] = {}
     for measurement in MeasurementStore().query(device_fingerprint=fingerprint):
         counts[measurement.role] = counts.get(measurement.role, 0) + 1
-    predictors = []
+    predictors: list[PredictorInfo] = []
+    problems: list[str] = []
     for space in SPACES.names():
         for runtime in profile.runtimes:
-            model = find_latency_model(profile, space, runtime)
+            try:
+                model = find_latency_model(profile, space, runtime)
+            except BadInput as error:
+                problems.append(str(error))
+                continue
             if model is not None:
                 predictors.append(PredictorInfo(space, runtime, model.source, model.quality))
-    summary = _summary(profile)
-    return DeviceInfo(
-        summary.name,
-        summary.title,
-        summary.soc,
-        summary.reach,
-        summary.attached,
-        summary.runtimes,
-        profile.model_dump(mode="json", exclude_none=True),
-        fingerprint,
-        counts,
-        tuple(predictors),
+    return replace(
+        _summary(profile),
+        profile=profile.model_dump(mode="json", exclude_none=True),
+        fingerprint=fingerprint,
+        measurements=counts,
+        predictors=tuple(predictors),
+        problems=tuple(problems),
     )
