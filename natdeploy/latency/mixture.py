@@ -44,7 +44,7 @@ class Inputs:
 
     Attributes:
         encoded: their encoding.
-        on_sources: standardised log latencies on the source devices, predicted; float64 ``[n, sources]``.
+        on_sources: standardised latencies on source devices and ideal ones, predicted; float64 ``[n, sources]``.
     """
 
     encoded: Encoded
@@ -56,6 +56,10 @@ class Inputs:
     def rows(self, rows: np.ndarray) -> Inputs:
         """Some of the architectures."""
         return Inputs(self.encoded.rows(rows), self.on_sources[rows])
+
+    def columns(self, columns: np.ndarray) -> Inputs:
+        """Some of the sources."""
+        return Inputs(self.encoded, self.on_sources[:, columns])
 
 
 def components(left: Inputs, right: Inputs) -> np.ndarray:
@@ -172,7 +176,7 @@ class Mixture:
 
 
 def fit_mixture(
-    measured: Inputs, log_ms: np.ndarray, variance: float, *, knowledge: str = "both", seed: int | Sequence[int] = 0
+    measured: Inputs, log_ms: np.ndarray, variance: float, *, parts: str = "both", seed: int | Sequence[int] = 0
 ) -> Mixture:
     """Weigh all hypotheses by the measurements and keep those that matter.
 
@@ -180,39 +184,42 @@ def fit_mixture(
         measured: measured architectures.
         log_ms: their log latencies.
         variance: as in :func:`evidence`.
-        knowledge: ``"both"``; ``"sources"`` for hypotheses in which the device has nothing of its own; ``"own"`` for
-            those in which it is like no other. The latter two are there to be compared with.
+        parts: ``"both"`` likeness and a part of its own; ``"likeness"`` alone; ``"own"`` alone, as if there were no
+            other devices. The latter two are there to be compared with.
         seed: of the measurements on which hypotheses are compared first, where there are many.
     """
     table = hypotheses(measured.on_sources.shape[1])
-    if knowledge == "sources":
+    if parts == "likeness":
         table = table[1:, table[0, :, -4:-1].sum(1) == 0]
-    elif knowledge == "own":
+    elif parts == "own":
         table = table[:1]
-    elif knowledge != "both":
-        raise BadInput(f"knowledge is 'both', 'sources' or 'own', not {knowledge!r}")
+    elif parts != "both":
+        raise BadInput(f"parts are 'both', 'likeness' or 'own', not {parts!r}")
     weights = table.reshape(-1, table.shape[2])
+    prior = np.zeros(table.shape[:2])
+    if parts == "both":  # to be like no other is as probable as all likenesses together
+        prior[0] = np.log(len(table) - 1)
     many = len(log_ms) > SCREEN
     rows = np.random.default_rng(seed).permutation(len(log_ms))[:SCREEN] if many else np.arange(len(log_ms))
     screened = measured.rows(rows)
-    score = evidence(weights, components(screened, screened), log_ms[rows], variance)
+    score = prior.reshape(-1) + evidence(weights, components(screened, screened), log_ms[rows], variance)
     order = np.argsort(-score)[: KEPT_MANY if many else KEPT]
     weights, score = weights[order], score[order]
     if many:
-        weights, score = _refined(weights, components(measured, measured), log_ms, variance, knowledge)
+        weights, score = _refined(weights, components(measured, measured), log_ms, variance, parts == "both")
     share = np.exp(score - score.max())
     kept = share >= LEAST_WEIGHT
     return Mixture(weights[kept], share[kept] / share[kept].sum(), measured, log_ms, variance)
 
 
 def _refined(
-    weights: np.ndarray, kernels: np.ndarray, log_ms: np.ndarray, variance: float, knowledge: str
+    weights: np.ndarray, kernels: np.ndarray, log_ms: np.ndarray, variance: float, grow: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """The best hypothesis, with its own parts, likeness and noise varied as long as that explains more."""
     scores = evidence(weights, kernels, log_ms, variance)
     best, row = float(scores.max()), weights[int(scores.argmax())].copy()
     likeness, own = list(range(1, len(row) - 4)), list(range(len(row) - 4, len(row) - 1))
-    if knowledge == "both":
+    if grow:
         row[1] = max(row[1], 1e-3)
         row[own] = np.maximum(row[own], 1e-4)
         best = float(evidence(row[None], kernels, log_ms, variance)[0])

@@ -17,6 +17,7 @@ import numpy as np
 from natdeploy.ground.errors import BadInput
 from natdeploy.latency.conformal import check_coverage
 from natdeploy.latency.design import informative
+from natdeploy.latency.ideal import IdealDevices
 from natdeploy.latency.mixture import Inputs, Mixture, fit_mixture
 from natdeploy.latency.prediction import LatencyPrediction
 from natdeploy.latency.sources import SHIFT, SourceModels, SourceTable, fit_sources, log_latency
@@ -36,30 +37,53 @@ SCORES = 400
 FLOOR = 0.01
 
 
+#: What a predictor may use, by name: parts of the mixture, source devices, ideal devices.
+KNOWLEDGE = {
+    "all": ("both", True, True),
+    "sources": ("likeness", True, False),
+    "no sources": ("both", False, True),
+    "own": ("own", False, True),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class OtherDevices:
+    """Source devices, then ideal ones."""
+
+    sources: SourceModels
+    ideal: IdealDevices
+
+    def __call__(self, archs: Sequence[Arch]) -> Inputs:
+        """Architectures as a mixture sees them."""
+        encoded = self.sources.encoding(archs)
+        return Inputs(encoded, np.concatenate([self.sources(encoded), self.ideal(archs)], axis=1))
+
+
 @dataclass(frozen=True, eq=False)
 class TransferredPredictor:
     """Mean and interval for architectures of a space on one device.
 
     Attributes:
-        sources: models of the source devices.
+        devices: source devices and ideal ones.
         archs: architectures measured on the device.
         mixture: the device's log latencies given those measurements.
         shift_ms: added before taking logarithms.
         scores: sorted calibration scores: errors in standard deviations; float64 ``[scores]``.
-        devices: over how many devices the scores were taken; 1 where they are the device's own.
+        judges: over how many devices the scores were taken; 1 where they are the device's own.
+        columns: which of the devices the mixture knows; int64.
     """
 
-    sources: SourceModels
+    devices: OtherDevices
     archs: tuple[Arch, ...]
     mixture: Mixture
     shift_ms: float
     scores: np.ndarray
-    devices: int
+    judges: int
+    columns: np.ndarray
 
     def predict(self, archs: Sequence[Arch], coverage: float) -> LatencyPrediction:
         """Latencies of architectures. Raises BadInput for one of another space or an impossible coverage."""
-        inputs = _inputs(self.sources, archs)
-        return self._prediction(*self.mixture.predict(inputs), coverage)
+        return self._prediction(*self.mixture.predict(self.devices(archs).columns(self.columns)), coverage)
 
     def left_out(self, coverage: float) -> LatencyPrediction:
         """Latencies of the measured architectures, each predicted from the others."""
@@ -77,8 +101,8 @@ class TransferredPredictor:
         """Standard deviations to either side. One more device may be worse than every one that scores came from."""
         check_coverage(coverage)
         count = len(self.scores)
-        if self.devices > 1:
-            share = 1 - (1 - coverage) * self.devices / (self.devices + 1)
+        if self.judges > 1:
+            share = 1 - (1 - coverage) * self.judges / (self.judges + 1)
             rank = math.ceil(share * count)
         else:
             rank = math.ceil(coverage * (count + 1))
@@ -91,9 +115,10 @@ class TransferredPredictor:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready; the space is not part of it."""
-        space = self.sources.encoding.space
+        space = self.devices.sources.encoding.space
         return {
-            "sources": self.sources.to_json(),
+            "sources": self.devices.sources.to_json(),
+            "ideal": self.devices.ideal.to_json(),
             "measured": [space.encode(arch).tolist() for arch in self.archs],
             "log_ms": self.mixture.log_ms.tolist(),
             "hypotheses": self.mixture.weights.tolist(),
@@ -101,19 +126,28 @@ class TransferredPredictor:
             "variance": self.mixture.variance,
             "shift_ms": self.shift_ms,
             "scores": self.scores.tolist(),
-            "devices": self.devices,
+            "judges": self.judges,
+            "columns": self.columns.tolist(),
         }
 
     @staticmethod
     def from_json(value: dict[str, Any], space: Space) -> TransferredPredictor:
         """Inverse of :meth:`to_json`. Raises ValueError or KeyError for what is not of its form."""
-        sources = SourceModels.from_json(value["sources"], space)
+        devices = OtherDevices(
+            SourceModels.from_json(value["sources"], space), IdealDevices.from_json(value["ideal"], space)
+        )
         archs = tuple(space.decode(genome) for genome in value["measured"])
         weights, share, log_ms, scores = (
             np.array(value[name], np.float64) for name in ("hypotheses", "share", "log_ms", "scores")
         )
-        mixture = Mixture(weights, share, _inputs(sources, archs), log_ms, float(value["variance"]))
-        return TransferredPredictor(sources, archs, mixture, float(value["shift_ms"]), scores, int(value["devices"]))
+        columns = np.array(value["columns"], np.int64)
+        inputs = devices(archs).columns(columns)
+        if weights.shape != (len(share), len(columns) + 7) or log_ms.shape != (len(archs),):
+            raise ValueError("its hypotheses do not fit its devices and measurements")
+        mixture = Mixture(weights, share, inputs, log_ms, float(value["variance"]))
+        return TransferredPredictor(
+            devices, archs, mixture, float(value["shift_ms"]), scores, int(value["judges"]), columns
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,11 +156,11 @@ class SourceKnowledge:
 
     Attributes:
         table: the measurements.
-        models: of each source device.
+        devices: source devices and ideal ones.
     """
 
     table: SourceTable
-    models: SourceModels
+    devices: OtherDevices
     _inputs: Inputs = field(repr=False)
     _seed: int = field(repr=False)
     _scores: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
@@ -139,8 +173,8 @@ class SourceKnowledge:
         and architectures of another space.
         """
         table = SourceTable.of(latency_ms)
-        models = fit_sources(table, space, seed=seed)
-        return SourceKnowledge(table, models, _inputs(models, table.archs), seed)
+        devices = OtherDevices(fit_sources(table, space, seed=seed), IdealDevices.of(space, table.archs))
+        return SourceKnowledge(table, devices, devices(table.archs), seed)
 
     def choose(self, count: int, *, among: Sequence[Arch] | None = None, seed: int = 0) -> list[Arch]:
         """Architectures whose measurement on a new device tells most, best first.
@@ -153,17 +187,17 @@ class SourceKnowledge:
         pool = self.table.archs if among is None else tuple(among)
         if not 0 <= count <= len(pool):
             raise BadInput(f"cannot choose {count} of {len(pool)} architectures")
-        inputs = self._inputs if among is None else _inputs(self.models, pool)
+        inputs = self._inputs if among is None else self.devices(pool)
         return [pool[row] for row in informative(inputs, count, seed=seed)]
 
     def transfer(
-        self, latency_ms: Mapping[Arch, float], *, knowledge: str = "both", seed: int = 0
+        self, latency_ms: Mapping[Arch, float], *, knowledge: str = "all", seed: int = 0
     ) -> TransferredPredictor:
         """A predictor for a new device from measurements of it, in ms.
 
         Args:
             latency_ms: by architecture.
-            knowledge: ``"both"``, or ``"sources"`` or ``"own"`` alone, for comparison.
+            knowledge: a name of :data:`KNOWLEDGE`; others than ``"all"`` are there to be compared with.
             seed: of the measurements on which hypotheses are compared first, where there are many.
 
         Raises BadInput for fewer than three, for latencies that are not positive, and for another space.
@@ -174,20 +208,25 @@ class SourceKnowledge:
         if not (np.isfinite(values) & (values > 0)).all():
             raise BadInput("transfer: latencies must be positive numbers of ms")
         shift_ms = SHIFT * float(np.median(values))
+        if knowledge not in KNOWLEDGE:
+            raise BadInput(f"transfer: unknown knowledge {knowledge!r}; known: {', '.join(KNOWLEDGE)}")
+        parts, with_sources, with_ideal = KNOWLEDGE[knowledge]
+        kind = np.repeat([with_sources, with_ideal], [len(self.table.names), len(self.devices.ideal.centre)])
+        columns = np.flatnonzero(kind)
         archs = tuple(latency_ms)
         mixture = fit_mixture(
-            _inputs(self.models, archs),
+            self.devices(archs).columns(columns),
             log_latency(values, shift_ms),
             self._variance(),
-            knowledge=knowledge,
+            parts=parts,
             seed=[self._seed, seed],
         )
         if len(values) >= OWN_CALIBRATION:
             mean, spread = mixture.left_out()
-            scores, devices = np.sort(np.abs(mixture.log_ms - mean) / spread), 1
+            scores, judges = np.sort(np.abs(mixture.log_ms - mean) / spread), 1
         else:
-            scores, devices = self.scores(len(values)), len(self.table.names)
-        return TransferredPredictor(self.models, archs, mixture, shift_ms, scores, devices)
+            scores, judges = self.scores(len(values)), len(self.table.names)
+        return TransferredPredictor(self.devices, archs, mixture, shift_ms, scores, judges, columns)
 
     def scores(self, count: int) -> np.ndarray:
         """Sorted errors in standard deviations that transfers from so many measurements make for stand-in devices."""
@@ -199,13 +238,14 @@ class SourceKnowledge:
     def _stand_in(self, target: int, count: int) -> np.ndarray:
         """Scores of one source device, taken for a new one."""
         z = self._inputs.on_sources
-        likeness = np.corrcoef(z.T)[target]
-        others = np.flatnonzero((likeness < TWIN) & (np.arange(len(likeness)) != target))
-        if not len(others):
-            others = np.flatnonzero(np.arange(len(likeness)) != target)
+        sources = len(self.table.names)
+        like = np.zeros(z.shape[1], bool)
+        like[:sources] = np.corrcoef(z[:, :sources].T)[target] > TWIN
+        like[target] = True
+        others = np.flatnonzero(~like)
         measured = np.flatnonzero(np.isfinite(self.table.log_ms[:, target]))
         log_ms = self.table.log_ms[:, target]
-        inputs = Inputs(self._inputs.encoded, z[:, others])
+        inputs = self._inputs.columns(others)
         found = []
         for draw in range(DRAWS):
             rng = np.random.default_rng([self._seed, 14, target, draw])
@@ -222,8 +262,3 @@ class SourceKnowledge:
     def _variance(self) -> float:
         """Variance of log latencies over architectures, mean over the sources."""
         return float(np.nanvar(self.table.log_ms, axis=0).mean())
-
-
-def _inputs(models: SourceModels, archs: Sequence[Arch]) -> Inputs:
-    encoded = models.encoding(archs)
-    return Inputs(encoded, models(encoded))

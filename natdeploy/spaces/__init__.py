@@ -4,6 +4,19 @@ from natdeploy.spaces.arch import Arch
 from natdeploy.spaces.costs import Costs, costs
 from natdeploy.spaces.layer import INPUT, Layer
 from natdeploy.spaces.network import Network, random_network
+from natdeploy.spaces.operators import OperatorSpace
 from natdeploy.spaces.space import SPACES, Space, get_space
 
-__all__ = ["INPUT", "SPACES", "Arch", "Costs", "Layer", "Network", "Space", "costs", "get_space", "random_network"]
+__all__ = [
+    "INPUT",
+    "SPACES",
+    "Arch",
+    "Costs",
+    "Layer",
+    "Network",
+    "OperatorSpace",
+    "Space",
+    "costs",
+    "get_space",
+    "random_network",
+]

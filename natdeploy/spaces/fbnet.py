@@ -17,8 +17,8 @@ STAGE_C = (16, 24, 32, 64, 112, 184, 352)
 STAGE_STRIDE = (1, 1, 2, 2, 1, 2, 1)
 STEM_C = 16
 #: What a block costs: blocks that are there, grouped ones, MACs of 1 x 1 convolutions, of 3 x 3 and of 5 x 5 depthwise
-#: convolutions, elements written.
-COSTS = 6
+#: convolutions, elements written, weights.
+COSTS = 7
 
 
 class FBNet(OperatorSpace):
@@ -29,6 +29,10 @@ class FBNet(OperatorSpace):
         if not re.fullmatch(r"\w+(,\w+)*", text):
             raise BadInput(f"space {self.name}: {text!r} is not a list of operators joined by commas")
         return self.arch(text.split(","))
+
+    def costs(self, arch: Arch) -> np.ndarray:
+        """:data:`COSTS` of the network, without the count of grouped blocks."""
+        return np.delete(_block_costs()[np.arange(self.places), self.encode(arch)].sum(0), 1)
 
     def factored(self, arch: Arch) -> np.ndarray:
         """:data:`COSTS` of the network, then of each stage."""
@@ -51,7 +55,7 @@ def _block_costs() -> np.ndarray:
                 if name == "skip":
                     # Where the shape changes, a 1 x 1 convolution stands in for the block that is skipped.
                     if stride > 1 or in_c != out_c:
-                        table[place, index] = 0, 0, out**2 * in_c * out_c, 0, 0, out**2 * out_c
+                        table[place, index] = 0, 0, out**2 * in_c * out_c, 0, 0, out**2 * out_c, in_c * out_c
                     continue
                 kernel, expand = int(name[1]), int(name[4])
                 groups = 2 if name.endswith("g2") else 1
@@ -60,7 +64,8 @@ def _block_costs() -> np.ndarray:
                 depthwise = out**2 * mid * kernel**2
                 written = size**2 * mid + out**2 * (mid + out_c)
                 three, five = (depthwise, 0) if kernel == 3 else (0, depthwise)
-                table[place, index] = 1, groups - 1, dense, three, five, written
+                weights = mid * (in_c + out_c) / groups + mid * kernel**2
+                table[place, index] = 1, groups - 1, dense, three, five, written, weights
             in_c, size, place = out_c, out, place + 1
     return table
 

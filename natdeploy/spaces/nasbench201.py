@@ -39,6 +39,10 @@ class NASBench201(OperatorSpace):
         kept = [start in fed and end in used and gene != ABSENT for (start, end), gene in zip(EDGES, genome)]
         return np.array(kept)
 
+    def costs(self, arch: Arch) -> np.ndarray:
+        """Count of each operator but the absent one."""
+        return np.bincount(self.encode(arch), minlength=len(OPERATORS))[1:].astype(np.float64)
+
     def factored(self, arch: Arch) -> np.ndarray:
         """Count of each operator; of each on a path; whether there is a path; operator of each edge on a path."""
         genome = self.encode(arch)

@@ -102,5 +102,9 @@ class OperatorSpace(ABC):
         raise BadInput(f"space {self.name}: only for published latencies; its networks cannot be built or timed here")
 
     @abstractmethod
+    def costs(self, arch: Arch) -> np.ndarray:
+        """What devices may spend their time on, each summed over the network; float64, none negative."""
+
+    @abstractmethod
     def factored(self, arch: Arch) -> np.ndarray:
         """What the operators amount to together, float64."""

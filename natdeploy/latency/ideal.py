@@ -1,0 +1,80 @@
+"""Ideal devices: each pays for one thing alone, be it blocks, multiply-adds of a kind, or bytes moved.
+
+They stand beside the source devices, so that a device that is like none of these is at least known to be a device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from natdeploy.latency.features import feature_names
+from natdeploy.latency.gene_sums import feature_sums
+from natdeploy.spaces import Arch, OperatorSpace, Space
+
+#: Sums over layers that ideal devices pay for, where a space lists layers.
+SUMS = (
+    "layers",
+    "dense_macs",
+    "depthwise_k3_macs",
+    "depthwise_k5_macs",
+    "depthwise_k7_macs",
+    "activation_bytes",
+    "weight_bytes",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class IdealDevices:
+    """Latencies on ideal devices, standardised over a pool of architectures.
+
+    Attributes:
+        space: the architectures' space.
+        centre, scale: of each device, float64 ``[devices]``.
+    """
+
+    space: Space
+    centre: np.ndarray
+    scale: np.ndarray
+
+    @staticmethod
+    def of(space: Space, archs: Sequence[Arch]) -> IdealDevices:
+        """Those under which the pool has mean 0 and variance 1; a device that tells nothing apart is always 0."""
+        costs = _costs(space, archs)
+        spread = costs.std(0)
+        varied = spread > 1e-9 * np.maximum(np.abs(costs).max(0), 1e-300)
+        return IdealDevices(space, costs.mean(0), np.where(varied, 1 / np.where(varied, spread, 1), 0.0))
+
+    def __call__(self, archs: Sequence[Arch]) -> np.ndarray:
+        """Standardised latencies, float64 ``[n, devices]``."""
+        return (_costs(self.space, archs) - self.centre) * self.scale
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready; the space is not part of it."""
+        return {"centre": self.centre.tolist(), "scale": self.scale.tolist()}
+
+    @staticmethod
+    def from_json(value: dict[str, Any], space: Space) -> IdealDevices:
+        """Inverse of :meth:`to_json`. Raises ValueError where the devices are not this version's."""
+        centre, scale = (np.array(value[name], np.float64) for name in ("centre", "scale"))
+        if not centre.shape == scale.shape == _costs(space, [space.smallest()])[0].shape:
+            raise ValueError("its ideal devices are not those of this version")
+        return IdealDevices(space, centre, scale)
+
+
+def _costs(space: Space, archs: Sequence[Arch]) -> np.ndarray:
+    if isinstance(space, OperatorSpace):
+        return np.stack([_operator_costs(space, arch) for arch in (*archs, space.smallest())])[:-1]
+    return feature_sums(space)(archs)[:, [feature_names().index(name) for name in SUMS]]
+
+
+@lru_cache(maxsize=1 << 15)
+def _operator_costs(space: OperatorSpace, arch: Arch) -> np.ndarray:
+    """Read-only, since it is kept."""
+    costs = space.costs(arch)
+    costs.flags.writeable = False
+    return costs
