@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from natdeploy.devices.runner import RUNNERS
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.validation import Real, Settings, Whole, validate
 
@@ -118,6 +119,14 @@ class HardwareProfile(Settings):
     power: Power | None = Field(None, description="public power figures")
     sources: tuple[Text, ...] = Field((), description="where the facts come from")
     notes: tuple[Text, ...] = Field((), description="what a user should know, fallbacks of a derived profile included")
+
+    @field_validator("runtimes")
+    @classmethod
+    def _known_runtimes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        known = RUNNERS.names()
+        if unknown := [name for name in names if name not in known]:
+            raise ValueError(f"unknown runtime {unknown[0]!r}; known: {', '.join(known)}")
+        return names
 
     @model_validator(mode="after")
     def _complete(self) -> HardwareProfile:

@@ -119,6 +119,7 @@ def cluster(**changes: Any) -> dict[str, Any]:
         (phone(clusters=[phone()["clusters"][0]] * 2), "two clusters have one name"),
         (phone(llvm_triple=None), "llvm_triple"),
         (phone(runtimes=[]), "'runtimes'"),
+        (phone(runtimes=["tvm", "tflite"]), "'runtimes'.*unknown runtime 'tflite'; known: onnxruntime, tvm"),
         (phone(reach={"via": ["telepathy"]}), "'reach.via.0'"),
         (phone(timing={"cluster": "huge"}), "timing.cluster"),
         (phone(timing={"threads": 0}), "'timing.threads'"),
