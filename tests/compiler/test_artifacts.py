@@ -16,7 +16,7 @@ from natdeploy.devices.profile import parse_profile
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import sha256_file
 from natdeploy.ground.processes import call_in_child
-from natdeploy.spaces import Network, random_network
+from natdeploy.spaces import Network, get_space, random_network
 from tests.compiler.conftest import TARGET, tiny_layers
 from tests.compiler.executable import model_run, run_on
 from tests.compiler.library import run_library
@@ -115,9 +115,9 @@ def test_without_input_it_describes_the_model(executable: Path) -> None:
         ("--input nothing.bin", "nothing.bin: cannot be read: No such file"),
         ("--input short.bin", "short.bin: input input takes exactly 756 bytes"),
         ("--input long.bin", "long.bin: input input takes exactly 756 bytes"),
-        ("--input x.bin --input x.bin", "--input: 2 files for 1 inputs"),
-        ("--output y.bin", "--input: 0 files for 1 inputs"),
-        ("--input x.bin --output a --output b", "--output: 2 files for 1 outputs"),
+        ("--input x.bin --input x.bin", "--input: 2 files, 1 inputs"),
+        ("--output y.bin", "--input: 0 files, 1 inputs"),
+        ("--input x.bin --output a --output b", "--output: 2 files, 1 outputs"),
         ("--input x.bin --output no/y.bin", "no/y.bin: cannot be written: No such file"),
         ("--input x.bin --output /dev/full", "/dev/full: could not be written to its end"),
     ],
@@ -169,14 +169,15 @@ def board_target(triple: str, cpu: str, features: tuple[str, ...] = ()) -> dict:
     return llvm_target(parse_profile(board | {"reach": {"via": ["qemu"]}}, "board.yaml"))
 
 
+AARCH64, ARM = "qemu-aarch64-static", "qemu-arm-static"
 #: Emulator -> targets that it runs. Of each, all three artifacts are built.
 BOARDS = {
-    "qemu-aarch64-static": (("aarch64-linux-gnu", "cortex-a76"), ("aarch64-linux-musl", "cortex-a53")),
-    "qemu-arm-static": (("armv7l-linux-gnueabihf", "cortex-a7", ("+neon", "+vfp4")),),
+    AARCH64: (("aarch64-linux-gnu", "cortex-a76"), ("aarch64-linux-musl", "cortex-a53")),
+    ARM: (("armv7l-linux-gnueabihf", "cortex-a7", ("+neon", "+vfp4")),),
 }
 
 
-@pytest.mark.parametrize("emulator", ["qemu-aarch64-static", pytest.param("qemu-arm-static", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("emulator", [AARCH64, pytest.param(ARM, marks=pytest.mark.slow)])
 def test_other_processors_compute_the_same(
     emulator: str, tiny: Network, cache: KernelCache, image: np.ndarray, tmp_path: Path
 ) -> None:
@@ -188,6 +189,21 @@ def test_other_processors_compute_the_same(
         artifacts = build_artifacts(plan, tmp_path / str(index))
         found, _ = run_on(artifacts["executable"].path, image, emulator=path)
         assert relative_error(found, reference(tiny, image)) < 1e-5, board
-        machine = {"qemu-aarch64-static": 183, "qemu-arm-static": 40}[emulator]
+        machine = {AARCH64: 183, ARM: 40}[emulator]
         library = artifacts["native"].path.read_bytes()
         assert library[:4] == b"\x7fELF" and int.from_bytes(library[18:20], "little") == machine
+
+
+@pytest.mark.slow
+def test_random_subnets_on_aarch64(cache: KernelCache, tmp_path: Path) -> None:
+    emulator = shutil.which(AARCH64)
+    if emulator is None:
+        pytest.skip(f"{AARCH64} is not here (Debian: apt install qemu-user-static)")
+    space, rng, target = get_space("mbv3-micro"), np.random.default_rng(4), board_target(*BOARDS[AARCH64][0])
+    for seed in range(6):
+        network = random_network(space.layers(space.sample(rng)), seed)
+        plan = make_network_plan(network, target=target, cache=cache)
+        executable = build_artifacts(plan, tmp_path / str(seed), kinds=("executable",))["executable"].path
+        image = rng.standard_normal(network.input_shape, dtype=np.float32)
+        found, _ = run_on(executable, image, emulator=emulator)
+        assert relative_error(found, reference(network, image)) < 1e-5, seed

@@ -13,7 +13,7 @@ from natdeploy.compiler.native import RUNTIME, SOURCES, write_sources
 from natdeploy.devices import native_local
 from natdeploy.ground.errors import BadInput
 from tests.compiler.executable import model_run, run_on
-from tests.compiler.library import Library
+from tests.compiler.library import Library, pointers
 from tests.compiler.threaded import COLUMNS, KERNELS, ROWS, WEIGHT, threaded_plan
 
 INSTANCES = Path(__file__).parent / "instances.c"
@@ -54,6 +54,16 @@ def test_more_threads_than_work_are_refused(executable: Path, plan: Plan, tmp_pa
         native_local.NativeLocal().open(artifact, threads=ROWS + 1)
     session = native_local.NativeLocal().open(artifact, threads=2)
     session.close()
+
+
+def test_denormals_count_as_zero_and_the_callers_arithmetic_is_left_alone(plan: Plan, tmp_path: Path) -> None:
+    library = Library(build_artifacts(plan, tmp_path, kinds=("native",))["native"].path)
+    tiny = np.full((ROWS, COLUMNS), 1e-39, np.float32)
+    for threads in (1, 2):
+        instance, y = library.create(threads), np.ones(COLUMNS, np.float32)
+        assert library.c.natdeploy_run(instance, pointers(tiny), pointers(y)) == 0
+        library.c.natdeploy_destroy(instance)
+        assert not y.any() and (tiny * np.float32(0.5)).all()
 
 
 def test_a_kernel_that_refuses_is_exit_1(executable: Path, image: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* sched_setaffinity */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -13,7 +14,7 @@
 
 static const char USAGE[] =
     "usage: model_run --input FILE... [--output FILE...] [--repeat N] [--warmup N] [--threads N] [--affinity LIST]\n"
-    "Files hold raw little-endian numbers, row-major, one file for each input and output in the model's order. Outputs\n"
+    "Files hold raw little-endian numbers, row-major, one file for each input or output in the model's order. Outputs\n"
     "without a file are in the JSON on stdout, numbers that are not finite as null. LIST: processors, such as 0,4-7.\n"
     "Without any --input, the JSON only describes the model. Exit status: 0 done, 1 failed, 2 wrong usage or input.\n";
 
@@ -91,7 +92,7 @@ static void *read_input(const char *path, const natdeploy_tensor *tensor) {
   if (!file) fail(BAD_INPUT, "%s: cannot be read: %s", path, strerror(errno));
   void *data = allocate((size_t)tensor->bytes);
   if (fread(data, 1, (size_t)tensor->bytes + 1, file) != tensor->bytes || ferror(file))
-    fail(BAD_INPUT, "%s: input %s takes exactly %llu bytes", path, tensor->name, (unsigned long long)tensor->bytes);
+    fail(BAD_INPUT, "%s: input %s takes exactly %" PRIu64 " bytes", path, tensor->name, tensor->bytes);
   fclose(file);
   return data;
 }
@@ -141,9 +142,8 @@ int main(int count, char **words) {
   int inputs = natdeploy_input_count(model), outputs = natdeploy_output_count(model);
   parse(count, words);
   if ((options.input_count || options.output_count) && options.input_count != inputs)
-    fail(BAD_INPUT, "--input: %d files for %d inputs; see --help", options.input_count, inputs);
-  if (options.output_count > outputs)
-    fail(BAD_INPUT, "--output: %d files for %d outputs", options.output_count, outputs);
+    fail(BAD_INPUT, "--input: %d files, %d inputs; see --help", options.input_count, inputs);
+  if (options.output_count > outputs) fail(BAD_INPUT, "--output: %d files, %d outputs", options.output_count, outputs);
   if (options.threads > natdeploy_max_threads(model))
     fail(BAD_INPUT, "--threads %d: the kernels of this model have work for at most %d", options.threads,
          natdeploy_max_threads(model));
@@ -159,9 +159,8 @@ int main(int count, char **words) {
     natdeploy_destroy(instance);
   }
   for (int i = 0; i < options.output_count; i++) write_output(options.outputs[i], natdeploy_output(model, i), out[i]);
-  unsigned long long arena_bytes = natdeploy_arena_bytes(model), constant_bytes = natdeploy_constant_bytes(model);
-  printf("{\"arena_bytes\": %llu, \"constant_bytes\": %llu, \"max_threads\": %d, \"inputs\": [", arena_bytes,
-         constant_bytes, natdeploy_max_threads(model));
+  printf("{\"arena_bytes\": %" PRIu64 ", \"constant_bytes\": %" PRIu64 ", \"max_threads\": %d, \"inputs\": [",
+         natdeploy_arena_bytes(model), natdeploy_constant_bytes(model), natdeploy_max_threads(model));
   for (int i = 0; i < inputs; i++) printf(i ? ", " : ""), print_tensor(natdeploy_input(model, i), NULL), free(in[i]);
   printf("], \"outputs\": [");
   for (int i = 0; i < outputs; i++) {

@@ -75,7 +75,8 @@ NATDEPLOY_API int natdeploy_max_threads(const natdeploy_model *model);
  * computes one run at a time. On failure *instance is null. */
 NATDEPLOY_API int natdeploy_create(const natdeploy_model *model, int threads, natdeploy_instance **instance);
 
-/* Compute all outputs from all inputs, in the order of their indices. Buffers need no alignment. */
+/* Compute all outputs from all inputs, in the order of their indices. Buffers need no alignment. Numbers that are not 0
+ * but below float32's normal range count as 0. */
 NATDEPLOY_API int natdeploy_run(natdeploy_instance *instance, const void *const *inputs, void *const *outputs);
 
 /* Run `repeats` times and write each run's wall-clock milliseconds, copies of inputs and outputs included. */

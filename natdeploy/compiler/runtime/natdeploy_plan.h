@@ -25,7 +25,7 @@ typedef struct {
   const char *kernel_name;
   int32_t first_argument;
   int32_t argument_count;
-  int32_t parts; /* above 1, the kernel also takes which parts of its work to do: the first, and the one after the last */
+  int32_t parts; /* above 1, the kernel also takes which of them to do: the first, and the one after the last */
 } plan_call;
 
 typedef struct {

@@ -14,7 +14,6 @@ enum { SPINS = 2000 };
 typedef struct {
   pool *pool;
   pthread_t thread;
-  int index;
 } worker;
 
 struct pool {
@@ -67,7 +66,7 @@ static void *work(void *argument) {
   for (unsigned seen = 0;; seen++) {
     await_round(pool, seen);
     if (!pool->task) return NULL;
-    pool->task(pool->data, self->index, pool->threads);
+    pool->task(pool->data, (int)(self - pool->workers) + 1, pool->threads);
     atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_release);
   }
 }
@@ -81,7 +80,6 @@ pool *pool_create(int threads) {
   for (; pool->started < threads - 1; pool->started++) {
     worker *next = &pool->workers[pool->started];
     next->pool = pool;
-    next->index = pool->started + 1;
     if (pthread_create(&next->thread, NULL, work, next)) return pool_destroy(pool), NULL;
   }
   return pool;
