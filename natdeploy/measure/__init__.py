@@ -3,7 +3,6 @@
 from natdeploy.measure.builds import reference_arch, runtime_toolchain
 from natdeploy.measure.measurement import ROLES, Measurement, Visit
 from natdeploy.measure.protocol import TimingProtocol, protocol_for
-from natdeploy.measure.repeatability import Repeatability, measure_repeatability, repeatability
 from natdeploy.measure.store import MeasurementStore
 from natdeploy.measure.timing import time_archs, time_runnable
 
@@ -11,13 +10,10 @@ __all__ = [
     "ROLES",
     "Measurement",
     "MeasurementStore",
-    "Repeatability",
     "TimingProtocol",
     "Visit",
-    "measure_repeatability",
     "protocol_for",
     "reference_arch",
-    "repeatability",
     "runtime_toolchain",
     "time_archs",
     "time_runnable",

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from natdeploy.ground.errors import BadInput
-from natdeploy.measure import TimingProtocol, protocol_for, repeatability
+from natdeploy.measure import TimingProtocol, protocol_for
 from natdeploy.measure.correction import (
     kept_visits,
     local_reference,
@@ -12,7 +12,6 @@ from natdeploy.measure.correction import (
     visit_value,
 )
 from tests.devices.test_profile import phone
-from tests.measure.samples import SPACE, made_up
 
 
 def test_a_machine_that_changes_speed_is_divided_out() -> None:
@@ -75,17 +74,3 @@ def test_a_profile_sets_the_protocol() -> None:
     protocol = protocol_for(parse_profile(phone(), "test"))
     assert (protocol.threads, protocol.max_drift) == (2, 0.1)
     assert TimingProtocol(**protocol.to_json()) == protocol
-
-
-def test_repeatability_of_paired_timings() -> None:
-    rng = np.random.default_rng(0)
-    archs = [SPACE.sample(rng) for _ in range(4)]
-    first = [made_up(arch=arch, latency_ms=float(place + 1)) for place, arch in enumerate(archs)]
-    factors = (1.0, 1.04, 1.07, 1.5)
-    again = [made_up(arch=m.arch, role="repeat", latency_ms=m.latency_ms * f) for m, f in zip(first, factors)]
-    found = repeatability(first, list(reversed(again)))
-    assert (found.networks, found.within5, found.within10) == (4, 0.5, 0.75)
-    assert found.median_difference == pytest.approx(0.055)
-    assert found.rank_correlation == pytest.approx(1)
-    with pytest.raises(BadInput, match="1 networks were timed twice"):
-        repeatability(first[:1], again)

@@ -17,7 +17,6 @@ from natdeploy.ground.files import sha256_file
 from natdeploy.measure import (
     MeasurementStore,
     TimingProtocol,
-    measure_repeatability,
     time_archs,
     time_runnable,
 )
@@ -131,17 +130,6 @@ def test_one_artifact_again_and_again(host: HardwareProfile, tmp_path: Path) -> 
     assert [item.occurrence for item in both] == [0, 1]
     assert both[0].artifact_digest == artifact.digest and both[0].num_classes == 5
     assert both[0].reference_ms == both[1].reference_ms
-
-
-def test_repeatability_is_measured(host: HardwareProfile, tmp_path: Path) -> None:
-    with MeasurementStore(tmp_path / "store.sqlite") as store:
-        how = {"space": SPACE, "profile": host, "protocol": QUICK, "store": store}
-        first = time_archs(some_archs(4), runtime="onnxruntime", **how)  # type: ignore[arg-type]
-        found = measure_repeatability(first, networks=3, **how)  # type: ignore[arg-type]
-        assert found.networks == 3
-        assert 0 <= found.within5 <= found.within10 <= 1 and found.median_difference >= 0
-        assert len(store.query(role="repeat")) == 3
-        assert measure_repeatability(first, networks=3, build=refuse_to_build, **how) == found  # type: ignore[arg-type]
 
 
 def test_a_network_that_cannot_be_loaded_is_named(host: HardwareProfile, tmp_path: Path) -> None:
