@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from natdeploy.ground.errors import BadInput
 
@@ -30,6 +30,7 @@ Whole = Annotated[int, BeforeValidator(_not_a_switch)]
 Real = Annotated[float, BeforeValidator(_not_a_switch), Field(allow_inf_nan=False)]
 
 Model = TypeVar("Model", bound=BaseModel)
+Made = TypeVar("Made")
 
 
 def validate(model: type[Model], value: Any, source: str | Path) -> Model:
@@ -38,6 +39,14 @@ def validate(model: type[Model], value: Any, source: str | Path) -> Model:
         raise BadInput(f"{source}: expected fields with values, not {value!r:.60}")
     try:
         return model.model_validate(dict(value))
+    except ValidationError as error:
+        raise BadInput(f"{source}: {_first_fault(error)}") from None
+
+
+def checked(kind: type[Made], value: Mapping[str, Any], source: str | Path) -> Made:
+    """Build a plain dataclass, each field checked against its annotation. Raises BadInput as :func:`validate` does."""
+    try:
+        return TypeAdapter(kind).validate_python(dict(value))
     except ValidationError as error:
         raise BadInput(f"{source}: {_first_fault(error)}") from None
 

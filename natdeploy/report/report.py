@@ -114,7 +114,11 @@ def _tiles(facts: Facts) -> list[tuple[str, str, str]]:
 
 def _chosen(facts: Facts) -> list[str]:
     if not facts.bundles:
-        return [html.paragraph("Nothing has been built yet; natdeploy build makes and measures models of this run.")]
+        return [
+            html.paragraph(
+                "No bundle lies in this run's folder; natdeploy build makes and measures models of this run."
+            )
+        ]
     parts = [html.table_html(result_table(facts.bundles))]
     for manifest in facts.bundles:
         parts.append(f"<h3>{html.escape(manifest.name)}</h3>")

@@ -150,7 +150,11 @@ class RunFolder:
 
     def summary(self) -> dict[str, Any]:
         """Figures of a finished search: ``hypervolume_first``, ``_last``, ``_random``, evaluations, data's digest."""
-        return dict(read_json(self._file(SUMMARY), "search summary"))
+        path = self._file(SUMMARY)
+        value = read_json(path, "search summary")
+        if not isinstance(value, dict):
+            raise BadInput(f"{path}: expected a JSON object, not {value!r:.60}")
+        return value
 
     def _file(self, name: str) -> Path:
         path = self.latest_path / name

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from natdeploy.ground.errors import BadInput
+from natdeploy.ground.validation import checked
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,7 @@ class HistoryStep:
 
     @staticmethod
     def from_json(value: Any) -> HistoryStep:
-        """Read :meth:`to_json`'s form. Raises BadInput naming a missing field."""
+        """Read :meth:`to_json`'s form. Raises BadInput naming a field that is missing or of another kind."""
         if not isinstance(value, dict):
             raise BadInput(f"history: expected a JSON object, not {value!r:.60}")
-        names = [field.name for field in fields(HistoryStep)]
-        for name in names:
-            if name not in value:
-                raise BadInput(f"history: field {name!r} is missing")
-        return HistoryStep(**{name: value[name] for name in names})
+        return checked(HistoryStep, value, "history")

@@ -215,7 +215,7 @@ def test_a_running_search_can_be_reported(tmp_path):
     made = make_run(tmp_path / "run", count=40, finished=False, bundles=0)
     page = Page(write_report(made.run))
     assert "has not finished" in page.text
-    assert "Nothing has been built yet" in page.text
+    assert "No bundle lies in this run" in page.text
     assert [trace["name"] for trace in page.figure("progress")["data"]] == ["search"]
     assert page.data["chosen"] == []
 

@@ -5,8 +5,8 @@ import pytest
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import atomic_folder, write_json
-from natdeploy.runs import RunConfig, RunFolder
-from natdeploy.runs.folder import ARCHIVE, SUMMARY, write_items
+from natdeploy.runs import HistoryStep, RunConfig, RunFolder
+from natdeploy.runs.folder import ARCHIVE, HISTORY, SUMMARY, write_items
 from tests.runs.test_entry import entry
 
 
@@ -101,6 +101,21 @@ def test_a_damaged_archive_is_named(tmp_path) -> None:
     (run.state_path / ARCHIVE).write_text("{")
     with pytest.raises(BadInput, match=r"archive\.json: not a readable"):
         run.archive()
+
+
+def test_a_damaged_history_or_summary_is_named(tmp_path) -> None:
+    run = create(tmp_path / "run")
+    run.result_path.mkdir()
+    step = HistoryStep(0, 0, 0.5, 3, 2, 1, 3, 0, None, {}, {"archive": 1.5})
+    write_json(run.result_path / SUMMARY, [1])
+    write_items(run.result_path / HISTORY, [step])
+    assert run.history() == [step]
+    with pytest.raises(BadInput, match=r"summary\.json: expected a JSON object"):
+        run.summary()
+    for field, value in (("hypervolume", "much"), ("seconds", {"archive": "long"}), ("front_size", None)):
+        write_json(run.result_path / HISTORY, [{**step.to_json(), field: value}])
+        with pytest.raises(BadInput, match=rf"history\.json: history: field '{field}"):
+            run.history()
 
 
 def test_only_one_process_at_a_time(tmp_path) -> None:
