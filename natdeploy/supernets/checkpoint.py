@@ -81,7 +81,9 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, torch
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise BadInput(f"{path}: not a readable safetensors checkpoint ({error})") from None
+        raise BadInput(
+            f"{path}: not a readable safetensors checkpoint ({error}); natdeploy pretrain writes one"
+        ) from None
     if "natdeploy" not in metadata:
         raise BadInput(f"{path}: a safetensors file, but not one of natdeploy's supernets")
     try:
