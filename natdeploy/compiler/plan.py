@@ -120,11 +120,8 @@ class Plan:
             "target": dict(self.target),
             "kernels": [
                 {
-                    "name": kernel.name,
-                    "object": kernel.object,
+                    **{field: getattr(kernel, field) for field in ("name", "object", "writes", "parts")},
                     "arguments": [_view_json(view) for view in kernel.arguments],
-                    "writes": kernel.writes,
-                    "parts": kernel.parts,
                 }
                 for kernel in self.kernels
             ],
@@ -149,16 +146,7 @@ class Plan:
             plan = Plan(
                 producer=value["producer"],
                 target=dict(value["target"]),
-                kernels=tuple(
-                    Kernel(
-                        item["name"],
-                        item["object"],
-                        tuple(map(_view, item["arguments"])),
-                        int(item["writes"]),
-                        int(item["parts"]),
-                    )
-                    for item in value["kernels"]
-                ),
+                kernels=tuple(map(_kernel, value["kernels"])),
                 tensors=tuple(
                     Tensor(name, int(size), space, int(offset)) for name, space, offset, size in value["tensors"]
                 ),
@@ -344,6 +332,11 @@ def _view(value: Any) -> View:
     if not all(isinstance(size, int) and size > 0 for size in shape):
         raise ValueError(f"shape {shape!r} is not positive whole numbers")
     return View(tuple(shape), dtype)
+
+
+def _kernel(value: Any) -> Kernel:
+    views = tuple(map(_view, value["arguments"]))
+    return Kernel(value["name"], value["object"], views, int(value["writes"]), int(value["parts"]))
 
 
 def _port_json(port: Port) -> dict[str, Any]:

@@ -195,6 +195,7 @@ def test_other_processors_compute_the_same(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_random_subnets_on_aarch64(cache: KernelCache, tmp_path: Path) -> None:
     emulator = shutil.which(AARCH64)
     if emulator is None:
