@@ -13,6 +13,7 @@ from natdeploy.latency.conformal import check_coverage
 from natdeploy.latency.gene_sums import feature_sums
 from natdeploy.latency.prediction import IntervalPredictor, LatencyPrediction
 from natdeploy.latency.quality import Quality
+from natdeploy.latency.transferred import TransferredPredictor
 from natdeploy.spaces import Arch, Space, get_space
 
 if TYPE_CHECKING:
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 KIND = "natdeploy latency model"
-#: Where a model's knowledge can come from. This version makes the first only.
+#: Where a model's knowledge can come from. This version makes the first two only.
 SOURCES = ("measured", "transferred", "table", "prior")
 
 
 @dataclass(frozen=True, eq=False)
 class LatencyModel:
-    """Predicts latencies. Made by :func:`natdeploy.latency.fit_latency_model` or :meth:`load`.
+    """Predicts latencies. Made by :func:`natdeploy.latency.fit_latency_model`, from few measurements by
+    :func:`natdeploy.latency.fit_transferred_model`, or by :meth:`load`.
 
     Attributes:
         space: name of the search space.
@@ -36,7 +38,7 @@ class LatencyModel:
         coverage: share of intervals that :meth:`predict` promises to hold unless told otherwise.
         quality: measured on networks that were not trained on.
         toolchain: versions of what built and ran the timed artifacts.
-        predictor: mean and interval from features.
+        predictor: mean and interval from features, or from measurements of other devices (source ``transferred``).
     """
 
     space: str
@@ -47,7 +49,7 @@ class LatencyModel:
     coverage: float
     quality: Quality
     toolchain: dict[str, str]
-    predictor: IntervalPredictor
+    predictor: IntervalPredictor | TransferredPredictor
     _space: Space | None = field(default=None, repr=False)
 
     def predict(
@@ -67,7 +69,15 @@ class LatencyModel:
         for arch in archs:
             if arch.space != self.space:
                 raise BadInput(f"latency model of space {self.space}: cannot predict an architecture of {arch.space}")
-        sums = feature_sums(get_space(self.space) if self._space is None else self._space, num_classes)
+        space = get_space(self.space) if self._space is None else self._space
+        if isinstance(self.predictor, TransferredPredictor):
+            if num_classes not in (None, space.num_classes):
+                raise BadInput(
+                    f"latency model of {self.device}: transferred from networks of {space.num_classes} classes; it "
+                    f"cannot tell what {num_classes} classes take; profile the device"
+                )
+            return self.predictor.predict(archs, coverage)
+        sums = feature_sums(space, num_classes)
         return self.predictor.predict(sums(archs), coverage)
 
     def is_about(self, measurement: Measurement) -> bool:
@@ -110,12 +120,17 @@ class LatencyModel:
         if wanted is not None and body["space"] != wanted:
             raise BadInput(f"{path}: latency model of space {body['space']!r}, expected {wanted!r}")
         try:
+            known = get_space(str(body["space"])) if space is None or isinstance(space, str) else space
             return LatencyModel(
                 **{name: str(body[name]) for name in ("space", "device", "device_fingerprint", "runtime", "source")},
                 coverage=float(body["coverage"]),
                 quality=Quality.from_json(body["quality"]),
                 toolchain=dict(body["toolchain"]),
-                predictor=IntervalPredictor.from_json(body["predictor"]),
+                predictor=(
+                    TransferredPredictor.from_json(body["predictor"], known)
+                    if body["source"] == "transferred"
+                    else IntervalPredictor.from_json(body["predictor"])
+                ),
                 _space=None if isinstance(space, str) else space,
             )
         except BadInput as error:

@@ -18,7 +18,7 @@ from natdeploy.spaces import Arch, Space
 
 #: Share of a device's median latency that is added before taking logarithms: latencies near zero (networks that a
 #: compiler folds to nothing) would be outliers of a plain logarithm.
-SHIFT = 0.3
+SHIFT = 0.6
 #: Measured architectures at which radial basis functions stand, at most, and the functions' scale beside the encoding.
 LANDMARKS, CURVED = 250, 0.7
 PENALTIES = tuple(float(10**exponent) for exponent in np.arange(-3, 3.5, 0.5))
@@ -115,8 +115,13 @@ class SourceTable:
         return SourceTable(tuple(latency_ms), archs, log_ms)
 
 
-def fit_sources(table: SourceTable, space: Space, *, seed: int = 0) -> SourceModels:
-    """Train a model for each source device; architectures' order does not matter beyond the choice of landmarks."""
+def fit_sources(table: SourceTable, space: Space, *, seed: int = 0) -> tuple[SourceModels, np.ndarray]:
+    """Train a model for each source device.
+
+    Returns the models, and what they say of the table's own architectures, each left out where its device measured it
+    (in closed form): a new device must learn how far to trust the models from networks that are new to them too.
+    Float64 ``[archs, sources]``, standardised.
+    """
     encoding = Encoding.of(space, table.archs)
     encoded = encoding(table.archs)
     chosen = np.random.default_rng([seed, 11]).permutation(len(table.archs))[:LANDMARKS]
@@ -131,36 +136,49 @@ def fit_sources(table: SourceTable, space: Space, *, seed: int = 0) -> SourceMod
     columns -= centre
     weights = np.zeros((columns.shape[1] + 1, len(table.names)))
     measured = np.isfinite(table.log_ms)
+    left_out = np.full(table.log_ms.shape, np.nan)
     for mask in np.unique(measured, axis=1).T:
         same = np.flatnonzero((measured == mask[:, None]).all(0))
-        weights[:-1, same] = _ridge(columns[mask], table.log_ms[np.ix_(mask, same)])
+        weights[:-1, same], left_out[np.ix_(mask, same)] = _ridge(columns[mask], table.log_ms[np.ix_(mask, same)])
     predicted = columns @ weights[:-1]
-    weights /= np.maximum(predicted.std(0), 1e-9)
+    scale = np.maximum(predicted.std(0), 1e-9)
+    left_out = np.where(measured, left_out, predicted) / scale
+    weights /= scale
     weights[-1] = -centre @ weights[:-1]
     weights[fixed:-1] = whiten @ weights[fixed:-1]
-    return SourceModels(table.names, encoding, landmarks, tuple(table.archs[row] for row in chosen), weights)
+    archs = tuple(table.archs[row] for row in chosen)
+    return SourceModels(table.names, encoding, landmarks, archs, weights), left_out
 
 
 def _columns(encoded: Encoded, landmarks: Encoded) -> np.ndarray:
     return np.concatenate([encoded.structure, encoded.genes, radial(encoded, landmarks)], axis=1)
 
 
-def _ridge(columns: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Weights ``[columns, targets]`` of ridge regression, penalty of each target by marginal likelihood."""
+def _ridge(columns: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ridge regression, penalty of each target by marginal likelihood.
+
+    Returns weights ``[columns, targets]``, and ``columns @ weights`` with each row left out, ``[n, targets]``.
+    """
     count = len(columns)
     mean = columns.mean(0)
     values, vectors = np.linalg.eigh(columns.T @ columns - count * np.outer(mean, mean))
     values = np.maximum(values, 0)
     residual = target - target.mean(0)
     projected = vectors.T @ (columns.T @ residual - np.outer(mean, residual.sum(0)))
+    turned = (columns - mean) @ vectors
     best, result = np.full(target.shape[1], -np.inf), np.zeros((columns.shape[1], target.shape[1]))
+    left_out = np.zeros(target.shape)
     for penalty in PENALTIES:
         shrunk = projected / (values + penalty)[:, None]
         misfit = np.maximum((residual**2).sum(0) - (projected * shrunk).sum(0), 1e-12)
         evidence = -0.5 * np.log1p(values / penalty).sum() - 0.5 * count * np.log(misfit)
         better = evidence > best
         best[better], result[:, better] = evidence[better], vectors @ shrunk[:, better]
-    return result
+        if better.any():
+            leverage = (turned**2 / (values + penalty)).sum(1) + 1 / count
+            misses = (residual - turned @ shrunk)[:, better] / np.maximum(1 - leverage, 1e-3)[:, None]
+            left_out[:, better] = residual[:, better] - misses + mean @ result[:, better]
+    return result, left_out
 
 
 def _distance(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Latency on a device from few measurements of it and many of other devices.
 
 Intervals are calibrated on the mistakes that the same procedure makes for source devices, each taken for a new one in
-turn while sources are left out that are all but the same; from :data:`OWN_CALIBRATION` measurements on, on the device's
-own measurements, each predicted from the others.
+turn, with and without the sources that are all but the same; from :data:`OWN_CALIBRATION` measurements on, on the
+device's own measurements, each predicted from the others.
 """
 
 from __future__ import annotations
@@ -120,6 +120,7 @@ class TransferredPredictor:
             "sources": self.devices.sources.to_json(),
             "ideal": self.devices.ideal.to_json(),
             "measured": [space.encode(arch).tolist() for arch in self.archs],
+            "on_devices": self.mixture.measured.on_sources.tolist(),
             "log_ms": self.mixture.log_ms.tolist(),
             "hypotheses": self.mixture.weights.tolist(),
             "share": self.mixture.share.tolist(),
@@ -137,12 +138,13 @@ class TransferredPredictor:
             SourceModels.from_json(value["sources"], space), IdealDevices.from_json(value["ideal"], space)
         )
         archs = tuple(space.decode(genome) for genome in value["measured"])
-        weights, share, log_ms, scores = (
-            np.array(value[name], np.float64) for name in ("hypotheses", "share", "log_ms", "scores")
+        weights, share, log_ms, scores, on_devices = (
+            np.array(value[name], np.float64) for name in ("hypotheses", "share", "log_ms", "scores", "on_devices")
         )
         columns = np.array(value["columns"], np.int64)
-        inputs = devices(archs).columns(columns)
-        if weights.shape != (len(share), len(columns) + 7) or log_ms.shape != (len(archs),):
+        inputs = Inputs(devices.sources.encoding(archs), on_devices)
+        fits = log_ms.shape == (len(archs),) and on_devices.shape == (len(archs), len(columns))
+        if weights.shape != (len(share), len(columns) + 7) or not fits:
             raise ValueError("its hypotheses do not fit its devices and measurements")
         mixture = Mixture(weights, share, inputs, log_ms, float(value["variance"]))
         return TransferredPredictor(
@@ -173,8 +175,10 @@ class SourceKnowledge:
         and architectures of another space.
         """
         table = SourceTable.of(latency_ms)
-        devices = OtherDevices(fit_sources(table, space, seed=seed), IdealDevices.of(space, table.archs))
-        return SourceKnowledge(table, devices, devices(table.archs), seed)
+        models, left_out = fit_sources(table, space, seed=seed)
+        devices = OtherDevices(models, IdealDevices.of(space, table.archs))
+        inputs = Inputs(models.encoding(table.archs), np.concatenate([left_out, devices.ideal(table.archs)], axis=1))
+        return SourceKnowledge(table, devices, inputs, seed)
 
     def choose(self, count: int, *, among: Sequence[Arch] | None = None, seed: int = 0) -> list[Arch]:
         """Architectures whose measurement on a new device tells most, best first.
@@ -215,7 +219,7 @@ class SourceKnowledge:
         columns = np.flatnonzero(kind)
         archs = tuple(latency_ms)
         mixture = fit_mixture(
-            self.devices(archs).columns(columns),
+            self._known(archs).columns(columns),
             log_latency(values, shift_ms),
             self._variance(),
             parts=parts,
@@ -227,6 +231,14 @@ class SourceKnowledge:
         else:
             scores, judges = self.scores(len(values)), len(self.table.names)
         return TransferredPredictor(self.devices, archs, mixture, shift_ms, scores, judges, columns)
+
+    def _known(self, archs: Sequence[Arch]) -> Inputs:
+        """Architectures measured on a new device; what sources say of them is said without having measured them."""
+        inputs = self.devices(archs)
+        row = {arch: index for index, arch in enumerate(self.table.archs)}
+        rows = np.array([row.get(arch, -1) for arch in archs])
+        inputs.on_sources[rows >= 0] = self._inputs.on_sources[rows[rows >= 0]]
+        return inputs
 
     def scores(self, count: int) -> np.ndarray:
         """Sorted errors in standard deviations that transfers from so many measurements make for stand-in devices."""
@@ -241,15 +253,16 @@ class SourceKnowledge:
         sources = len(self.table.names)
         like = np.zeros(z.shape[1], bool)
         like[:sources] = np.corrcoef(z[:, :sources].T)[target] > TWIN
-        like[target] = True
-        others = np.flatnonzero(~like)
+        like[target] = False
+        alone = np.arange(z.shape[1]) == target
         measured = np.flatnonzero(np.isfinite(self.table.log_ms[:, target]))
         log_ms = self.table.log_ms[:, target]
-        inputs = self._inputs.columns(others)
         found = []
         for draw in range(DRAWS):
             rng = np.random.default_rng([self._seed, 14, target, draw])
             order = rng.permutation(measured)
+            # New devices may or may not have a like among the sources: half of the draws are without.
+            inputs = self._inputs.columns(np.flatnonzero(~alone if draw < DRAWS // 2 else ~(alone | like)))
             if draw % 2:
                 first = order[informative(inputs.rows(order), count, seed=draw)]
                 order = np.concatenate([first, order[~np.isin(order, first)]])
