@@ -43,11 +43,15 @@ def check_job(job: JobConfig, profile: HardwareProfile) -> None:
     from natdeploy.runs.folder import refuse_foreign
     from natdeploy.search import check_names
     from natdeploy.supernets import read_supernet_header
+    from natdeploy.transfer import AUGMENTATIONS
 
     check_names(job.run_config(job.latency_ms or 1.0))  # a percentile's value is not known yet, and no name
     if job.runtime not in profile.runtimes:
         known = ", ".join(profile.runtimes)
         raise BadInput(f"field 'runtime': device {profile.name!r} has no runtime {job.runtime!r}; it has {known}")
+    if job.adapt.augmentation not in AUGMENTATIONS:
+        known = ", ".join(AUGMENTATIONS)
+        raise BadInput(f"field 'adapt.augmentation' is {job.adapt.augmentation!r}, expected one of {known}")
     refuse_foreign(run_path(job))
     load_dataset(job.data, seed=job.seed)
     if (found := read_supernet_header(job.supernet)["space"]) != job.space:

@@ -135,3 +135,9 @@ def test_a_supernet_of_another_space_is_found_before_anything_is_timed(tmp_path:
     job = read_job(None, 1, {"space": "ofa-mbv3-w1.0", "out": str(tmp_path / "run")})
     with pytest.raises(BadInput, match=r"field .supernet.: box is of space mbv3-micro, not ofa-mbv3-w1\.0"):
         check_job(job, PROFILE)
+
+
+def test_an_unknown_augmentation_is_found_before_anything_is_timed(tmp_path: Path) -> None:
+    job = read_job(None, 1, {"adapt.augmentation": "nope", "out": str(tmp_path / "run")})
+    with pytest.raises(BadInput, match=r"'adapt\.augmentation' is 'nope', expected one of none, crop"):
+        check_job(job, PROFILE)
