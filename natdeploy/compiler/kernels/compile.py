@@ -1,0 +1,29 @@
+"""One kernel to one object file, with TVM. Imported in child processes only."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import tvm
+
+from natdeploy.compiler.kernels.emitter import prim_func
+from natdeploy.compiler.kernels.isa import Isa, isa_of
+from natdeploy.compiler.kernels.kind import Kernel
+from natdeploy.compiler.tvm_target import resolve
+
+
+def target_isa(target: dict[str, Any]) -> Isa:
+    """Vectors of a target, as LLVM knows them. Raises BadInput for a target that TVM or LLVM does not know."""
+    width = tvm.target.codegen.llvm_get_vector_width(resolve(target))
+    return isa_of(width, target["mtriple"])
+
+
+def compile_kernel(kernel: Kernel, target: dict[str, Any]) -> bytes:
+    """The object file of a kernel."""
+    library = tvm.compile(tvm.IRModule({kernel.symbol: prim_func(kernel)}), target=resolve(target))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "kernel.o")
+        library.mod.write_to_file(str(path), "o")
+        return path.read_bytes()

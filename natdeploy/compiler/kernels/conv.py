@@ -1,0 +1,94 @@
+"""Dense convolutions of any size and stride, the stem among them: a tile of one output row, as in a matrix product.
+
+The input is an image as it enters a network, plane after plane (``planar``), or blocked like all activations. A unit is
+one output row for ``vectors`` vectors of output channels. Padding is never read (see ``depthwise.py``).
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from natdeploy.compiler.kernels.isa import Isa
+from natdeploy.compiler.kernels.kind import Kernel, Kind, Schedule, Shape, Workload
+from natdeploy.compiler.kernels.layout import pack_panels, panel_row
+from natdeploy.compiler.kernels.tiles import cases, filter_rows, gemm_tile, row_tiles
+
+
+def _rule(workload: Workload, isa: Isa) -> Schedule:
+    tile = gemm_tile(workload["out_w"], isa.blocks(workload["out_c"]), _depth(workload), isa)
+    return {"columns": tile["rows"], "vectors": tile["vectors"]}
+
+
+def _depth(workload: Workload) -> int:
+    return int(workload["in_c"] * workload["kernel"] ** 2)
+
+
+def _input_shape(workload: Workload, isa: Isa) -> Shape:
+    pixels = workload["in_h"] * workload["in_w"]
+    return (workload["in_c"], pixels, 1) if workload["planar"] else (isa.blocks(workload["in_c"]), pixels, isa.lanes)
+
+
+def _shapes(workload: Workload, isa: Isa) -> tuple[Shape, ...]:
+    blocks = isa.blocks(workload["out_c"])
+    out = (blocks, workload["out_h"] * workload["out_w"], isa.lanes)
+    residual = (out,) if workload["residual"] else ()
+    weight = (blocks * _depth(workload), isa.lanes)
+    return (_input_shape(workload, isa), weight, (blocks, isa.lanes), *residual, out)
+
+
+def _units(kernel: Kernel) -> int:
+    panels = ceil(kernel.isa.blocks(kernel.workload["out_c"]) / kernel.schedule["vectors"])
+    return panels * int(kernel.workload["out_h"])
+
+
+def _emit(e: Any, kernel: Kernel, buffers: list[Any], unit: Any) -> None:
+    out_h = kernel.workload["out_h"]
+    panel, row = unit // out_h, unit % out_h
+    blocks, vectors = kernel.isa.blocks(kernel.workload["out_c"]), kernel.schedule["vectors"]
+    cases(e, panel, blocks, vectors, lambda v: _emit_row(e, kernel, buffers, panel * vectors, row, v))
+
+
+def _emit_row(e: Any, kernel: Kernel, buffers: list[Any], block: Any, row: Any, vectors: int) -> None:
+    x, weight, bias, *residual, out = buffers
+    workload = kernel.workload
+    size, stride, in_c, in_w, out_w = (workload[field] for field in ("kernel", "stride", "in_c", "in_w", "out_w"))
+    inner = 1 if workload["planar"] else kernel.isa.lanes
+    for start, width, exists in row_tiles(e, out_w, in_w, size, stride, kernel.schedule["columns"]):
+        sums = e.sums(width * vectors)
+        for v in range(vectors):
+            initial = e.vector(bias, block + v)
+            for i in range(width):
+                e.store(sums, initial, i * vectors + v)
+        with filter_rows(e, row, workload["in_h"], size, stride) as filter_row, e.loop(0, in_c) as channel:
+            pixel = (row * stride + filter_row - size // 2) * in_w + start * stride - size // 2
+            for tap in range(size):
+                inside = [i for i in range(width) if i * stride + tap in exists]
+                if not inside:
+                    continue
+                depth = (filter_row * in_c + channel) * size + tap
+                taps = [e.vector(weight, panel_row(block, _depth(workload), depth, vectors, v)) for v in range(vectors)]
+                for i in inside:
+                    value = e.spread(x, channel // inner, pixel + i * stride + tap, channel % inner)
+                    for v in range(vectors):
+                        e.add_to(sums, i * vectors + v, value * taps[v])
+        for v in range(vectors):
+            for i in range(width):
+                value = e.activate(e.read(sums, i * vectors + v), workload["activation"])
+                if residual:
+                    value = value + e.vector(residual[0], block + v, row * out_w + start + i)
+                e.store(out, value, block + v, row * out_w + start + i)
+
+
+def _pack(kernel: Kernel, weight: np.ndarray) -> np.ndarray:
+    by_use = weight.transpose(0, 2, 1, 3)  # a filter's rows, channels, columns: the order of the loops
+    return pack_panels(by_use.reshape(weight.shape[0], -1), kernel.isa.lanes, kernel.schedule["vectors"])
+
+
+def _work(workload: Workload) -> int:
+    return int(workload["out_c"] * workload["out_h"] * workload["out_w"] * _depth(workload))
+
+
+KIND = Kind(rule=_rule, shapes=_shapes, units=_units, work=_work, emit=_emit, pack=_pack)

@@ -1,0 +1,71 @@
+"""Depthwise convolutions: one row of sums for a block of channels, every input vector loaded once for all its taps.
+
+A unit is one output row of one block. The rows of a filter that lie outside the image are left out by the loop's
+bounds, its columns by tiles that know where they stand, so nothing is padded and no padding is read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from natdeploy.compiler.kernels.isa import Isa
+from natdeploy.compiler.kernels.kind import Kernel, Kind, Schedule, Shape, Workload
+from natdeploy.compiler.kernels.layout import pad_channels
+from natdeploy.compiler.kernels.tiles import MAX_ROWS, even, filter_rows, row_tiles
+
+
+def _rule(workload: Workload, isa: Isa) -> Schedule:
+    # Sums, the taps of one filter row, and one input vector live in registers.
+    most = min(MAX_ROWS, max(4, isa.registers - workload["kernel"] - 1))
+    return {"columns": even(workload["out_w"], most)}
+
+
+def _shapes(workload: Workload, isa: Isa) -> tuple[Shape, ...]:
+    blocks = isa.blocks(workload["c"])
+    return (
+        (blocks, workload["in_h"] * workload["in_w"], isa.lanes),
+        (blocks * workload["kernel"] ** 2, isa.lanes),
+        (blocks, isa.lanes),
+        (blocks, workload["out_h"] * workload["out_w"], isa.lanes),
+    )
+
+
+def _units(kernel: Kernel) -> int:
+    return kernel.isa.blocks(kernel.workload["c"]) * int(kernel.workload["out_h"])
+
+
+def _emit(e: Any, kernel: Kernel, buffers: list[Any], unit: Any) -> None:
+    x, weight, bias, out = buffers
+    workload = kernel.workload
+    size, stride, in_w, out_w = (workload[field] for field in ("kernel", "stride", "in_w", "out_w"))
+    block, row = unit // workload["out_h"], unit % workload["out_h"]
+    for start, width, exists in row_tiles(e, out_w, in_w, size, stride, kernel.schedule["columns"]):
+        sums = e.sums(width)
+        initial = e.vector(bias, block)
+        for i in range(width):
+            e.store(sums, initial, i)
+        with filter_rows(e, row, workload["in_h"], size, stride) as filter_row:
+            taps = [e.vector(weight, (block * size + filter_row) * size + tap) for tap in range(size)]
+            pixel = (row * stride + filter_row - size // 2) * in_w + start * stride - size // 2
+            for column in exists:
+                value = e.vector(x, block, pixel + column)
+                for i in range(width):
+                    if 0 <= column - i * stride < size:
+                        e.add_to(sums, i, value * taps[column - i * stride])
+        for i in range(width):
+            value = e.activate(e.read(sums, i), workload["activation"])
+            e.store(out, value, block, row * out_w + start + i)
+
+
+def _pack(kernel: Kernel, weight: np.ndarray) -> np.ndarray:
+    taps = weight.reshape(weight.shape[0], -1)
+    return np.ascontiguousarray(pad_channels(taps, kernel.isa.lanes).transpose(0, 2, 1)).reshape(-1, kernel.isa.lanes)
+
+
+def _work(workload: Workload) -> int:
+    return int(workload["c"] * workload["out_h"] * workload["out_w"] * workload["kernel"] ** 2)
+
+
+KIND = Kind(rule=_rule, shapes=_shapes, units=_units, work=_work, emit=_emit, pack=_pack)

@@ -1,0 +1,118 @@
+"""The few words that kernels are written in, over TVM's IRBuilder. Imported in child processes only (needs TVM)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import tvm
+from tvm.script.ir_builder import IRBuilder
+from tvm.script.ir_builder import tirx as T
+
+from natdeploy.compiler.kernels.kind import Kernel
+
+
+class Emitter:
+    """Writes statements into the function that is being built. Offsets are in rows of ``lanes`` values."""
+
+    def __init__(self, lanes: int) -> None:
+        self.lanes = lanes
+
+    def loop(self, start: Any, stop: Any) -> AbstractContextManager[Any]:
+        """``for i in range(start, stop)`` at run time."""
+        frame: AbstractContextManager[Any] = T.serial(start, stop)
+        return frame
+
+    def either(self, condition: Any, then: Callable[[], None], otherwise: Callable[[], None]) -> None:
+        """``if`` at run time."""
+        with T.If(condition):
+            with T.Then():
+                then()
+            with T.Else():
+                otherwise()
+
+    def vector(self, buffer: Any, *place: Any) -> Any:
+        """A whole row, as a value of its own, loaded once."""
+        return T.bind(tvm.tirx.BufferLoad(buffer, [*place, T.ramp(0, 1, self.lanes)]))
+
+    def spread(self, buffer: Any, *place: Any) -> Any:
+        """One element in every lane, loaded once."""
+        return T.bind(T.broadcast(tvm.tirx.BufferLoad(buffer, list(place)), self.lanes))
+
+    def element(self, buffer: Any, *place: Any) -> Any:
+        """One element."""
+        return tvm.tirx.BufferLoad(buffer, list(place))
+
+    def constant(self, value: float) -> Any:
+        """A number in every lane."""
+        return T.broadcast(T.float32(value), self.lanes)
+
+    def store(self, buffer: Any, value: Any, *place: Any) -> None:
+        """Write a whole row."""
+        T.buffer_store(buffer, value, [*place, T.ramp(0, 1, self.lanes)])
+
+    def store_element(self, buffer: Any, value: Any, *place: Any) -> None:
+        """Write one element."""
+        T.buffer_store(buffer, value, list(place))
+
+    def zero(self) -> Any:
+        """One element of value zero."""
+        return T.float32(0)
+
+    def sums(self, count: int) -> Any:
+        """Accumulators ``[count, lanes]``; places are numbers known here, so LLVM keeps them in registers."""
+        return T.alloc_buffer((count, self.lanes), "float32", scope="local")
+
+    def add_to(self, sums: Any, place: int, value: Any) -> None:
+        """``sums[place] += value``; a product becomes a fused multiply-add."""
+        self.store(sums, self.read(sums, place) + value, place)
+
+    def read(self, sums: Any, place: int) -> Any:
+        """``sums[place]``."""
+        return tvm.tirx.BufferLoad(sums, [place, T.ramp(0, 1, self.lanes)])
+
+    def least(self, a: Any, b: Any) -> Any:
+        """The smaller of two integers."""
+        return T.min(a, b)
+
+    def most(self, a: Any, b: Any) -> Any:
+        """The larger of two integers."""
+        return T.max(a, b)
+
+    def activate(self, x: Any, activation: str) -> Any:
+        """relu, the hard sigmoid relu6(x + 3) / 6, or x times that. A NaN stays one: it fails every comparison."""
+        zero, six = self.constant(0.0), self.constant(6.0)
+        if activation == "none":
+            return x
+        x = T.bind(x)
+        if activation == "relu":
+            return tvm.tirx.Select(x < zero, zero, x)
+        gate = T.bind(x + self.constant(3.0))
+        gate = T.bind(tvm.tirx.Select(gate < zero, zero, gate))
+        gate = tvm.tirx.Select(gate > six, six, gate) * self.constant(1 / 6)
+        return {"hsigmoid": gate, "hswish": x * gate}[activation]
+
+
+def prim_func(kernel: Kernel) -> Any:
+    """The kernel as a TIR PrimFunc. With several parts it takes two integers more: the first, and the one after the
+    last (see :class:`natdeploy.compiler.plan.Kernel`)."""
+    emitter = Emitter(kernel.isa.lanes)
+    step = kernel.units_per_part
+    with IRBuilder() as builder, T.prim_func(s_tir=True):
+        T.func_name(kernel.symbol)
+        T.func_attr({"tirx.noalias": True, "global_symbol": kernel.symbol})
+        buffers = [
+            T.arg(f"arg{index}", T.buffer(shape, "float32", layout=None)) for index, shape in enumerate(kernel.shapes)
+        ]
+        begin, count = 0, kernel.units
+        if kernel.parts > 1:
+            first, last = T.arg("first", T.int32()), T.arg("last", T.int32())
+            begin = first * step
+            count = (last if step == 1 else T.min(last * step, kernel.units)) - begin
+        with T.serial(0, count) as index:
+            # A name of its own: with loops that began elsewhere than at 0 and inner bounds that depended on them, TVM
+            # computed the wrong rows.
+            unit = T.bind(begin + index)
+            kernel.kind.emit(emitter, kernel, buffers, unit)
+    return builder.get()

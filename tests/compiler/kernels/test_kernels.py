@@ -1,0 +1,140 @@
+"""Every kind of kernel against torch in float64, on shapes that do not fit its tiles."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from natdeploy.compiler.kernels.isa import Isa
+from natdeploy.ground.processes import call_in_child
+from tests.compiler.kernels.running import ISAS, Case, blocked, kernel_for, padded, plain, run_in_child
+
+ACTIVATIONS = {
+    "none": lambda x: x,
+    "relu": F.relu,
+    "hsigmoid": lambda x: F.relu6(x + 3) / 6,
+    "hswish": lambda x: x * F.relu6(x + 3) / 6,
+}
+
+
+def values(*shape: int) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32) * 2
+
+
+def conv(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, **options: int) -> torch.Tensor:
+    x64, weight64, bias64 = (torch.from_numpy(value).double() for value in (x, weight, bias))
+    return F.conv2d(x64[None], weight64, bias64, padding=weight.shape[2] // 2, **options)[0].flatten(1)
+
+
+def product(kind: str, isa: Isa, m: int, k: int, n: int, activation: str, residual: bool, **schedule: int) -> Case:
+    """A 1x1 convolution of m pixels, from k to n channels."""
+    kernel = kernel_for(
+        {"kind": kind, "m": m, "k": k, "n": n, "activation": activation, "residual": residual}, isa, **schedule
+    )
+    x, weight, bias, shortcut = values(k, m), values(n, k, 1, 1), values(n), values(n, m)
+    expected = ACTIVATIONS[activation](conv(x[:, :, None], weight, bias))
+    arguments = [blocked(x, isa.lanes), kernel.pack(weight), padded(bias, isa.lanes)]
+    if kind == "gemv":
+        arguments[0] = arguments[0].reshape(-1)
+    if residual:
+        expected = expected + torch.from_numpy(shortcut)
+        arguments.append(blocked(shortcut, isa.lanes))
+    return Case(kernel, arguments, expected.numpy())
+
+
+def gemm_cases(isa: Isa) -> list[Case]:
+    return [
+        product("gemm", isa, 1, 1, 1, "none", False),
+        product("gemm", isa, 3, 5, 7, "relu", False),
+        product("gemm", isa, 49, 33, 40, "hswish", True),
+        product("gemm", isa, 65, 72, 24, "none", True),
+        product("gemm", isa, 169, 16, 67, "hsigmoid", False),
+        product("gemm", isa, 23, 19, 3 * isa.lanes + 1, "relu", True, rows=5, vectors=2),
+        product("gemm", isa, 400, 24, 72, "relu", False),
+    ]
+
+
+def gemv_cases(isa: Isa) -> list[Case]:
+    return [
+        product("gemv", isa, 1, 1, 1, "none", False),
+        product("gemv", isa, 1, 7, 13, "relu", False),
+        product("gemv", isa, 1, 61, 100, "hsigmoid", False),
+        product("gemv", isa, 1, 32, 83, "hswish", True, vectors=3, chains=3),
+        product("gemv", isa, 1, 321, 257, "none", False),
+    ]
+
+
+def depthwise(isa: Isa, c: int, h: int, w: int, size: int, stride: int, activation: str, **schedule: int) -> Case:
+    out_h, out_w = (h - 1) // stride + 1, (w - 1) // stride + 1
+    workload = {"kind": "depthwise", "c": c, "in_h": h, "in_w": w, "out_h": out_h, "out_w": out_w}
+    kernel = kernel_for({**workload, "kernel": size, "stride": stride, "activation": activation}, isa, **schedule)
+    x, weight, bias = values(c, h, w), values(c, 1, size, size), values(c)
+    expected = ACTIVATIONS[activation](conv(x, weight, bias, stride=stride, groups=c))
+    arguments = [blocked(x.reshape(c, -1), isa.lanes), kernel.pack(weight), padded(bias, isa.lanes)]
+    return Case(kernel, arguments, expected.numpy())
+
+
+def depthwise_cases(isa: Isa) -> list[Case]:
+    return [
+        *(depthwise(isa, 5, 1, 1, size, stride, "none") for size in (3, 7) for stride in (1, 2)),
+        *(depthwise(isa, 9, 4, 3, size, 1, "hswish") for size in (3, 5, 7)),
+        depthwise(isa, 19, 13, 29, 3, 1, "relu"),
+        depthwise(isa, 16, 12, 61, 5, 1, "hswish"),
+        depthwise(isa, 33, 9, 40, 7, 1, "none", columns=6),
+        depthwise(isa, 17, 15, 31, 3, 2, "relu"),
+        depthwise(isa, 8, 7, 52, 5, 2, "relu", columns=7),
+        depthwise(isa, 12, 16, 16, 7, 2, "hsigmoid"),
+        depthwise(isa, 24, 2, 112, 7, 2, "relu"),
+    ]
+
+
+def dense(isa: Isa, planar: bool, shape: tuple[int, int, int], n: int, size: int, stride: int, activation: str) -> Case:
+    c, h, w = shape
+    workload = {"kind": "conv", "in_c": c, "in_h": h, "in_w": w, "out_c": n, "kernel": size, "stride": stride}
+    workload |= {"out_h": (h - 1) // stride + 1, "out_w": (w - 1) // stride + 1}
+    kernel = kernel_for({**workload, "activation": activation, "planar": planar, "residual": not planar}, isa)
+    x, weight, bias = values(c, h, w), values(n, c, size, size), values(n)
+    expected = ACTIVATIONS[activation](conv(x, weight, bias, stride=stride))
+    pixels = x.reshape(c, -1)
+    arguments = [pixels[:, :, None] if planar else blocked(pixels, isa.lanes), kernel.pack(weight)]
+    arguments.append(padded(bias, isa.lanes))
+    if not planar:
+        shortcut = values(*expected.shape)
+        expected = expected + torch.from_numpy(shortcut)
+        arguments.append(blocked(shortcut, isa.lanes))
+    return Case(kernel, arguments, expected.numpy())
+
+
+def conv_cases(isa: Isa) -> list[Case]:
+    return [
+        dense(isa, True, (3, 9, 7), 8, 3, 2, "hswish"),
+        dense(isa, True, (3, 34, 66), 16, 3, 2, "hswish"),
+        dense(isa, True, (1, 17, 5), 19, 5, 1, "none"),
+        dense(isa, True, (2, 1, 1), 3, 7, 1, "relu"),
+        dense(isa, False, (9, 5, 3), 24, 1, 3, "hswish"),
+        dense(isa, False, (18, 6, 21), 35, 3, 1, "relu"),
+    ]
+
+
+def other_cases(isa: Isa) -> list[Case]:
+    found = []
+    for m, c in ((1, 1), (3, 5), (49, 20), (1030, 67)):
+        x, gate, other = values(c, m), values(c, 1), values(m, c).T.copy()
+        size = {"m": m, "c": c}
+        maps = [blocked(value, isa.lanes) for value in (x, gate, other)]
+        found += [
+            Case(kernel_for({"kind": "pool", **size}, isa), maps[:1], x.astype(float).mean(1, keepdims=True)),
+            Case(kernel_for({"kind": "scale", **size}, isa), maps[:2], x.astype(float) * gate),
+            Case(kernel_for({"kind": "add", **size}, isa), [maps[0], maps[2]], x.astype(float) + other),
+            Case(kernel_for({"kind": "block", **size}, isa), [x], x),
+        ]
+    return found
+
+
+@pytest.mark.parametrize("make", [gemm_cases, gemv_cases, depthwise_cases, conv_cases, other_cases])
+def test_kernels_equal_torch(make) -> None:
+    cases = [case for isa in ISAS for case in make(isa)]
+    outputs = call_in_child(run_in_child, [(case.kernel, case.arguments) for case in cases], timeout_s=600)
+    for case, out in zip(cases, outputs):
+        error = np.abs(plain(out, len(case.expected)) - case.expected).max() / max(1, np.abs(case.expected).max())
+        assert error < 1e-5, case.kernel
