@@ -34,13 +34,21 @@ def pretrain(
     ] = None,
     batch_size: Annotated[Optional[int], typer.Option("--batch-size", help="Images a step.")] = None,  # noqa: UP045
     lr: Annotated[Optional[float], typer.Option("--lr", help="Peak learning rate.")] = None,  # noqa: UP045
+    student_weight: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option("--student-weight", help="Weight of each smaller subnet's loss beside the largest one's."),
+    ] = None,
+    supernet: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--supernet", help="A checkpoint to begin with, in place of random weights."),
+    ] = None,
     val_fraction: Annotated[
         float, typer.Option("--val-fraction", help="Share of the training images held out for the log's accuracies.")
     ] = 0.15,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Train a supernet from scratch on a data set.
+    """Train a supernet on a data set, from scratch or further.
 
     Started again with the same arguments it continues after the last whole epoch.
     """
@@ -56,6 +64,8 @@ def pretrain(
             epochs_elastic=epochs_elastic,
             batch_size=batch_size,
             lr=lr,
+            student_weight=student_weight,
+            supernet=supernet,
             val_fraction=val_fraction,
             seed=seed,
             progress=progress,

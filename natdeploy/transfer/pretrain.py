@@ -1,4 +1,4 @@
-"""Training a supernet from scratch: the largest network, its channels sorted, then everything elastic at once.
+"""Training a supernet, from scratch or further: the largest network, its channels sorted, then everything elastic.
 
 The recipe shortens Once-for-All's progressive shrinking (Cai et al. 2020) to two phases, with the sandwich of largest,
 smallest and random subnets in each elastic step (Yu et al. 2020).
@@ -17,7 +17,7 @@ import torch
 
 from natdeploy.data import Dataset
 from natdeploy.ground.errors import BadInput
-from natdeploy.ground.files import atomic_folder, content_key, read_json, write_json
+from natdeploy.ground.files import atomic_folder, content_key, read_json, sha256_file, write_json
 from natdeploy.spaces.arch import Arch
 from natdeploy.spaces.space import Space
 from natdeploy.supernets import MobileNetV3Supernet, build_supernet, load_supernet, save_supernet, sort_channels
@@ -31,7 +31,7 @@ from natdeploy.transfer.step import elastic_step
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """How a supernet is trained from scratch.
+    """How a supernet is trained.
 
     Attributes:
         epochs_largest, epochs_elastic: epochs of the two phases.
@@ -39,6 +39,7 @@ class PretrainConfig:
         lr: peak learning rate; rises over the first 2 % and falls as a half cosine over both phases.
         weight_decay, label_smoothing, clip: the usual regularisers; ``clip`` bounds the gradient's norm.
         distillation: weight of the largest network's predictions in a student's loss.
+        student_weight: weight of each student's loss beside the largest network's own.
         random_subnets: subnets drawn per elastic step beside the largest and the smallest.
         augmentation: see :data:`natdeploy.transfer.batches.AUGMENTATIONS`.
         parts: of a batch that are trained side by side, see :mod:`natdeploy.transfer.replicas`.
@@ -53,6 +54,7 @@ class PretrainConfig:
     label_smoothing: float = 0.05
     clip: float = 5.0
     distillation: float = 0.9
+    student_weight: float = 1.0
     random_subnets: int = 1
     augmentation: str = "crop-flip"
     parts: int = 2
@@ -70,22 +72,26 @@ def pretrain(
     config: PretrainConfig,
     out: Path,
     *,
+    start: Path | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Path:
     """Train, and write ``supernet.safetensors`` and ``training.json`` (configuration, log, results) into ``out``.
 
-    After each epoch the state goes to ``out/state``; started again with the same settings it continues there.
+    After each epoch the state goes to ``out/state``; started again with the same settings it continues there. ``start``
+    is a checkpoint to begin with, in place of random weights; without epochs of the largest network alone its channels
+    keep their order.
 
     Returns:
         The checkpoint's path.
 
     Raises:
-        BadInput: ``out`` holds a training run with other settings.
+        BadInput: ``out`` holds a training run with other settings; ``start`` is unreadable or of another space.
         TrainingDiverged: the loss is not a number.
     """
     device = compute_device()
-    key = content_key({"space": space.name, "data": dataset.fingerprint, "config": asdict(config)})
-    supernet, optimizer, log = _start(space, dataset, config, out, key, device)
+    origin = {} if start is None else {"started_from": sha256_file(start) if start.is_file() else str(start)}
+    key = content_key({"space": space.name, "data": dataset.fingerprint, "config": asdict(config), **origin})
+    supernet, optimizer, log = _start(space, dataset, config, out, key, device, start)
     batches = TrainingBatches(
         dataset.train,
         space.resolutions[-1],
@@ -97,7 +103,7 @@ def pretrain(
     for epoch in range(len(log), config.epochs):
         started = time.monotonic()
         elastic = epoch >= config.epochs_largest
-        if epoch == config.epochs_largest:
+        if epoch == config.epochs_largest > 0:
             sort_channels(supernet)
             optimizer = sgd(supernet, weight_decay=config.weight_decay)  # momentum belongs to the old order
         rng = np.random.default_rng([config.seed, epoch])
@@ -114,6 +120,7 @@ def pretrain(
                         labels,
                         _students(space, config, rng) if elastic else [],
                         distillation=config.distillation,
+                        student_weight=config.student_weight,
                         label_smoothing=config.label_smoothing,
                         clip=config.clip,
                     )
@@ -122,7 +129,7 @@ def pretrain(
                     progress(f"epoch {epoch + 1}/{config.epochs}, loss {np.mean(losses[-50:]):.3f}", done)
         log.append(_log_entry(supernet, dataset, epoch, elastic, losses, time.monotonic() - started))
         _save(out / "state", supernet, optimizer, log, key)
-    return _finish(space, dataset, config, supernet, log, out)
+    return _finish(space, dataset, config, supernet, log, out, origin)
 
 
 def _students(space: Space, config: PretrainConfig, rng: np.random.Generator) -> list[Arch]:
@@ -130,14 +137,26 @@ def _students(space: Space, config: PretrainConfig, rng: np.random.Generator) ->
 
 
 def _start(
-    space: Space, dataset: Dataset, config: PretrainConfig, out: Path, key: str, device: torch.device
+    space: Space,
+    dataset: Dataset,
+    config: PretrainConfig,
+    out: Path,
+    key: str,
+    device: torch.device,
+    start: Path | None,
 ) -> tuple[MobileNetV3Supernet, torch.optim.SGD, list[dict[str, Any]]]:
     """A fresh start, or the state of the last finished epoch."""
     state = out / "state"
     if not state.exists():
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
-            supernet = placed(build_supernet(space, len(dataset.classes)), device)
+            if start is None:
+                supernet = build_supernet(space, len(dataset.classes))
+            else:
+                supernet = load_supernet(start, len(dataset.classes))
+        if supernet.space.name != space.name:
+            raise BadInput(f"{start}: a supernet of space {supernet.space.name}, expected {space.name}")
+        supernet = placed(supernet, device)
         return supernet, sgd(supernet, weight_decay=config.weight_decay), []
     saved = read_json(state / "state.json", "training state")
     if saved.get("key") != key:
@@ -191,6 +210,7 @@ def _finish(
     supernet: MobileNetV3Supernet,
     log: list[dict[str, Any]],
     out: Path,
+    origin: dict[str, str],
 ) -> Path:
     """Measure on the test split, once, and write checkpoint and log."""
     rng = np.random.default_rng([config.seed, config.epochs])
@@ -206,6 +226,7 @@ def _finish(
         "mean": list(dataset.mean),
         "std": list(dataset.std),
         "config": asdict(config),
+        **origin,
     }
     write_json(out / "training.json", {**meta, "space": space.name, "log": log, "test": results})
     path = out / "supernet.safetensors"

@@ -35,11 +35,13 @@ def elastic_step(
     distillation: float,
     label_smoothing: float,
     clip: float,
+    student_weight: float = 1.0,
 ) -> float:
     """Train the largest subnet on labels and ``students`` on labels and its predictions; gradients add up.
 
     The largest subnet sees the batch as it is and students see it at their own resolution (the sandwich rule of Yu et
-    al. 2020). ``distillation`` is the weight of the teacher in a student's loss, the labels have the rest.
+    al. 2020). ``distillation`` is the weight of the teacher in a student's loss, the labels have the rest;
+    ``student_weight`` is that of a student's loss beside the largest subnet's.
 
     Returns:
         The largest subnet's loss.
@@ -63,7 +65,7 @@ def elastic_step(
                 student_loss = student_loss + (1 - distillation) * F.cross_entropy(
                     logits, labels, label_smoothing=label_smoothing
                 )
-            (share * student_loss).backward()
+            (share * student_weight * student_loss).backward()
         return loss.item()
 
     value = replicas.step(part, images, labels)

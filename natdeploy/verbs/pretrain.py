@@ -1,4 +1,4 @@
-"""``pretrain``: a supernet from scratch."""
+"""``pretrain``: a supernet from scratch, or trained further."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ def pretrain(
     epochs_elastic: int | None = None,
     batch_size: int | None = None,
     lr: float | None = None,
+    student_weight: float | None = None,
+    supernet: str | Path | None = None,
     val_fraction: float = 0.15,
     seed: int = 0,
     progress: Progress | None = None,
@@ -47,7 +49,8 @@ def pretrain(
         data: source of labelled images, see :func:`natdeploy.data.load_dataset`.
         out: folder for the checkpoint, its log and the training state.
         space: search space.
-        epochs_largest, epochs_elastic, batch_size, lr: None leaves the recipe's own.
+        epochs_largest, epochs_elastic, batch_size, lr, student_weight: None leaves the recipe's own.
+        supernet: a checkpoint to begin with; random weights where None.
         val_fraction: share of the training images held out for the log's accuracies, where the data has no such part.
         seed: of weights, order, augmentation and the subnets drawn.
         progress: told what is going on.
@@ -63,10 +66,19 @@ def pretrain(
     from natdeploy.transfer import pretrain as train
 
     chosen_space = get_space(space)
-    given = {"epochs_largest": epochs_largest, "epochs_elastic": epochs_elastic, "batch_size": batch_size, "lr": lr}
-    settings = validate(PretrainSettings, {**given, "val_fraction": val_fraction, "seed": seed}, "pretrain")
+    given = {
+        "epochs_largest": epochs_largest,
+        "epochs_elastic": epochs_elastic,
+        "batch_size": batch_size,
+        "lr": lr,
+        "student_weight": student_weight,
+        "val_fraction": val_fraction,
+        "seed": seed,
+    }
+    settings = validate(PretrainSettings, given, "pretrain")
     config = PretrainConfig(**settings.model_dump(exclude={"val_fraction"}, exclude_none=True))
     dataset = load_dataset(data, seed=settings.seed, val_fraction=settings.val_fraction)
-    checkpoint = train(chosen_space, dataset, config, Path(out), progress=progress)
+    start = None if supernet is None else Path(supernet)
+    checkpoint = train(chosen_space, dataset, config, Path(out), start=start, progress=progress)
     training = read_json(checkpoint.parent / "training.json", "training log")
     return PretrainResult(checkpoint, space, data, training["test"], tuple(training["log"]))

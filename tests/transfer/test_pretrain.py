@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from natdeploy.ground.errors import BadInput
+from natdeploy.ground.files import sha256_file
 from natdeploy.spaces import get_space
 from natdeploy.supernets import load_supernet
 from natdeploy.transfer import PretrainConfig, pretrain
@@ -39,6 +40,22 @@ def test_stopped_and_started_again_it_ends_with_the_same_weights(stripes, tmp_pa
     assert [entry["phase"] for entry in written["log"]] == ["largest", "elastic"]
     assert written["test"]["smallest"]["images"] == 40
     assert load_supernet(straight).num_classes == 2
+
+
+def test_trained_further_it_starts_from_the_checkpoint(stripes, tmp_path) -> None:
+    first = pretrain(SPACE, stripes, CONFIG, tmp_path / "first")
+    standing = dataclasses.replace(CONFIG, epochs_largest=0, lr=1e-12)
+    further = pretrain(SPACE, stripes, standing, tmp_path / "further", start=first)
+    one, two = load_file(first), load_file(further)
+    weights = [name for name in one if "running" not in name and "batches" not in name]
+    assert all(torch.allclose(one[name], two[name], atol=1e-6) for name in weights)
+    written = json.loads((tmp_path / "further" / "training.json").read_text())
+    assert [entry["phase"] for entry in written["log"]] == ["elastic"]
+    assert written["started_from"] == sha256_file(first)
+    with pytest.raises(BadInput, match="another space, data set or configuration"):
+        pretrain(SPACE, stripes, standing, tmp_path / "further", start=further)
+    with pytest.raises(BadInput, match="missing"):
+        pretrain(SPACE, stripes, standing, tmp_path / "none", start=tmp_path / "missing.safetensors")
 
 
 def test_a_folder_of_another_configuration_is_refused(stripes, tmp_path) -> None:

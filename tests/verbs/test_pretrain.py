@@ -17,6 +17,7 @@ from natdeploy.transfer import PretrainConfig
     "settings",
     [
         {"lr": 0.0},
+        {"student_weight": 0.0},
         {"lr": float("nan")},
         {"batch_size": 1},
         {"epochs_largest": -1},
@@ -35,7 +36,8 @@ def test_settings_that_make_no_sense_name_their_field(settings: dict[str, float]
 
 
 def test_the_recipe_is_handed_on_and_its_log_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def train(space: Any, dataset: Any, config: Any, out: Path, *, progress: Any) -> Path:
+    def train(space: Any, dataset: Any, config: Any, out: Path, *, start: Any, progress: Any) -> Path:
+        assert start == tmp_path / "mine.safetensors"
         assert (space.name, len(dataset.classes)) == ("mbv3-micro", 10)
         assert (config.epochs_largest, config.lr, config.seed) == (3, 0.01, 5)
         assert config.batch_size == PretrainConfig().batch_size
@@ -43,7 +45,9 @@ def test_the_recipe_is_handed_on_and_its_log_read(tmp_path: Path, monkeypatch: p
         return out / "supernet.safetensors"
 
     monkeypatch.setattr("natdeploy.transfer.pretrain", train)
-    result = verbs.pretrain(data="digits", out=tmp_path / "out", epochs_largest=3, lr=0.01, seed=5)
+    result = verbs.pretrain(
+        data="digits", out=tmp_path / "out", epochs_largest=3, lr=0.01, seed=5, supernet=tmp_path / "mine.safetensors"
+    )
     assert result.to_json() == {
         "checkpoint": str(tmp_path / "out" / "supernet.safetensors"),
         "space": "mbv3-micro",
