@@ -21,7 +21,13 @@ from natdeploy.spaces import Network
 
 #: ``produce(network, target, cache) -> Plan``: from a checked network and target to a plan; kernels that the cache
 #: does not hold are compiled in child processes and put there.
-PRODUCERS = Registry("plan producer", {"relax": "natdeploy.compiler.relax_producer:produce"})
+PRODUCERS = Registry(
+    "plan producer",
+    {
+        "relax": "natdeploy.compiler.relax_producer:produce",
+        "kernels": "natdeploy.compiler.kernels.producer:produce",
+    },
+)
 
 #: Kind of artifact -> its file and what makes the bytes of it.
 BINARIES: dict[str, tuple[str, Callable[[Plan], bytes]]] = {

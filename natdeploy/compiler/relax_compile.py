@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from tvm import relax
 
 from natdeploy.compiler.relax_schedule import schedule
 from natdeploy.compiler.relax_workload import Workload, relax_module, symbol
-from natdeploy.ground.errors import BadInput
+from natdeploy.compiler.tvm_target import resolve
 
 _FUSION = tvm.transform.Sequential(
     [
@@ -26,16 +25,8 @@ _FUSION = tvm.transform.Sequential(
 
 def compile_workloads(workloads: list[Workload], target: dict[str, Any]) -> list[bytes]:
     """Object files of the workloads, in order. Raises BadInput for a target that TVM does not know."""
-    try:
-        resolved = tvm.target.Target(target)
-        known = tvm.target.codegen.llvm_get_cpu_archlist(resolved)
-        lanes = max(4, tvm.target.codegen.llvm_get_vector_width(resolved) // 32)
-    except Exception as error:  # TVM raises many kinds for one cause: a target it does not know
-        lines = str(error).strip().splitlines()
-        raise BadInput(f"target {target}: TVM refuses it: {lines[-1] if lines else error}") from None
-    if target["mcpu"] not in known:
-        near = difflib.get_close_matches(target["mcpu"], known, 3) or sorted(known)[:3]
-        raise BadInput(f"target: field 'mcpu': LLVM knows no {target['mcpu']!r}; close: {', '.join(near)}")
+    resolved = resolve(target)
+    lanes = max(4, tvm.target.codegen.llvm_get_vector_width(resolved) // 32)
     return [_compile(workload, resolved, lanes) for workload in workloads]
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from natdeploy.compiler.fusion import fusible_sums
 from natdeploy.compiler.kernel_cache import KernelCache
+from natdeploy.compiler.kernel_objects import Progress
 from natdeploy.compiler.plan import Call, Kernel, Plan, Port, View, make_plan
-from natdeploy.compiler.relax_kernels import Progress, compile_kernels
+from natdeploy.compiler.relax_kernels import compile_kernels
 from natdeploy.compiler.relax_workload import (
     Workload,
     argument_shapes,
@@ -96,7 +98,7 @@ def compile_layers(
 
 def _steps(layers: Sequence[Layer]) -> list[_Step]:
     """Kernel calls in order. Tensors are channels-last and named by the layer whose output they hold."""
-    sums = _fusible_sums(layers)
+    sums = fusible_sums(layers)
     fused = {total.name for total, _ in sums.values()}
     first = layers[0]
     names = {INPUT: INPUT}
@@ -117,26 +119,6 @@ def _steps(layers: Sequence[Layer]) -> list[_Step]:
             reads, writes = (*reads, names.get(other, other)), total.name
         steps.append(_Step(_workload(layer, residual=layer.name in sums), reads, writes, layer))
     return steps
-
-
-def _fusible_sums(layers: Sequence[Layer]) -> dict[str, tuple[Layer, str]]:
-    """For each convolution that can add a residual itself: the sum's layer, and the sum's other input.
-
-    Nobody else may read the convolution's own output, and the other input has to be there before it.
-    """
-    places = {INPUT: -1, **{layer.name: index for index, layer in enumerate(layers)}}
-    readers: dict[str, int] = {layers[-1].name: 1}
-    for layer in layers:
-        for name in layer.inputs:
-            readers[name] = readers.get(name, 0) + 1
-    found: dict[str, tuple[Layer, str]] = {}
-    for layer in layers:
-        if layer.op != "add":
-            continue
-        other, last = sorted(layer.inputs, key=places.__getitem__)
-        if other != last and last != INPUT and layers[places[last]].op == "conv" and readers[last] == 1:
-            found[last] = (layer, other)
-    return found
 
 
 def _workload(layer: Layer, *, residual: bool) -> Workload:

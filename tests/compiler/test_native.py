@@ -95,7 +95,7 @@ def test_known_kernels_are_not_compiled_again(
     def no_child(*_: object, **__: object) -> None:
         raise AssertionError("a child was started")
 
-    monkeypatch.setattr("natdeploy.compiler.relax_kernels.ChildWorker", no_child)
+    monkeypatch.setattr("natdeploy.compiler.kernel_objects.ChildWorker", no_child)
     assert build_native(tiny, target=TARGET, folder=tmp_path, cache=cache).digest == tiny_native.digest
 
 

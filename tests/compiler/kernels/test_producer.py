@@ -1,0 +1,102 @@
+"""Whole networks through natdeploy's own kernels: outputs, threads, what is refused, who chooses tiles."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from natdeploy.compiler import KernelCache, build_native, make_network_plan
+from natdeploy.compiler.kernels.isa import Isa
+from natdeploy.compiler.kernels.kind import Schedule, Workload, default_schedule
+from natdeploy.compiler.kernels.producer import compile_networks, produce
+from natdeploy.compiler.target import check_target
+from natdeploy.ground.errors import BadInput
+from natdeploy.spaces import Layer, Network, get_space, random_network
+from tests.compiler.conftest import TARGET, odd_network
+from tests.compiler.library import Library, run_library
+from tests.compiler.reference import reference, relative_error
+
+
+def image_for(network: Network) -> np.ndarray:
+    return np.random.default_rng(5).standard_normal(network.input_shape, dtype=np.float32)
+
+
+def micro(seed: int, resolution: int) -> tuple[Layer, ...]:
+    space = get_space("mbv3-micro")
+    return space.layers(replace(space.sample(np.random.default_rng(seed)), r=resolution))
+
+
+@pytest.fixture(scope="module")
+def own_cache(home: Path, tiny: Network) -> KernelCache:
+    """The kernels of all networks below, compiled together."""
+    networks = [tiny.layers, odd_network("odd depthwise").layers, micro(1, get_space("mbv3-micro").resolutions[0])]
+    compile_networks(networks, target=TARGET)
+    return KernelCache()
+
+
+def test_outputs_equal_the_reference_whatever_the_threads(
+    own_cache: KernelCache, tiny: Network, tmp_path: Path
+) -> None:
+    subnet = random_network(micro(1, get_space("mbv3-micro").resolutions[0]), 3)
+    for index, network in enumerate((tiny, odd_network("odd depthwise"), subnet)):
+        folder = tmp_path / str(index)
+        path = build_native(network, target=TARGET, folder=folder, cache=own_cache, producer="kernels").path
+        image, classes = image_for(network), network.output_shape[1]
+        out = run_library(path, image, classes)
+        assert relative_error(out, reference(network, image)) < 1e-5, index
+        library = Library(path)
+        instance = library.create(min(2, library.c.natdeploy_max_threads(library.model)))
+        assert np.array_equal(library.run(instance, image, classes), out)
+        library.c.natdeploy_destroy(instance)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mbv3-micro", "ofa-mbv3-w1.0", "ofa-mbv3-w1.2"])
+def test_random_subnets_equal_the_reference(name: str, own_cache: KernelCache, tmp_path: Path) -> None:
+    space, rng = get_space(name), np.random.default_rng(2)
+    archs = [replace(space.sample(rng), r=r) for r in rng.choice(space.resolutions, 3).tolist()]
+    compile_networks([space.layers(arch) for arch in archs], target=TARGET, cache=own_cache)
+    for seed, arch in enumerate(archs):
+        network = random_network(space.layers(arch), seed)
+        folder = tmp_path / str(seed)
+        path = build_native(network, target=TARGET, folder=folder, cache=own_cache, producer="kernels").path
+        image = image_for(network)
+        error = relative_error(run_library(path, image, space.num_classes), reference(network, image))
+        # Random weights make deep networks amplify rounding: torch's own float32 is off by 2e-5 on full-size ones.
+        assert error < (1e-5 if name == "mbv3-micro" else 1e-4), arch
+
+
+def test_nan_and_infinity_reach_the_output_as_in_torch(own_cache: KernelCache, tiny: Network, tmp_path: Path) -> None:
+    path = build_native(tiny, target=TARGET, folder=tmp_path, cache=own_cache, producer="kernels").path
+    for bad in (np.nan, np.inf):
+        image = image_for(tiny)
+        image[0, 1, 4, 3] = bad
+        expected = reference(tiny, image)
+        assert np.array_equal(np.isnan(run_library(path, image, 11)), np.isnan(expected))
+
+
+def test_tiles_come_from_the_tuning(own_cache: KernelCache, tiny: Network) -> None:
+    asked: list[Workload] = []
+
+    def tuning(workload: Workload, isa: Isa) -> Schedule:
+        asked.append(workload)
+        return {**default_schedule(workload, isa), **({"rows": 3} if workload["kind"] == "gemm" else {})}
+
+    plan = produce(tiny, check_target(TARGET), own_cache, tuning)
+    default = make_network_plan(tiny, target=TARGET, cache=own_cache, producer="kernels")
+    assert len(asked) == len(plan.calls) == len(default.calls)
+    changed = [a.layer for a, b in zip(plan.calls, default.calls) if a.kernel != b.kernel]
+    assert changed == ["shortcut"]  # the only 1x1 convolution of a map, and the sum that it computes
+    assert plan.macs == default.macs == sum(layer.macs for layer in tiny.layers)
+
+
+@pytest.mark.parametrize("kind", ["grouped", "multiplier"])
+def test_a_layer_without_a_kernel_is_refused_by_name(own_cache: KernelCache, kind: str) -> None:
+    with pytest.raises(BadInput, match=r"layer 'odd': groups is \d, .* producer 'relax'"):
+        make_network_plan(odd_network(kind), target=TARGET, cache=own_cache, producer="kernels")
+
+
+def test_an_unknown_processor_is_refused(own_cache: KernelCache, tiny: Network) -> None:
+    with pytest.raises(BadInput, match="field 'mcpu': LLVM knows no 'zen99'"):
+        make_network_plan(tiny, target={**TARGET, "mcpu": "zen99"}, cache=own_cache, producer="kernels")
