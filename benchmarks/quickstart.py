@@ -25,7 +25,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 LEAST_HOLDOUT = 100
 QUICK: Mapping[str, Any] = {
     "runtime": "onnxruntime",  # compiling the kernels of many networks takes longer than a minute
-    "profile.networks": 24,
+    "profile.networks": 30,
     "profile.holdout": 10,
     "profile.runtimes": ["onnxruntime"],
     "search.initial": 8,

@@ -91,9 +91,10 @@ def profile_device(
                 progress=_part_of(progress, done / total, len(archs) / total),
             )
             done += len(archs)
-        measured += store.query(
+        built = store.query(
             device_fingerprint=device_fingerprint(profile), runtime=runtime, space=space.name, role="build"
         )
+        measured += [timing for timing in built if timing.protocol["threads"] == protocol.threads]
         models[runtime] = fit_latency_model(measured, space, coverage=coverage, seed=seed)
         models[runtime].save(path)
     if progress is not None:

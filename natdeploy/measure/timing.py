@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from natdeploy.devices import HardwareProfile, Runnable, device_fingerprint, timing_processors
-from natdeploy.ground.errors import BadInput
+from natdeploy.ground.errors import BadInput, DeviceNotReachable
 from natdeploy.ground.files import content_key
 from natdeploy.measure.builds import (
     ArtifactBuilder,
@@ -69,7 +69,8 @@ def time_archs(
         build: how to build a network in a folder, in place of natdeploy's compiler.
 
     Returns one measurement for each of ``archs``, in their order. Raises BadInput for a runtime the device does not
-    have or an architecture of another space, ChildFailed for a network that crashes.
+    have or an architecture of another space, DeviceNotReachable for a device that is not this machine, ChildFailed for
+    a network that crashes.
     """
     space = get_space(space) if isinstance(space, str) else space
     for arch in archs:
@@ -195,7 +196,7 @@ class _Stand:
         if runtime not in profile.runtimes:
             raise BadInput(f"device {profile.name!r}: no runtime {runtime!r}; it has {', '.join(profile.runtimes)}")
         if "local" not in profile.reach.via:
-            raise BadInput(
+            raise DeviceNotReachable(
                 f"device {profile.name!r}: field 'reach.via' is {', '.join(profile.reach.via)}; "
                 "only devices reached as 'local' can be timed by this version"
             )

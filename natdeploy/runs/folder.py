@@ -12,14 +12,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import read_json, readable_disk_errors, restore_folder, write_json
+from natdeploy.ground.lock import LOCK, only_process_in
 from natdeploy.ground.validation import validate
 from natdeploy.runs.config import RunConfig
 from natdeploy.runs.entry import ArchiveEntry
@@ -34,7 +33,6 @@ RANDOM = "random.json"
 SUMMARY = "summary.json"
 STATE = "state.json"
 SUPERNET = "supernet.safetensors"
-_LOCK = ".lock"
 
 Item = TypeVar("Item")
 
@@ -66,14 +64,14 @@ class RunFolder:
             is_new = not path.exists()
             path.mkdir(parents=True, exist_ok=True)
         try:
-            with _locked(path):
+            with only_process_in(path):
                 if RunFolder.exists(path):
                     raise BadInput(f"{path}: another natdeploy process has started a run in this folder")
                 try:
                     save_latency_model(path / LATENCY_MODEL)
                     write_json(path / CONFIG, config.model_dump(mode="json"))
                 except BaseException:
-                    for name in (LATENCY_MODEL, _LOCK):
+                    for name in (LATENCY_MODEL, LOCK):
                         (path / name).unlink(missing_ok=True)
                     raise
         except BaseException:
@@ -178,7 +176,7 @@ class RunFolder:
 
         Raises BadInput when another process holds it. The system frees the lock of a killed process.
         """
-        with _locked(self.path):
+        with only_process_in(self.path):
             for folder in (self.state_path, self.result_path):
                 restore_folder(folder)
             yield
@@ -196,22 +194,7 @@ def refuse_foreign(path: str | Path) -> None:
 
 def _is_of_a_start(path: Path) -> bool:
     """Whether a file can come from a process that was killed while it started a run."""
-    return path.name in (LATENCY_MODEL, _LOCK) or path.name.startswith((f".{LATENCY_MODEL}.", f".{CONFIG}."))
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    path = folder / _LOCK
-    with readable_disk_errors(path):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BadInput(f"{folder}: another natdeploy process is working in this run folder") from None
-        yield
-    finally:
-        os.close(handle)
+    return path.name in (LATENCY_MODEL, LOCK) or path.name.startswith((f".{LATENCY_MODEL}.", f".{CONFIG}."))
 
 
 def write_items(path: Path, items: Sequence[ArchiveEntry] | Sequence[HistoryStep]) -> None:

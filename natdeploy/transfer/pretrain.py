@@ -17,10 +17,26 @@ import torch
 
 from natdeploy.data import Dataset
 from natdeploy.ground.errors import BadInput
-from natdeploy.ground.files import atomic_folder, content_key, read_json, sha256_file, write_json
+from natdeploy.ground.files import (
+    atomic_folder,
+    content_key,
+    read_json,
+    readable_disk_errors,
+    restore_folder,
+    sha256_file,
+    write_json,
+)
+from natdeploy.ground.lock import only_process_in
 from natdeploy.spaces.arch import Arch
 from natdeploy.spaces.space import Space
-from natdeploy.supernets import MobileNetV3Supernet, build_supernet, load_supernet, save_supernet, sort_channels
+from natdeploy.supernets import (
+    MobileNetV3Supernet,
+    build_supernet,
+    load_supernet,
+    read_supernet_header,
+    save_supernet,
+    sort_channels,
+)
 from natdeploy.transfer.batches import TrainingBatches
 from natdeploy.transfer.compute import compute_device, placed
 from natdeploy.transfer.evaluate import evaluate_arch
@@ -85,11 +101,29 @@ def pretrain(
         The checkpoint's path.
 
     Raises:
-        BadInput: ``out`` holds a training run with other settings; ``start`` is unreadable or of another space.
+        BadInput: ``out`` holds a training run with other settings, or another process works there; ``start`` is
+            unreadable or of another space.
         TrainingDiverged: the loss is not a number.
     """
+    if start is not None and (found := read_supernet_header(start)["space"]) != space.name:
+        raise BadInput(f"{start}: a supernet of space {found}, expected {space.name}")
+    with readable_disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with only_process_in(out):
+        restore_folder(out / "state")
+        return _train(space, dataset, config, out, start, progress)
+
+
+def _train(
+    space: Space,
+    dataset: Dataset,
+    config: PretrainConfig,
+    out: Path,
+    start: Path | None,
+    progress: Callable[[str, float], None] | None,
+) -> Path:
     device = compute_device()
-    origin = {} if start is None else {"started_from": sha256_file(start) if start.is_file() else str(start)}
+    origin = {} if start is None else {"started_from": sha256_file(start)}
     key = content_key({"space": space.name, "data": dataset.fingerprint, "config": asdict(config), **origin})
     supernet, optimizer, log = _start(space, dataset, config, out, key, device, start)
     batches = TrainingBatches(
@@ -154,8 +188,6 @@ def _start(
                 supernet = build_supernet(space, len(dataset.classes))
             else:
                 supernet = load_supernet(start, len(dataset.classes))
-        if supernet.space.name != space.name:
-            raise BadInput(f"{start}: a supernet of space {supernet.space.name}, expected {space.name}")
         supernet = placed(supernet, device)
         return supernet, sgd(supernet, weight_decay=config.weight_decay), []
     saved = read_json(state / "state.json", "training state")

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import sha256_file
+from natdeploy.ground.lock import only_process_in
 from natdeploy.spaces import get_space
 from natdeploy.supernets import load_supernet
 from natdeploy.transfer import PretrainConfig, pretrain
@@ -56,6 +57,23 @@ def test_trained_further_it_starts_from_the_checkpoint(stripes, tmp_path) -> Non
         pretrain(SPACE, stripes, standing, tmp_path / "further", start=further)
     with pytest.raises(BadInput, match="missing"):
         pretrain(SPACE, stripes, standing, tmp_path / "none", start=tmp_path / "missing.safetensors")
+    with pytest.raises(BadInput, match=r"a supernet of space mbv3-micro, expected ofa-mbv3-w1\.0"):
+        pretrain(get_space("ofa-mbv3-w1.0"), stripes, standing, tmp_path / "none", start=first)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_second_process_is_kept_out_and_a_half_replaced_state_comes_back(stripes, tmp_path) -> None:
+    with only_process_in(tmp_path), pytest.raises(BadInput, match="another natdeploy process"):
+        pretrain(SPACE, stripes, CONFIG, tmp_path)
+    pretrain(SPACE, stripes, CONFIG, tmp_path)
+    weights = (tmp_path / "supernet.safetensors").read_bytes()
+    aside = tmp_path / ".state.old.killed"
+    aside.mkdir()
+    (tmp_path / "state").rename(aside / "state")
+    stages: list[str] = []
+    pretrain(SPACE, stripes, CONFIG, tmp_path, progress=lambda stage, _: stages.append(stage))
+    assert stages == []  # nothing was trained again
+    assert (tmp_path / "supernet.safetensors").read_bytes() == weights
 
 
 def test_a_folder_of_another_configuration_is_refused(stripes, tmp_path) -> None:
