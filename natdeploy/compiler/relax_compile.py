@@ -9,9 +9,10 @@ from typing import Any
 import tvm
 from tvm import relax
 
+from natdeploy.compiler.kernels.isa import Isa, isa_of
 from natdeploy.compiler.relax_schedule import schedule
 from natdeploy.compiler.relax_workload import Workload, relax_module, symbol
-from natdeploy.compiler.tvm_target import resolve
+from natdeploy.compiler.tvm_target import resolve, vector_bits
 
 _FUSION = tvm.transform.Sequential(
     [
@@ -26,8 +27,8 @@ _FUSION = tvm.transform.Sequential(
 def compile_workloads(workloads: list[Workload], target: dict[str, Any]) -> list[bytes]:
     """Object files of the workloads, in order. Raises BadInput for a target that TVM does not know."""
     resolved = resolve(target)
-    lanes = max(4, tvm.target.codegen.llvm_get_vector_width(resolved) // 32)
-    return [_compile(workload, resolved, lanes) for workload in workloads]
+    isa = isa_of(vector_bits(resolved), target["mtriple"])
+    return [_compile(workload, resolved, isa) for workload in workloads]
 
 
 def prim_func(workload: Workload, lanes: int, registers: int) -> Any:
@@ -39,10 +40,9 @@ def prim_func(workload: Workload, lanes: int, registers: int) -> Any:
     return schedule(functions[0], lanes, registers)
 
 
-def _compile(workload: Workload, target: Any, lanes: int) -> bytes:
+def _compile(workload: Workload, target: Any, isa: Isa) -> bytes:
     name = symbol(workload)
-    registers = 16 if lanes == 8 else 32  # AVX2 has 16 vector registers, AVX-512 and NEON 32
-    function = prim_func(workload, lanes, registers).with_attr("global_symbol", name)
+    function = prim_func(workload, isa.lanes, isa.registers).with_attr("global_symbol", name)
     library = tvm.compile(tvm.IRModule({name: function}), target=target)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "kernel.o")

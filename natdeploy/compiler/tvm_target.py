@@ -22,3 +22,11 @@ def resolve(target: dict[str, Any]) -> Any:
         near = difflib.get_close_matches(target["mcpu"], known, 3) or sorted(known)[:3]
         raise BadInput(f"target: field 'mcpu': LLVM knows no {target['mcpu']!r}; close: {', '.join(near)}")
     return resolved
+
+
+def vector_bits(resolved: Any) -> int:
+    """Width of the vectors that code for this target uses; LLVM's own figure says 512 for processors without them."""
+    features = tvm.target.codegen.target_has_features
+    if str(resolved.attrs["mtriple"]).startswith(("x86_64", "i686")):
+        return 512 if features("avx512f", resolved) else 256 if features("avx2", resolved) else 128
+    return int(tvm.target.codegen.llvm_get_vector_width(resolved))

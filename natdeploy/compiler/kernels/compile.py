@@ -11,13 +11,12 @@ import tvm
 from natdeploy.compiler.kernels.emitter import prim_func
 from natdeploy.compiler.kernels.isa import Isa, isa_of
 from natdeploy.compiler.kernels.kind import Kernel
-from natdeploy.compiler.tvm_target import resolve
+from natdeploy.compiler.tvm_target import resolve, vector_bits
 
 
 def target_isa(target: dict[str, Any]) -> Isa:
     """Vectors of a target, as LLVM knows them. Raises BadInput for a target that TVM or LLVM does not know."""
-    width = tvm.target.codegen.llvm_get_vector_width(resolve(target))
-    return isa_of(width, target["mtriple"])
+    return isa_of(vector_bits(resolve(target)), target["mtriple"])
 
 
 def compile_kernel(kernel: Kernel, target: dict[str, Any]) -> bytes:
