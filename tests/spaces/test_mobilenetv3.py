@@ -11,6 +11,8 @@ from natdeploy.spaces import SPACES, Arch, costs, get_space
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 NAMES = SPACES.names()
+#: The others are for published latencies only: their networks cannot be built.
+BUILT = ("mbv3-micro", "ofa-mbv3-w1.0", "ofa-mbv3-w1.2")
 ENCODINGS = {  # NAT-M1..M4's published net.encoding, and their widths
     "08011001440551052208877": "ofa-mbv3-w1.0",
     "08111003100632076009771": "ofa-mbv3-w1.2",
@@ -33,10 +35,13 @@ def test_repair_is_idempotent_and_repaired_genomes_survive_a_round_trip(pair) ->
     assert np.array_equal(space.encode(space.decode(repaired)), repaired)
 
 
-@given(spaces_and_genomes(), spaces_and_genomes())
-def test_equal_architectures_are_equal_genomes(first, second) -> None:
+@given(spaces_and_genomes(), st.data())
+def test_equal_architectures_are_equal_genomes(first, data) -> None:
     space, genome = first
-    other = second[1][: len(genome)] % np.array(space.gene_sizes)
+    changed = data.draw(st.lists(st.sampled_from(range(len(genome))), max_size=3))
+    other = genome.copy()
+    for gene in changed:
+        other[gene] = data.draw(st.integers(0, space.gene_sizes[gene] - 1))
     one, two = space.repair(genome), space.repair(other)
     assert (space.decode(one) == space.decode(two)) == np.array_equal(one, two)
 
@@ -82,7 +87,7 @@ def test_ofa_files_with_inactive_blocks_are_read() -> None:
     assert Arch.from_json(places, space=space.name) == arch
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BUILT)
 def test_smallest_and_largest_bound_every_cost(name) -> None:
     space, rng = get_space(name), np.random.default_rng(0)
     low, high = (costs(space.layers(arch)) for arch in (space.smallest(), space.largest()))
@@ -98,7 +103,7 @@ def test_micro_keeps_its_promised_size() -> None:
     assert 10e6 <= costs(space.layers(space.largest())).macs <= 15e6
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BUILT)
 def test_layers_form_a_connected_network(name) -> None:
     space = get_space(name)
     layers = space.layers(space.sample(np.random.default_rng(1)))
