@@ -28,7 +28,7 @@ def small_archs() -> list[Arch]:
     return [least, *deeper]
 
 
-def made_up_timings(profile: HardwareProfile, ms_per_million_macs: float, count: int = 25) -> list[Measurement]:
+def made_up_timings(profile: HardwareProfile, ms_per_million_macs: float, count: int = 30) -> list[Measurement]:
     """Timings of random architectures that follow their MACs, with a little noise."""
     rng = np.random.default_rng(7)
     toolchain = runtime_toolchain(RUNTIME, profile)

@@ -151,7 +151,7 @@ def test_a_file_that_is_no_store_is_refused_and_left_alone(tmp_path: Path) -> No
     one_line_naming(other, "of another program")
     folder = tmp_path / "folder"
     folder.mkdir()
-    one_line_naming(folder, "cannot be used")
+    one_line_naming(folder, "not a file")
 
 
 def test_a_half_written_store_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import natdeploy.compiler
 from natdeploy.compiler import Artifact, build_onnx
 from natdeploy.devices import HardwareProfile, load_profile, parse_profile
-from natdeploy.ground.errors import BadInput, ChildFailed
+from natdeploy.ground.errors import BadInput, ChildFailed, DeviceNotReachable
 from natdeploy.ground.files import sha256_file
 from natdeploy.measure import (
     MeasurementStore,
@@ -210,7 +210,7 @@ def test_what_cannot_be_timed_is_refused_before_anything_is_built(host: Hardware
     arch = SPACE.smallest()
     with pytest.raises(BadInput, match="no runtime 'abacus'; it has onnxruntime, tvm"):
         time_archs([arch], space=SPACE, profile=host, runtime="abacus", store=store)
-    with pytest.raises(BadInput, match=r"reach\.via"):
+    with pytest.raises(DeviceNotReachable, match=r"reach\.via"):
         time_archs([arch], space=SPACE, profile=parse_profile(phone(), "test"), runtime="tvm", store=store)
     with pytest.raises(BadInput, match="space"):
         time_archs([arch], space="ofa-mbv3-w1.0", profile=host, runtime="onnxruntime", store=store)
