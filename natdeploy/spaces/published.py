@@ -127,13 +127,14 @@ def net_of_config(value: Any, *, resolution: int | None = None) -> PublishedNet:
     blocks = _field(value, "blocks")
     if not isinstance(blocks, list) or len(blocks) < 2:
         raise BadInput("net.config: field 'blocks' must be a list of at least two blocks")
-    channels, kernels, expands = (
+    channels, kernels, expands, gates = (
         [_field(block, _block_field(block), name, where=f"blocks[{index}].") for index, block in enumerate(blocks)][1:]
-        for name in ("out_channels", "kernel_size", "expand_ratio")
+        for name in ("out_channels", "kernel_size", "expand_ratio", "use_se")
     )
-    stages = tuple(channel for channel, _ in groupby(channels))
-    space = next((each for each in _spaces() if (each.stem_c, each.stage_c) == (stem, stages)), None)
+    fitting = ((each, _depths(each, channels, gates)) for each in _spaces() if each.stem_c == stem)
+    space, depths = next(((each, depths) for each, depths in fitting if depths), (None, ()))
     if space is None:
+        stages = tuple(channel for channel, _ in groupby(channels))
         raise BadInput(
             f"net.config: no space has {stem!r} channels in field 'first_conv' and {stages} in 'blocks'; "
             f"known: {', '.join(each.name for each in _spaces())}"
@@ -141,8 +142,9 @@ def net_of_config(value: Any, *, resolution: int | None = None) -> PublishedNet:
     pixels = value.get("img_size", resolution)
     if pixels is None:
         raise BadInput("net.config: field 'img_size' is missing; say the resolution")
-    depths = [len(list(members)) for _, members in groupby(channels)]
-    arch = Arch.from_json({"ks": kernels, "e": expands, "d": depths, "r": pixels, "w": space.width}, space=space.name)
+    arch = Arch.from_json(
+        {"ks": kernels, "e": expands, "d": list(depths), "r": pixels, "w": space.width}, space=space.name
+    )
     space.check(arch)
     if not isinstance(classes, int) or classes < 1:
         raise BadInput(f"net.config: field 'classifier.out_features' is {classes!r}, expected a number of classes")
@@ -152,6 +154,17 @@ def net_of_config(value: Any, *, resolution: int | None = None) -> PublishedNet:
     net = PublishedNet(arch, classes, float(dropout), activation if activation in _STAND_INS else None)
     _refuse_differences(value, config_form(net))
     return net
+
+
+def _depths(space: MobileNetV3Space, channels: list[Any], gates: list[Any]) -> tuple[int, ...]:
+    """Blocks of each stage, told apart by channels, stages of equal channels by squeeze-excite; none if they differ."""
+
+    def label(channel: Any, gate: Any) -> tuple[Any, bool]:
+        return channel, space.stage_c.count(channel) > 1 and bool(gate)
+
+    found = [(stage, len(list(members))) for stage, members in groupby(map(label, channels, gates))]
+    expected = list(map(label, space.stage_c, space.stage_se))
+    return tuple(depth for _, depth in found) if [stage for stage, _ in found] == expected else ()
 
 
 def read_subnet(path: Path, space: str | None = None) -> Arch:

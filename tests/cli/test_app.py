@@ -186,7 +186,8 @@ def test_what_a_library_prints_stays_out_of_the_json(natdeploy, monkeypatch) -> 
 
 def test_control_c_leaves_with_130_and_one_line(tmp_path: Path) -> None:
     code = (
-        "import time; from natdeploy import verbs; from natdeploy.cli.main import app\n"
+        "import signal, time; from natdeploy import verbs; from natdeploy.cli.main import app\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "def wait(): print('ready', flush=True); time.sleep(60)\n"
         "verbs.doctor = wait; app(['doctor'])"
     )
@@ -197,6 +198,6 @@ def test_control_c_leaves_with_130_and_one_line(tmp_path: Path) -> None:
     assert process.stdout.readline() == "ready\n"
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=50)
     assert process.returncode == 130
     assert stderr.splitlines() == ["natdeploy: interrupted; start the same command again to continue"]
