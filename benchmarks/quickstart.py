@@ -2,7 +2,7 @@
 
     python benchmarks/quickstart.py [--json] [--seed S] [--quick] [--keep FOLDER]
 
-With ``--json`` one object goes to stdout, everything else to stderr. ``--quick`` takes a tenth of the networks, ONNX
+With ``--json`` one object goes to stdout, everything else to stderr. ``--quick`` takes few networks, ONNX
 Runtime alone and one iteration, to see that all works; its figures say nothing of quality. Data: scikit-learn's
 handwritten digits; weights: the supernet shipped with natdeploy.
 """
@@ -10,7 +10,6 @@ handwritten digits; weights: the supernet shipped with natdeploy.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import sys
@@ -124,13 +123,11 @@ def main() -> None:
     if options.keep and options.keep.exists() and any(options.keep.iterdir()):
         parser.error(f"--keep {options.keep}: the folder is not empty")
     sys.path.insert(0, str(CHECKOUT))
+    from benchmarks.output import print_found
+
     with tempfile.TemporaryDirectory(prefix="quickstart.") as temporary:
         found = measure(options.keep or Path(temporary), seed=options.seed, quick=options.quick)
-    if options.json:
-        print(json.dumps(found, indent=1, allow_nan=False))
-    else:
-        for name, value in found["figures"].items():
-            print(f"{name:28} {value:.4g}")
+    print_found(found, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ over the seeds. ``--quick`` does one seed up to 100.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -301,17 +300,14 @@ def main() -> None:
     if options.seeds < 1:
         parser.error("--seeds: at least 1")
     sys.path.insert(0, str(CHECKOUT))
+    from benchmarks.output import print_found
     from natdeploy.ground.errors import NatdeployError
 
     try:
         found = measure(seed=options.seed, seeds=options.seeds, quick=options.quick)
     except NatdeployError as error:
         parser.error(str(error))
-    if options.json:
-        print(json.dumps(found, indent=1, allow_nan=False))
-    else:
-        for name, value in found["figures"].items():
-            print(f"{name:24} {value:.4g}")
+    print_found(found, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ of 100.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -79,17 +78,14 @@ def main() -> None:
     options = parser.parse_args()
     sys.path.insert(0, str(CHECKOUT))
     from benchmarks.ofa_accuracies import TABLE
+    from benchmarks.output import print_found
     from natdeploy.ground.errors import NatdeployError
 
     try:
         found = measure(options.table or TABLE, seed=options.seed, quick=options.quick)
     except NatdeployError as error:
         parser.error(str(error))
-    if options.json:
-        print(json.dumps(found, indent=1, allow_nan=False))
-    else:
-        for name, value in found["figures"].items():
-            print(f"{name:24} {value:.4g}")
+    print_found(found, as_json=options.json)
 
 
 if __name__ == "__main__":

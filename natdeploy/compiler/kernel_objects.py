@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from natdeploy.compiler.kernel_cache import KernelCache
-from natdeploy.ground.processes import ChildWorker
+from natdeploy.ground.processes import ChildWorker, allowed_processors
 
 Progress = Callable[[str, float], None]
 #: ``compile_batch(jobs, target) -> object files``, in order; called in a child process.
@@ -50,7 +49,7 @@ def object_code(
                     done = len(missing) - sum(name not in found for name in missing)
                     progress("compiling kernels", done / len(missing))
 
-    children = min(len(os.sched_getaffinity(0)), -(-len(missing) // _WORTH_A_CHILD))
+    children = min(len(allowed_processors()), -(-len(missing) // _WORTH_A_CHILD))
     if children:
         with ThreadPoolExecutor(children) as pool:
             for future in [pool.submit(compile_share, batches[start::children]) for start in range(children)]:

@@ -31,4 +31,4 @@ def compile_kernels(
 
 def _sources() -> str:
     """Digest of the files that decide what object code a workload becomes."""
-    return sources_digest("relax_[csw]*.py")
+    return sources_digest("relax_[csw]*.py", "tvm_target.py", "kernels/isa.py")

@@ -10,7 +10,7 @@ from natdeploy.ground.files import sha256_bytes
 
 #: By kind of artifact: distributions and own sources that decide what it contains.
 _DISTRIBUTIONS = {"onnx": ("onnx",), "native": ("apache-tvm", "apache-tvm-ffi", "ziglang")}
-_SOURCES = {"onnx": ("onnx_graph.py",), "native": ("[!o]*.py", "kernels/*.py", "runtime/*")}
+_SOURCES = {"onnx": ("onnx_graph.py",), "native": ("*.py", "kernels/*.py", "runtime/*")}
 
 
 def toolchain_versions(kind: str | None = None) -> dict[str, str]:

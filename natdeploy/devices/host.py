@@ -7,7 +7,6 @@ time is kept under ``cache_root()/host``, per processor.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from natdeploy.devices.processor import Processor, max_clock_mhz, memory_gib, re
 from natdeploy.devices.profile import Cluster, HardwareProfile, parse_profile
 from natdeploy.ground.errors import BadInput, ChildFailed
 from natdeploy.ground.files import cache_root, content_key, sha256_file, write_json
+from natdeploy.ground.processes import allowed_processors
 
 _PEAK_SOURCE = Path(__file__).with_name("peak.c")
 #: Several times the largest last-level cache of a single socket.
@@ -167,7 +167,7 @@ def timing_processors(profile: HardwareProfile, threads: int) -> tuple[int, ...]
     The last allowed ones of the timed cluster: the first processor of a machine serves most of its interrupts.
     Raises BadInput when there are fewer than threads.
     """
-    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+    allowed = allowed_processors()
     cluster = profile.timed_cluster
     usable = [cpu for cpu in allowed if cpu in cluster.processors] if cluster.processors else allowed
     if len(usable) < threads:

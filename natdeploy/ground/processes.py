@@ -20,6 +20,11 @@ from natdeploy.ground.errors import ChildFailed
 Result = TypeVar("Result")
 
 
+def allowed_processors() -> list[int]:
+    """Numbers of the processors this process may run on, ascending; 0 alone where the system does not say."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+
+
 class ChildWorker:
     """A child process that runs module-level functions with picklable arguments and results.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from natdeploy.devices import HardwareProfile, Runnable, get_runner, llvm_target
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import cache_root, canonical_json, readable_disk_errors
+from natdeploy.ground.processes import allowed_processors
 from natdeploy.spaces import Arch, Layer, Network, Space, random_network
 
 Build = Callable[[Network, Path], Runnable]
@@ -45,7 +46,7 @@ class ArtifactBuilder:
             raise BadInput(f"runtime {runtime!r}: takes {self._kind!r} artifacts, which natdeploy cannot build")
         self._profile = profile
         self._build = build
-        self._workers = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+        self._workers = len(allowed_processors())
 
     def prepare(self, archs: Sequence[Arch], progress: Progress | None = None) -> None:
         """Compile the kernels that these architectures need and that are not kept from earlier, on all cores."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from natdeploy.devices import Runnable, Session, get_runner
 from natdeploy.ground.errors import BadInput
+from natdeploy.ground.processes import allowed_processors
 from natdeploy.measure.protocol import TimingProtocol
 
 _NICENESS = -10
@@ -73,7 +74,7 @@ def conditions() -> dict[str, Any]:
     """
     tiny = np.full(1, 1e-40, dtype=np.float32) * np.float32(0.5)
     return {
-        "processors": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [],
+        "processors": allowed_processors(),
         "niceness": os.getpriority(os.PRIO_PROCESS, 0),
         "denormals": "kept" if tiny[0] != 0 else "flushed",
     }

@@ -6,12 +6,12 @@ Defaults are sized for a micro space on two processor cores, a search of about t
 
 from __future__ import annotations
 
-import os
 from datetime import datetime, timezone
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from natdeploy.ground.processes import allowed_processors
 from natdeploy.ground.validation import Real, Settings, Whole
 from natdeploy.spaces import SPACES
 
@@ -142,7 +142,7 @@ class RunConfig(Task):
 
     schema_version: Literal[1] = 1
     latency_ms: Budget
-    threads: Annotated[Whole, Field(ge=1, le=4096)] = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    threads: Annotated[Whole, Field(ge=1, le=4096)] = Field(default_factory=lambda: len(allowed_processors()))
     created: str = Field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
 
     def first_difference(self, other: RunConfig) -> str | None:

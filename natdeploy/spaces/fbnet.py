@@ -1,4 +1,7 @@
-"""FBNet's space (Wu et al. 2019) as HW-NAS-Bench (Li et al. 2021) times it: 22 places, nine blocks, 32 x 32 images."""
+"""FBNet's space (Wu et al. 2019) as HW-NAS-Bench (Li et al. 2021) times it: 22 places, nine blocks, 32 x 32 images.
+
+Channels and strides follow our reading of HW-NAS-Bench, not its code; they give features of cost, never latencies.
+"""
 
 from __future__ import annotations
 

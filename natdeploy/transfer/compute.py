@@ -28,8 +28,7 @@ def placed(module: ModuleT, device: torch.device) -> ModuleT:
 def keep_freed_memory() -> None:
     """Tell the C library not to give freed activations back to the system after every layer.
 
-    Each step needs them again, and fetching fresh pages costs about a fifth of a training step on the CPU. Does nothing
-    where the C library is not glibc.
+    Each step needs them again, and fetching fresh pages takes time. Does nothing where the C library is not glibc.
     """
     if platform.libc_ver()[0] == "glibc":
         trim_threshold, mmap_threshold, arena_max = -1, -3, -8

@@ -8,7 +8,6 @@ and not on the number of cores.
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -16,6 +15,7 @@ from types import TracebackType
 import torch
 from torch import Tensor
 
+from natdeploy.ground.processes import allowed_processors
 from natdeploy.supernets import MobileNetV3Supernet
 from natdeploy.transfer.compute import keep_freed_memory
 
@@ -41,7 +41,7 @@ class Replicas:
             self._all.append(replica)
         self._parameters = [list(replica.parameters()) for replica in self._all]  # walking the modules takes long
         on_cpu = next(supernet.parameters()).device.type == "cpu"
-        self._workers = min(parts, len(os.sched_getaffinity(0))) if on_cpu else 1
+        self._workers = min(parts, len(allowed_processors())) if on_cpu else 1
         self._pool: ThreadPoolExecutor | None = None
         self._threads_before = torch.get_num_threads()
 

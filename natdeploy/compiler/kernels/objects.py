@@ -43,4 +43,4 @@ def _generator() -> dict[str, str]:
     """What decides which object code a kernel becomes, besides the kernel and the target."""
     versions = toolchain_versions("native")
     tools = {name: versions[name] for name in ("apache-tvm", "apache-tvm-ffi")}
-    return {**tools, "sources": sources_digest("kernels/*.py")}
+    return {**tools, "sources": sources_digest("kernels/*.py", "tvm_target.py")}
