@@ -34,9 +34,17 @@ def pretrain(
     ] = None,
     batch_size: Annotated[Optional[int], typer.Option("--batch-size", help="Images a step.")] = None,  # noqa: UP045
     lr: Annotated[Optional[float], typer.Option("--lr", help="Peak learning rate.")] = None,  # noqa: UP045
+    weight_decay: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option("--weight-decay", help="Of the weights of layers."),
+    ] = None,
     student_weight: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option("--student-weight", help="Weight of each smaller subnet's loss beside the largest one's."),
+    ] = None,
+    teacher_epochs: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--teacher-epochs", help="Epochs of a wide network that is trained first and guides the others."),
     ] = None,
     supernet: Annotated[
         Optional[Path],  # noqa: UP045
@@ -64,7 +72,9 @@ def pretrain(
             epochs_elastic=epochs_elastic,
             batch_size=batch_size,
             lr=lr,
+            weight_decay=weight_decay,
             student_weight=student_weight,
+            teacher_epochs=teacher_epochs,
             supernet=supernet,
             val_fraction=val_fraction,
             seed=seed,

@@ -60,7 +60,9 @@ class PretrainSettings(Settings):
         epochs_largest, epochs_elastic: epochs of the largest network alone, and of all subnets.
         batch_size: images a step.
         lr: peak learning rate.
+        weight_decay: of the weights of layers, a step and unit of learning rate.
         student_weight: weight of each smaller subnet's loss beside the largest one's.
+        teacher_epochs: epochs of a wide network that is trained first and guides the others; 0 for none.
         val_fraction: share of the training images held out for the log, where the data has no such part.
         seed: of everything random.
     """
@@ -69,7 +71,9 @@ class PretrainSettings(Settings):
     epochs_elastic: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
     batch_size: Annotated[Whole, Field(ge=2, le=65_536)] | None = None
     lr: Annotated[Real, Field(gt=0, le=10)] | None = None
+    weight_decay: Annotated[Real, Field(ge=0, le=1)] | None = None
     student_weight: Annotated[Real, Field(gt=0, le=100)] | None = None
+    teacher_epochs: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
     val_fraction: Annotated[Real, Field(gt=0, lt=1)] = 0.15
     seed: Seed = 0
 

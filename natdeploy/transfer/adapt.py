@@ -20,9 +20,8 @@ from natdeploy.spaces.arch import Arch
 from natdeploy.supernets import MobileNetV3Supernet, load_supernet, save_supernet
 from natdeploy.transfer.batches import TrainingBatches
 from natdeploy.transfer.compute import compute_device, placed
-from natdeploy.transfer.optimizer import cosine, load_momentum, save_momentum, set_learning_rate, sgd
-from natdeploy.transfer.replicas import Replicas
-from natdeploy.transfer.step import elastic_step
+from natdeploy.transfer.epoch import train_epoch
+from natdeploy.transfer.optimizer import cosine, load_momentum, save_momentum, sgd
 
 ArchSampler = Callable[[np.random.Generator], Arch]
 
@@ -117,28 +116,26 @@ class Adaptation:
     ) -> float:
         config, mean_loss = self.config, float("nan")
         for epoch in range(epochs):
-            rng = np.random.default_rng([self.seed, iteration, epoch])
-            losses = []
-            with Replicas(self.supernet, config.parts) as replicas:
-                for step, (images, labels) in enumerate(self._batches.epoch(rng, self._device)):
-                    done = (self.epochs_done + step / len(self._batches)) / config.epochs
-                    set_learning_rate(self._optimizer, cosine(min(done, 1.0), config.lr, warm_up=0.05))
-                    losses.append(
-                        elastic_step(
-                            replicas,
-                            self._optimizer,
-                            images,
-                            labels,
-                            [sample(rng) for _ in range(config.subnets_per_step)],
-                            distillation=config.distillation,
-                            label_smoothing=config.label_smoothing,
-                            clip=config.clip,
-                        )
-                    )
-                    if progress:
-                        progress(f"{stage}: loss {losses[-1]:.3f}", (epoch + step / len(self._batches)) / epochs)
+
+            def lr(fraction: float, done: int = self.epochs_done) -> float:
+                return cosine(min((done + fraction) / config.epochs, 1.0), config.lr, warm_up=0.05)
+
+            def told(loss: float, fraction: float, epoch: int = epoch) -> None:
+                if progress:
+                    progress(f"{stage}: loss {loss:.3f}", (epoch + fraction) / epochs)
+
+            mean_loss = train_epoch(
+                self.supernet,
+                self._optimizer,
+                self._batches,
+                np.random.default_rng([self.seed, iteration, epoch]),
+                config,
+                students=lambda rng: [sample(rng) for _ in range(config.subnets_per_step)],
+                lr=lr,
+                device=self._device,
+                progress=told,
+            )
             self.epochs_done += 1
-            mean_loss = float(np.mean(losses))
         return mean_loss
 
     def save(self, folder: Path) -> None:

@@ -24,6 +24,12 @@ def placed(module: ModuleT, device: torch.device) -> ModuleT:
     return module
 
 
+def autocast(device: torch.device) -> torch.autocast:
+    """Context of bfloat16 arithmetic where the device has units for it; of no change elsewhere."""
+    fast = device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast)
+
+
 @cache
 def keep_freed_memory() -> None:
     """Tell the C library not to give freed activations back to the system after every layer.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,10 @@ from natdeploy.supernets import (
 )
 from natdeploy.transfer.batches import TrainingBatches
 from natdeploy.transfer.compute import compute_device, placed
+from natdeploy.transfer.epoch import train_epoch
 from natdeploy.transfer.evaluate import evaluate_arch
-from natdeploy.transfer.optimizer import cosine, load_momentum, save_momentum, set_learning_rate, sgd
-from natdeploy.transfer.replicas import Replicas
-from natdeploy.transfer.step import elastic_step
+from natdeploy.transfer.optimizer import cosine, load_momentum, save_momentum, sgd
+from natdeploy.transfer.teacher import trained_teacher
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ class PretrainConfig:
         distillation: weight of the largest network's predictions in a student's loss.
         student_weight: weight of each student's loss beside the largest network's own.
         random_subnets: subnets drawn per elastic step beside the largest and the smallest.
+        teacher_epochs: epochs of a wide network that is trained first and guides the largest one, see
+            :mod:`natdeploy.transfer.teacher`; 0 for none.
+        teacher_weight: weight of its predictions in the largest network's loss.
         augmentation: see :data:`natdeploy.transfer.batches.AUGMENTATIONS`.
         parts: of a batch that are trained side by side, see :mod:`natdeploy.transfer.replicas`.
         seed: of weights, order, augmentation and sampling.
@@ -72,6 +76,8 @@ class PretrainConfig:
     distillation: float = 0.9
     student_weight: float = 1.0
     random_subnets: int = 1
+    teacher_epochs: int = 0
+    teacher_weight: float = 0.7
     augmentation: str = "crop-flip"
     parts: int = 2
     seed: int = 0
@@ -134,6 +140,17 @@ def _train(
         std=dataset.std,
         augmentation=config.augmentation,
     )
+    teacher = None
+    if config.teacher_epochs:
+        teacher = trained_teacher(
+            dataset,
+            space.resolutions[-1],
+            config.teacher_epochs,
+            out / "teacher.safetensors",
+            augmentation=config.augmentation,
+            seed=config.seed,
+            progress=progress,
+        )
     for epoch in range(len(log), config.epochs):
         started = time.monotonic()
         elastic = epoch >= config.epochs_largest
@@ -141,27 +158,29 @@ def _train(
             sort_channels(supernet)
             optimizer = sgd(supernet, weight_decay=config.weight_decay)  # momentum belongs to the old order
         rng = np.random.default_rng([config.seed, epoch])
-        losses = []
-        with Replicas(supernet, config.parts) as replicas:
-            for step, (images, labels) in enumerate(batches.epoch(rng, device)):
-                done = (epoch + step / len(batches)) / config.epochs
-                set_learning_rate(optimizer, cosine(done, config.lr, warm_up=0.02))
-                losses.append(
-                    elastic_step(
-                        replicas,
-                        optimizer,
-                        images,
-                        labels,
-                        _students(space, config, rng) if elastic else [],
-                        distillation=config.distillation,
-                        student_weight=config.student_weight,
-                        label_smoothing=config.label_smoothing,
-                        clip=config.clip,
-                    )
-                )
-                if progress and step % 10 == 0:
-                    progress(f"epoch {epoch + 1}/{config.epochs}, loss {np.mean(losses[-50:]):.3f}", done)
-        log.append(_log_entry(supernet, dataset, epoch, elastic, losses, time.monotonic() - started))
+
+        def lr(fraction: float, epoch: int = epoch) -> float:
+            return cosine((epoch + fraction) / config.epochs, config.lr, warm_up=0.02)
+
+        def told(loss: float, fraction: float, epoch: int = epoch) -> None:
+            if progress:
+                progress(f"epoch {epoch + 1}/{config.epochs}, loss {loss:.3f}", (epoch + fraction) / config.epochs)
+
+        loss = train_epoch(
+            supernet,
+            optimizer,
+            batches,
+            rng,
+            config,
+            students=partial(_students, space, config) if elastic else lambda _: [],
+            lr=lr,
+            device=device,
+            student_weight=config.student_weight,
+            teacher=teacher,
+            teacher_weight=config.teacher_weight,
+            progress=told,
+        )
+        log.append(_log_entry(supernet, dataset, epoch, elastic, loss, time.monotonic() - started))
         _save(out / "state", supernet, optimizer, log, key)
     return _finish(space, dataset, config, supernet, log, out, origin)
 
@@ -206,14 +225,14 @@ def _log_entry(
     dataset: Dataset,
     epoch: int,
     elastic: bool,
-    losses: list[float],
+    loss: float,
     seconds: float,
 ) -> dict[str, Any]:
     space = supernet.space
     entry = {
         "epoch": epoch + 1,
         "phase": "elastic" if elastic else "largest",
-        "loss": round(float(np.mean(losses)), 4),
+        "loss": round(loss, 4),
         "val_top1_largest": evaluate_arch(supernet, space.largest(), dataset, images=2000).top1,
         "seconds": round(seconds, 1),
     }

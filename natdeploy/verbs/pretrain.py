@@ -37,7 +37,9 @@ def pretrain(
     epochs_elastic: int | None = None,
     batch_size: int | None = None,
     lr: float | None = None,
+    weight_decay: float | None = None,
     student_weight: float | None = None,
+    teacher_epochs: int | None = None,
     supernet: str | Path | None = None,
     val_fraction: float = 0.15,
     seed: int = 0,
@@ -49,7 +51,8 @@ def pretrain(
         data: source of labelled images, see :func:`natdeploy.data.load_dataset`.
         out: folder for the checkpoint, its log and the training state.
         space: search space.
-        epochs_largest, epochs_elastic, batch_size, lr, student_weight: None leaves the recipe's own.
+        epochs_largest, epochs_elastic, batch_size, lr, weight_decay, student_weight, teacher_epochs: see
+            :class:`natdeploy.transfer.PretrainConfig`; None leaves the recipe's own.
         supernet: a checkpoint to begin with; random weights where None.
         val_fraction: share of the training images held out for the log's accuracies, where the data has no such part.
         seed: of weights, order, augmentation and the subnets drawn.
@@ -71,7 +74,9 @@ def pretrain(
         "epochs_elastic": epochs_elastic,
         "batch_size": batch_size,
         "lr": lr,
+        "weight_decay": weight_decay,
         "student_weight": student_weight,
+        "teacher_epochs": teacher_epochs,
         "val_fraction": val_fraction,
         "seed": seed,
     }
