@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from natdeploy.data import Dataset, normalise
@@ -53,15 +53,18 @@ def calibrated_subnet(
 
 
 def evaluate(
-    subnet: Subnet, arch: Arch, dataset: Dataset, *, split: str = "val", images: int | None = None
+    network: nn.Module, arch: Arch, dataset: Dataset, *, split: str = "val", images: int | None = None
 ) -> Accuracy:
-    """Accuracy of a stand-alone subnet on ``"train"``, ``"val"`` or ``"test"``, or on the split's first ``images``."""
+    """Accuracy on ``"train"``, ``"val"`` or ``"test"``, or on the split's first ``images``.
+
+    The network may be any that takes images of ``arch``'s resolution; it is run as it is, in the mode that it is in.
+    """
     if split not in ("train", "val", "test"):
         raise BadInput(f"split must be train, val or test, not {split!r}")
     part = getattr(dataset, split)
     pixels, labels = part.at(arch.r)[:images], torch.from_numpy(part.labels[:images])
     with torch.inference_mode():
-        logits = torch.cat([subnet(batch).float().cpu() for batch in _batches(pixels, dataset, _device(subnet))])
+        logits = torch.cat([network(batch).float().cpu() for batch in _batches(pixels, dataset, _device(network))])
     return Accuracy(
         top1=(logits.argmax(1) == labels).double().mean().item(),
         loss=F.cross_entropy(logits.double(), labels).item(),
@@ -84,7 +87,7 @@ def evaluate_arch(
     return evaluate(subnet, arch, dataset, split=split, images=images)
 
 
-def _device(module: torch.nn.Module) -> torch.device:
+def _device(module: nn.Module) -> torch.device:
     return next(module.parameters()).device
 
 

@@ -41,7 +41,7 @@ from natdeploy.supernets import (
 from natdeploy.transfer.batches import TrainingBatches
 from natdeploy.transfer.compute import compute_device, placed
 from natdeploy.transfer.epoch import train_epoch
-from natdeploy.transfer.evaluate import evaluate_arch
+from natdeploy.transfer.evaluate import evaluate, evaluate_arch
 from natdeploy.transfer.optimizer import cosine, load_momentum, save_momentum, sgd
 from natdeploy.transfer.teacher import trained_teacher
 
@@ -129,7 +129,7 @@ def _train(
     progress: Callable[[str, float], None] | None,
 ) -> Path:
     device = compute_device()
-    origin = {} if start is None else {"started_from": sha256_file(start)}
+    origin: dict[str, Any] = {} if start is None else {"started_from": sha256_file(start)}
     key = content_key({"space": space.name, "data": dataset.fingerprint, "config": asdict(config), **origin})
     supernet, optimizer, log = _start(space, dataset, config, out, key, device, start)
     batches = TrainingBatches(
@@ -182,6 +182,8 @@ def _train(
         )
         log.append(_log_entry(supernet, dataset, epoch, elastic, loss, time.monotonic() - started))
         _save(out / "state", supernet, optimizer, log, key)
+    if teacher is not None:
+        origin["teacher"] = {"split": "val", **asdict(evaluate(teacher, space.largest(), dataset))}
     return _finish(space, dataset, config, supernet, log, out, origin)
 
 
@@ -261,7 +263,7 @@ def _finish(
     supernet: MobileNetV3Supernet,
     log: list[dict[str, Any]],
     out: Path,
-    origin: dict[str, str],
+    origin: dict[str, Any],
 ) -> Path:
     """Measure on the test split, once, and write checkpoint and log."""
     rng = np.random.default_rng([config.seed, config.epochs])

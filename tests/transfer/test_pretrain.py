@@ -43,6 +43,28 @@ def test_stopped_and_started_again_it_ends_with_the_same_weights(stripes, tmp_pa
     assert load_supernet(straight).num_classes == 2
 
 
+def test_a_teacher_is_trained_once_and_its_accuracy_told(stripes, tmp_path) -> None:
+    config = dataclasses.replace(CONFIG, teacher_epochs=3)
+    stages: list[str] = []
+
+    def stop(stage: str, fraction: float) -> None:
+        stages.append(stage)
+        if stage.startswith("epoch 2"):
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        pretrain(SPACE, stripes, config, tmp_path, progress=stop)
+    assert stages[0].startswith("teacher: epoch 1/3")
+    taught = (tmp_path / "teacher.safetensors").read_bytes()
+    stages.clear()
+    pretrain(SPACE, stripes, config, tmp_path, progress=lambda stage, _: stages.append(stage))
+    assert stages[0].startswith("epoch 2/2")
+    assert (tmp_path / "teacher.safetensors").read_bytes() == taught
+    written = json.loads((tmp_path / "training.json").read_text())
+    assert written["teacher"]["split"] == "val"
+    assert written["teacher"]["top1"] > 0.9
+
+
 def test_trained_further_it_starts_from_the_checkpoint(stripes, tmp_path) -> None:
     first = pretrain(SPACE, stripes, CONFIG, tmp_path / "first")
     standing = dataclasses.replace(CONFIG, epochs_largest=0, lr=1e-12)
