@@ -11,14 +11,23 @@ from natdeploy.devices.catalog import (
 from natdeploy.devices.host import derive_host, device_fingerprint, measure_peak, timing_processors
 from natdeploy.devices.llvm import llvm_target
 from natdeploy.devices.profile import HardwareProfile, parse_profile
+from natdeploy.devices.reach import Adb, Local, Qemu, Reach, Ssh, TvmRpc, Via, Way
 from natdeploy.devices.runner import RUNNERS, Runnable, Runner, Session, get_runner
 
 __all__ = [
     "RUNNERS",
+    "Adb",
     "HardwareProfile",
+    "Local",
+    "Qemu",
+    "Reach",
     "Runnable",
     "Runner",
     "Session",
+    "Ssh",
+    "TvmRpc",
+    "Via",
+    "Way",
     "derive_host",
     "device_fingerprint",
     "get_runner",

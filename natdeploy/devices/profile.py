@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from natdeploy.devices.reach import Reach, Via, Way, machine_of
 from natdeploy.devices.runner import RUNNERS
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.validation import Real, Settings, Whole, validate
@@ -73,17 +74,6 @@ class Gpu(Settings):
     peak_gflops: Positive | None = Field(None, description="peak fp32 rate")
 
 
-class Reach(Settings):
-    """How to get at the device."""
-
-    via: tuple[Literal["local", "adb", "ssh", "tvm-rpc", "qemu"], ...] = Field(
-        min_length=1, description="ways, the preferred one first"
-    )
-    abi: Text | None = Field(None, description="binary interface the device must report, for instance arm64-v8a")
-    models: tuple[Text, ...] = Field((), description="model names the device may report")
-    rpc_key: Name | None = Field(None, description="key of the device at a TVM RPC tracker")
-
-
 class TimingSettings(Settings):
     """How the device is timed where it differs from :class:`natdeploy.measure.TimingProtocol`'s own settings."""
 
@@ -91,6 +81,11 @@ class TimingSettings(Settings):
     threads: Whole = Field(1, ge=1, le=256, description="threads of a network")
     max_drift: Real = Field(
         0.6, gt=0, le=10, description="reference drift beyond which a timing is stored but not trusted"
+    )
+    max_celsius: Real | None = Field(None, gt=0, le=150, description="hottest temperature at which timing goes on")
+    cooldown_s: Real = Field(30, ge=0, le=3600, description="how long a device that is too hot rests before a new try")
+    min_battery_percent: Whole | None = Field(
+        None, ge=0, le=100, description="battery charge below which none is timed"
     )
 
 
@@ -139,7 +134,44 @@ class HardwareProfile(Settings):
             raise ValueError("clusters: two clusters have one name")
         if self.timing.cluster is not None and names and self.timing.cluster not in names:
             raise ValueError(f"timing.cluster: {self.timing.cluster!r} is none of {', '.join(names)}")
+        if self.reach.abi and self.llvm_triple and self.reach.abi != machine_of(self.llvm_triple)[1]:
+            raise ValueError(f"reach.abi: {self.reach.abi!r} is not the interface of {self.llvm_triple!r}")
         return self
+
+    @property
+    def machine(self) -> str:
+        """The architecture as ``uname -m`` on the device says it, for instance ``aarch64``.
+
+        Raises BadInput for a derived profile that was not filled in.
+        """
+        return self._machine[0]
+
+    @property
+    def abi(self) -> str | None:
+        """The binary interface as Android names it, for instance ``arm64-v8a``; none for what Android does not run on.
+
+        Raises BadInput for a derived profile that was not filled in.
+        """
+        return self.reach.abi or self._machine[1]
+
+    @property
+    def _machine(self) -> tuple[str, str | None]:
+        if self.llvm_triple is None:
+            raise BadInput(f"hardware profile {self.name!r}: derived from the machine, but not filled in yet")
+        return machine_of(self.llvm_triple)
+
+    def way(self, via: Via | None = None) -> Way:
+        """What a way to the device needs to know, every default filled in; the preferred way if none is named.
+
+        Host (ssh) and key (tvm-rpc) are the profile's name where the profile gives none.
+        Raises BadInput for a way that the profile does not list.
+        """
+        via = via or self.reach.via[0]
+        if via not in self.reach.via:
+            raise BadInput(
+                f"hardware profile {self.name!r}: field 'reach.via' is {', '.join(self.reach.via)}, not {via}"
+            )
+        return self.reach.way(via, self.name)
 
     @property
     def timed_cluster(self) -> Cluster:
