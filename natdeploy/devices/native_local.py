@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from natdeploy.devices.description import DeviceDescription
 from natdeploy.devices.runner import Runnable, Session, check_artifact, checked_input
+from natdeploy.devices.this_machine import describe_this_machine
 from natdeploy.ground.errors import BadInput
 
 #: NATDEPLOY_INTERFACE_VERSION and NATDEPLOY_FLOAT32 of the header this file is written against.
@@ -66,6 +68,13 @@ class NativeLocal:
     def toolchain(self) -> dict[str, str]:
         """Version of the C interface; the compiler's versions travel with the artifact."""
         return {"natdeploy_interface": str(_INTERFACE_VERSION)}
+
+    def describe(self) -> DeviceDescription:
+        """This machine."""
+        return describe_this_machine()
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def open(self, runnable: Runnable, *, threads: int = 1) -> Session:
         """Load a library and make an instance. Raises BadInput for one that is missing, damaged or for other shapes."""

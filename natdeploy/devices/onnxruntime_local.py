@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from natdeploy.devices.description import DeviceDescription
 from natdeploy.devices.runner import Runnable, Session, check_artifact, checked_input
+from natdeploy.devices.this_machine import describe_this_machine
 from natdeploy.ground.errors import BadInput
 
 
@@ -24,6 +26,13 @@ class OnnxRuntimeLocal:
         from importlib.metadata import version
 
         return {"onnxruntime": version("onnxruntime")}
+
+    def describe(self) -> DeviceDescription:
+        """This machine."""
+        return describe_this_machine()
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def open(self, runnable: Runnable, *, threads: int = 1) -> Session:
         """Load a model. Raises BadInput for a missing or damaged one."""

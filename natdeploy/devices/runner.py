@@ -1,4 +1,9 @@
-"""The interface of a runner: one way to run an artifact on a device and to time it."""
+"""The interface of a runner: one way to run an artifact on a device and to time it.
+
+A runner describes its device, prepares artifacts (:meth:`Runner.open`) and is closed; what it prepared runs, is timed
+and is closed. Runners of this machine run a runtime's own artifacts (:data:`RUNNERS`); those that reach other devices
+(:func:`natdeploy.devices.connect.connect`) run the compiler's static executable there.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from natdeploy.devices.description import DeviceDescription
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import sha256_file
 from natdeploy.ground.registry import Registry
@@ -26,7 +32,7 @@ class Runnable(Protocol):
 
     @property
     def kind(self) -> str:
-        """``"onnx"`` or ``"native"``."""
+        """``"onnx"``, ``"native"`` or ``"executable"``."""
         ...
 
     @property
@@ -71,7 +77,7 @@ class Runner(Protocol):
 
     @property
     def name(self) -> str:
-        """Name in :data:`RUNNERS`."""
+        """Name of the runtime in :data:`RUNNERS`, or of the way to the device."""
         ...
 
     @property
@@ -85,6 +91,14 @@ class Runner(Protocol):
 
     def toolchain(self) -> dict[str, str]:
         """Names and versions of what runs the artifact."""
+        ...
+
+    def describe(self) -> DeviceDescription:
+        """The device as it is now. Raises DeviceNotReachable."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the device; nothing stays on it."""
         ...
 
 

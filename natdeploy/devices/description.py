@@ -1,0 +1,125 @@
+"""What a device says of itself: a shell script that asks, and what its answers mean."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+#: Asks any Linux, in POSIX shell. Each answer stands below a line ``@name``; what is not there stays empty.
+PROBE = r"""
+echo @machine; uname -m
+echo @shell; readlink "/proc/$$/exe"
+echo @tree_model; tr -d '\000' < /proc/device-tree/model; echo
+echo @dmi_vendor; cat /sys/class/dmi/id/sys_vendor
+echo @dmi_product; cat /sys/class/dmi/id/product_name
+echo @virtualisation; systemd-detect-virt
+echo @clocks; cat /sys/devices/system/cpu/cpu[0-9]*/cpufreq/cpuinfo_max_freq
+echo @zones; cat /sys/class/thermal/thermal_zone*/temp
+echo @cpuinfo; cat /proc/cpuinfo
+"""
+#: Asks Android, too.
+ANDROID_PROBE = (
+    PROBE
+    + r"""
+echo @model; getprop ro.product.model
+echo @abis; getprop ro.product.cpu.abilist
+echo @kernel_qemu; getprop ro.kernel.qemu; getprop ro.boot.qemu
+echo @hardware; getprop ro.hardware
+echo @battery; dumpsys battery
+echo @power; dumpsys power | grep -E 'mWakefulness=|Display Power'
+"""
+)
+#: ``ro.hardware`` of Android's emulators.
+_VIRTUAL_PHONES = ("goldfish", "ranchu", "cutf", "cutf_cvm", "vbox86")
+
+
+@dataclass(frozen=True)
+class DeviceDescription:
+    """A device as it is now.
+
+    Attributes:
+        via: the way it is reached.
+        unit: which one: serial, ``user@host:port``, or the emulator.
+        machine: as ``uname -m`` says it.
+        model: name of the product, where it has one.
+        abis: Android's binary interfaces, the preferred one first.
+        clocks_mhz: highest clock of each core that the kernel knows it of, in the kernel's order.
+        emulated: what shows that the processor is emulated; None where nothing does.
+        battery_percent: charge.
+        powered: whether it hangs on a charger.
+        celsius: temperature of the battery, of the hottest zone where there is none.
+        screen_on: whether the screen is lit.
+        clock: ``device``, or ``test-only`` for a clock that a test has put in its place.
+    """
+
+    via: str
+    unit: str
+    machine: str
+    model: str | None = None
+    abis: tuple[str, ...] = ()
+    clocks_mhz: tuple[float, ...] = ()
+    emulated: str | None = None
+    battery_percent: int | None = None
+    powered: bool | None = None
+    celsius: float | None = None
+    screen_on: bool | None = None
+    clock: str = "device"
+
+
+def parse_description(text: str, *, via: str, unit: str) -> DeviceDescription:
+    """What the answers to a probe mean; answers that are missing or odd become None."""
+    facts = _sections(text)
+    battery = dict(re.findall(r"^\s*([\w ]+?): (\S+)\s*$", facts.get("battery", ""), re.MULTILINE))
+    level, tenths = battery.get("level", ""), battery.get("temperature", "")
+    zones = [int(zone) / 1000 for zone in re.findall(r"^-?\d+$", facts.get("zones", ""), re.MULTILINE)]
+    zones = [zone for zone in zones if 0 < zone < 130]  # others are sensors that are switched off
+    powered = [battery[key] == "true" for key in battery if key.endswith("powered")]
+    power = facts.get("power", "")
+    awake = re.search(r"mWakefulness=(\w+)", power)
+    lit = re.search(r"Display Power: state=(\w+)", power)
+    screen = lit.group(1) == "ON" if lit else awake.group(1) == "Awake" if awake else None
+    return DeviceDescription(
+        via=via,
+        unit=unit,
+        machine=facts.get("machine", ""),
+        model=facts.get("model") or facts.get("tree_model") or facts.get("dmi_product") or None,
+        abis=tuple(abi for abi in facts.get("abis", "").split(",") if abi),
+        clocks_mhz=tuple(int(khz) / 1000 for khz in re.findall(r"^\d+$", facts.get("clocks", ""), re.MULTILINE)),
+        emulated=_emulation(facts),
+        battery_percent=int(level) if level.isdigit() else None,
+        powered=any(powered) if powered else None,
+        celsius=int(tenths) / 10 if tenths.lstrip("-").isdigit() else max(zones, default=None),
+        screen_on=screen,
+    )
+
+
+def _emulation(facts: dict[str, str]) -> str | None:
+    """What shows that the device's processor is emulated, or None. A hypervisor alone is no emulation."""
+    machine, cpuinfo = facts.get("machine", ""), facts.get("cpuinfo", "")
+    arm = machine.startswith(("aarch64", "arm"))
+    shell = facts.get("shell", "").rpartition("/")[2]
+    if shell.startswith("qemu-"):
+        return f"its shell runs under {shell}"
+    if "1" in facts.get("kernel_qemu", "").split() or facts.get("hardware") in _VIRTUAL_PHONES:
+        return "it is Android's emulator"
+    if facts.get("virtualisation") == "qemu":
+        return "systemd-detect-virt says qemu: no hardware acceleration"
+    if found := re.search(r"QEMU (?:TCG|Virtual) CPU", cpuinfo):
+        return f"its processor is called {found.group()}"
+    if arm and "QEMU" in facts.get("dmi_vendor", ""):
+        return "it is a machine of QEMU's"
+    if arm and "vendor_id" in cpuinfo:
+        return f"it says {machine}, but /proc/cpuinfo describes an x86 processor"
+    if arm and re.search(r"^CPU implementer\s*: 0x0+$", cpuinfo, re.MULTILINE):
+        return "nobody made its processor: CPU implementer is 0"
+    return None
+
+
+def _sections(text: str) -> dict[str, str]:
+    sections: dict[str, list[str]] = {}
+    name = ""
+    for line in text.replace("\r\n", "\n").splitlines():
+        if line.startswith("@"):
+            name = line[1:]
+        sections.setdefault(name, []).append("" if line.startswith("@") else line)
+    return {name: "\n".join(lines).strip() for name, lines in sections.items()}
