@@ -24,6 +24,11 @@ LlvmFeature = Annotated[str, StringConstraints(pattern=r"^[+-][A-Za-z0-9][A-Za-z
 Positive = Annotated[Real, Field(gt=0, le=1e9)]
 
 
+#: How many times faster than fp32 a type is, and the instructions (by the kernel's names) that make it so.
+_SPEED_UP = {"fp16": 2, "int8": 4}
+_NEEDS = {"fp16": {"asimdhp", "avx512_fp16"}, "int8": {"asimddp", "avx512_vnni", "avx_vnni"}}
+
+
 class Cache(Settings):
     """One cache as a core sees it."""
 
@@ -40,11 +45,14 @@ class Cluster(Settings):
     core: Text = Field(description="the core's own name, for instance Cortex-A76")
     cores: Whole = Field(ge=1, le=1024, description="number of cores")
     processors: tuple[Whole, ...] = Field((), description="numbers the operating system gives to these cores")
-    clock_mhz: Real | None = Field(None, gt=0, le=10_000, description="highest clock in MHz")
+    clock_mhz: Real | None = Field(None, ge=100, le=10_000, description="highest clock in MHz")
     isa: tuple[Text, ...] = Field((), description="instruction-set extensions, as the Linux kernel names them")
     vector_bits: Literal[64, 128, 256, 512, 1024, 2048] = Field(description="width of a vector register")
+    fmas_per_cycle: Real | None = Field(
+        None, ge=0.25, le=8, description="fp32 multiply-adds of whole vectors that one core completes in a cycle"
+    )
     peak_gflops_per_core: Positive | None = Field(
-        None, description="peak fp32 rate of one core, two operations a multiply-add"
+        None, description="peak fp32 rate of one core as measured, two operations a multiply-add"
     )
     caches: tuple[Cache, ...] = Field((), description="caches, smallest level first")
     llvm_cpu: LlvmName = Field(description="LLVM's -mcpu")
@@ -56,7 +64,30 @@ class Cluster(Settings):
             raise ValueError("llvm_cpu 'native' is not a processor; name the one LLVM knows, for instance cortex-a76")
         if self.processors and (len(set(self.processors)) != self.cores or min(self.processors) < 0):
             raise ValueError(f"processors lists {len(set(self.processors))} numbers from 0 for {self.cores} cores")
+        if (peak := self._derived_gflops) and (self.peak_gflops_per_core or 0) > 1.05 * peak:
+            raise ValueError(
+                f"peak_gflops_per_core {self.peak_gflops_per_core:g} is impossible: clock_mhz, vector_bits and "
+                f"fmas_per_cycle allow {peak:g}"
+            )
         return self
+
+    @property
+    def _derived_gflops(self) -> float | None:
+        if self.clock_mhz is None or self.fmas_per_cycle is None:
+            return None
+        return 2 * self.vector_bits / 32 * self.fmas_per_cycle * self.clock_mhz / 1000
+
+    def peak_gops(self, dtype: Literal["fp32", "fp16", "int8"] = "fp32") -> float | None:
+        """Peak rate of one core in 1e9 operations a second, two a multiply-add; none where it is not known.
+
+        fp32 is what was measured, else what vector width, multiply-adds per cycle and clock make. Native half
+        precision doubles it, four-way dot products of bytes quadruple it; without such instructions there is no rate
+        of that type.
+        """
+        fp32 = self.peak_gflops_per_core or self._derived_gflops
+        if dtype == "fp32" or fp32 is None:
+            return fp32
+        return _SPEED_UP[dtype] * fp32 if set(self.isa) & _NEEDS[dtype] else None
 
 
 class Memory(Settings):
@@ -71,7 +102,9 @@ class Gpu(Settings):
 
     name: Text = Field(description="for instance Adreno 640")
     api: Literal["opencl", "cuda", "metal", "vulkan"] = Field(description="how natdeploy would program it")
-    peak_gflops: Positive | None = Field(None, description="peak fp32 rate")
+    arch: LlvmName | None = Field(None, description="what code is generated for: sm_80 (CUDA), adreno or mali (OpenCL)")
+    peak_gflops: Positive | None = Field(None, description="peak fp32 rate, two operations a multiply-add")
+    bandwidth_gb_s: Positive | None = Field(None, description="of memory of its own, in 1e9 bytes a second")
 
 
 class TimingSettings(Settings):
@@ -93,6 +126,8 @@ class Power(Settings):
     """Public power figures."""
 
     idle_w: Positive | None = Field(None, description="whole device at rest, in watts")
+    load_w: Positive | None = Field(None, description="whole device with all cores at work, in watts")
+    limit_w: Positive | None = Field(None, description="highest power mode or thermal design power, in watts")
     core_w: Positive | None = Field(None, description="one core of the first cluster under full load, in watts")
 
 
@@ -107,6 +142,7 @@ class HardwareProfile(Settings):
     clusters: tuple[Cluster, ...] = Field((), description="processor cores by kind, the fastest kind first")
     memory: Memory = Field(Memory.model_validate({}), description="main memory")
     gpu: Gpu | None = Field(None, description="graphics processor")
+    compute: Literal["cpu", "gpu"] = Field("cpu", description="what networks run on: the timed cluster, or the gpu")
     llvm_triple: LlvmName | None = Field(None, description="LLVM's target triple, for instance aarch64-linux-gnu")
     runtimes: tuple[Name, ...] = Field(min_length=1, description="runtimes to time: onnxruntime, tvm")
     reach: Reach = Field(description="how to get at the device")
@@ -134,6 +170,11 @@ class HardwareProfile(Settings):
             raise ValueError("clusters: two clusters have one name")
         if self.timing.cluster is not None and names and self.timing.cluster not in names:
             raise ValueError(f"timing.cluster: {self.timing.cluster!r} is none of {', '.join(names)}")
+        if self.compute == "gpu" and self.gpu is None:
+            raise ValueError("compute: networks cannot run on a gpu that is not described; add the section gpu")
+        numbers = [number for cluster in self.clusters for number in cluster.processors]
+        if len(set(numbers)) != len(numbers):
+            raise ValueError("clusters: two clusters list one processor")
         if self.reach.abi and self.llvm_triple and self.reach.abi != machine_of(self.llvm_triple)[1]:
             raise ValueError(f"reach.abi: {self.reach.abi!r} is not the interface of {self.llvm_triple!r}")
         return self
