@@ -1,11 +1,17 @@
 """A network in, a static plan out, and the artifacts made from it."""
 
 from natdeploy.compiler.artifact import Artifact
-from natdeploy.compiler.build import PRODUCERS, build_artifacts, build_native, build_onnx, make_network_plan
+from natdeploy.compiler.build import (
+    PRODUCERS,
+    build_artifacts,
+    build_native,
+    build_onnx,
+    compile_layers,
+    make_network_plan,
+)
 from natdeploy.compiler.kernel_cache import KernelCache
 from natdeploy.compiler.onnx_graph import onnx_bytes
 from natdeploy.compiler.plan import Plan
-from natdeploy.compiler.relax_producer import compile_layers
 from natdeploy.compiler.toolchain import toolchain_versions
 
 __all__ = [

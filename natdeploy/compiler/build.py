@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from natdeploy.compiler.artifact import Artifact
+from natdeploy.compiler.assemble import Producer
 from natdeploy.compiler.check import check_network
 from natdeploy.compiler.kernel_cache import KernelCache
+from natdeploy.compiler.kernel_objects import Progress
 from natdeploy.compiler.native import RUNTIME, link_archive, link_executable, link_library
 from natdeploy.compiler.onnx_graph import onnx_bytes
 from natdeploy.compiler.plan import Plan
@@ -17,15 +19,14 @@ from natdeploy.compiler.toolchain import toolchain_versions
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import sha256_bytes, write_bytes, write_json
 from natdeploy.ground.registry import Registry
-from natdeploy.spaces import Network
+from natdeploy.spaces import Layer, Network
 
-#: ``produce(network, target, cache) -> Plan``: from a checked network and target to a plan; kernels that the cache
-#: does not hold are compiled in child processes and put there.
+#: Ways from a checked network and target to a plan: :class:`natdeploy.compiler.assemble.Producer`.
 PRODUCERS = Registry(
     "plan producer",
     {
-        "relax": "natdeploy.compiler.relax_producer:produce",
-        "kernels": "natdeploy.compiler.kernels.producer:produce",
+        "relax": "natdeploy.compiler.relax_producer:PRODUCER",
+        "kernels": "natdeploy.compiler.kernels.producer:PRODUCER",
     },
 )
 
@@ -42,8 +43,24 @@ def make_network_plan(
 ) -> Plan:
     """The static plan of a network. Raises BadInput for a bad network, target or producer; ChildFailed."""
     check_network(network)
-    plan: Plan = PRODUCERS.get(producer)(network, check_target(target), cache or KernelCache())
-    return plan
+    chosen: Producer = PRODUCERS.get(producer)
+    return chosen.plan(network, check_target(target), cache or KernelCache())
+
+
+def compile_layers(
+    networks: Iterable[Sequence[Layer]],
+    *,
+    target: Mapping[str, Any],
+    cache: KernelCache | None = None,
+    progress: Progress | None = None,
+    producer: str = "relax",
+) -> int:
+    """Compile the kernels of many networks at once, which is quicker than one network after another.
+
+    Returns the number of distinct kernels. Raises BadInput for a bad target, producer or layer, ChildFailed.
+    """
+    chosen: Producer = PRODUCERS.get(producer)
+    return chosen.compile_layers(networks, check_target(target), cache or KernelCache(), progress)
 
 
 def build_native(

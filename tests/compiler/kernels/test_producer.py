@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from natdeploy.compiler import KernelCache, build_native, make_network_plan
+from natdeploy.compiler import KernelCache, build_native, compile_layers, make_network_plan
 from natdeploy.compiler.kernels.isa import Isa
 from natdeploy.compiler.kernels.kind import Schedule, Workload, default_schedule
-from natdeploy.compiler.kernels.producer import compile_networks, produce
+from natdeploy.compiler.kernels.producer import make_producer
 from natdeploy.compiler.target import check_target
 from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import Layer, Network, get_space, random_network
@@ -31,7 +31,7 @@ def micro(seed: int, resolution: int) -> tuple[Layer, ...]:
 def own_cache(home: Path, tiny: Network) -> KernelCache:
     """The kernels of all networks below, compiled together."""
     networks = [tiny.layers, odd_network("odd depthwise").layers, micro(1, get_space("mbv3-micro").resolutions[0])]
-    compile_networks(networks, target=TARGET)
+    compile_layers(networks, target=TARGET, producer="kernels")
     return KernelCache()
 
 
@@ -56,7 +56,7 @@ def test_outputs_equal_the_reference_whatever_the_threads(
 def test_random_subnets_equal_the_reference(name: str, own_cache: KernelCache, tmp_path: Path) -> None:
     space, rng = get_space(name), np.random.default_rng(2)
     archs = [replace(space.sample(rng), r=r) for r in rng.choice(space.resolutions, 3).tolist()]
-    compile_networks([space.layers(arch) for arch in archs], target=TARGET, cache=own_cache)
+    compile_layers([space.layers(arch) for arch in archs], target=TARGET, cache=own_cache, producer="kernels")
     for seed, arch in enumerate(archs):
         network = random_network(space.layers(arch), seed)
         folder = tmp_path / str(seed)
@@ -83,7 +83,7 @@ def test_tiles_come_from_the_tuning(own_cache: KernelCache, tiny: Network) -> No
         asked.append(workload)
         return {**default_schedule(workload, isa), **({"rows": 3} if workload["kind"] == "gemm" else {})}
 
-    plan = produce(tiny, check_target(TARGET), own_cache, tuning)
+    plan = make_producer(tuning).plan(tiny, check_target(TARGET), own_cache)
     default = make_network_plan(tiny, target=TARGET, cache=own_cache, producer="kernels")
     assert len(asked) == len(plan.calls) == len(default.calls)
     changed = [a.layer for a, b in zip(plan.calls, default.calls) if a.kernel != b.kernel]

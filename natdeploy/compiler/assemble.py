@@ -1,0 +1,107 @@
+"""From a network's layers to a plan, whoever writes the kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from natdeploy.compiler.kernel_cache import KernelCache
+from natdeploy.compiler.kernel_objects import Progress
+from natdeploy.compiler.plan import Call, Kernel, Plan, Port, View, make_plan
+from natdeploy.ground.files import sha256_bytes
+from natdeploy.spaces import INPUT, Layer, Network
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel call to be: what it reads, the tensor it writes, and the layer that computes, if one does."""
+
+    workload: dict[str, Any]
+    reads: tuple[str, ...]
+    writes: str
+    layer: Layer | None = None
+
+
+class StepKernel(Protocol):
+    """The kernel of a step, of which a plan needs no more than this."""
+
+    @property
+    def symbol(self) -> str:
+        """Its name in plans and object files, unique by content."""
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of its float32 arguments: what is read, then weight and bias if any, a residual if any, the output."""
+
+    @property
+    def parts(self) -> int:
+        """Pieces of its work that threads may share."""
+
+    def pack(self, weight: np.ndarray) -> np.ndarray:
+        """A layer's weight in the order in which the kernel reads it."""
+
+
+@dataclass(frozen=True)
+class Producer:
+    """One way to compute a network.
+
+    Attributes:
+        name: in :data:`natdeploy.compiler.build.PRODUCERS`.
+        steps: kernel calls of a network's layers, in order; tensors are named by the layer whose output they hold.
+        kernels: the kernel of each step, for a checked target.
+        code: object code by symbol; what the cache lacks is compiled in child processes and put there.
+    """
+
+    name: str
+    steps: Callable[[Sequence[Layer]], list[Step]]
+    kernels: Callable[[Sequence[Step], Mapping[str, Any], KernelCache], Sequence[Any]]
+    code: Callable[[Iterable[Any], Mapping[str, Any], KernelCache, Progress | None], dict[str, bytes]]
+
+    def plan(self, network: Network, target: dict[str, Any], cache: KernelCache) -> Plan:
+        """The plan of a checked network. Raises BadInput for a layer that no kernel computes, ChildFailed."""
+        steps = self.steps(network.layers)
+        kernels: Sequence[StepKernel] = self.kernels(steps, target, cache)
+        codes = self.code(kernels, target, cache, None)
+        plan_kernels: dict[str, Kernel] = {}
+        activations = {INPUT: View(network.input_shape).bytes}
+        constants: dict[str, bytes] = {}
+        calls = []
+        for step, kernel in zip(steps, kernels):
+            name, views = kernel.symbol, tuple(map(View, kernel.shapes))
+            plan_kernels[name] = Kernel(name, sha256_bytes(codes[name]), views, parts=kernel.parts)
+            activations[step.writes] = views[-1].bytes
+            reads = step.reads
+            if step.layer is not None and step.layer.has_weights:
+                weight, bias = f"{step.layer.name}.weight", f"{step.layer.name}.bias"
+                constants[weight] = kernel.pack(network.weights[weight]).astype("<f4", copy=False).tobytes()
+                constants[bias] = network.weights[bias].astype("<f4", copy=False).tobytes().ljust(views[2].bytes, b"\0")
+                reads = (reads[0], weight, bias, *reads[1:])
+            calls.append(Call(step.writes, name, (*reads, step.writes), step.layer.macs if step.layer else 0))
+        return make_plan(
+            producer=self.name,
+            target=target,
+            kernels=list(plan_kernels.values()),
+            objects={sha256_bytes(code): code for code in codes.values()},
+            activations=activations,
+            constants=constants,
+            calls=calls,
+            inputs=[Port("input", INPUT, View(network.input_shape))],
+            outputs=[Port("logits", steps[-1].writes, View(network.output_shape))],
+        )
+
+    def compile_layers(
+        self,
+        networks: Iterable[Sequence[Layer]],
+        target: dict[str, Any],
+        cache: KernelCache,
+        progress: Progress | None = None,
+    ) -> int:
+        """Compile the kernels of many networks at once, which is quicker than one network after another.
+
+        Returns the number of distinct kernels. Raises like :meth:`plan`.
+        """
+        steps = [step for layers in networks for step in self.steps(layers)]
+        return len(self.code(self.kernels(steps, target, cache), target, cache, progress))
