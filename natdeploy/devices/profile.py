@@ -26,7 +26,7 @@ Positive = Annotated[Real, Field(gt=0, le=1e9)]
 
 #: How many times faster than fp32 a type is, and the instructions (by the kernel's names) that make it so.
 _SPEED_UP = {"fp16": 2, "int8": 4}
-_NEEDS = {"fp16": {"asimdhp", "avx512_fp16"}, "int8": {"asimddp", "avx512_vnni", "avx_vnni"}}
+_NEEDS = {"fp16": {"asimdhp", "avx512_fp16"}, "int8": {"asimddp", "avx512_vnni"}}
 
 
 class Cache(Settings):
