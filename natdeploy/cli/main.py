@@ -7,10 +7,22 @@ from typing import Annotated
 import typer
 
 import natdeploy
-from natdeploy.cli import build, devices, doctor, predict, pretrain, profile, report, run, search, verify
+from natdeploy.cli import (
+    build,
+    devices,
+    doctor,
+    import_measurements,
+    predict,
+    pretrain,
+    profile,
+    report,
+    run,
+    search,
+    verify,
+)
 from natdeploy.cli.app import app
 
-for module in (devices, profile, search, build, run, verify, predict, report, pretrain, doctor):
+for module in (devices, profile, import_measurements, search, build, run, verify, predict, report, pretrain, doctor):
     module.register(app)
 
 

@@ -1,6 +1,7 @@
 """What may be built: search spaces, architectures, layers and their static costs. Knows nothing of torch."""
 
 from natdeploy.spaces.arch import Arch
+from natdeploy.spaces.blocks import Block, blocks
 from natdeploy.spaces.costs import Costs, costs
 from natdeploy.spaces.layer import INPUT, Layer
 from natdeploy.spaces.network import Network, random_network
@@ -11,11 +12,13 @@ __all__ = [
     "INPUT",
     "SPACES",
     "Arch",
+    "Block",
     "Costs",
     "Layer",
     "Network",
     "OperatorSpace",
     "Space",
+    "blocks",
     "costs",
     "get_space",
     "random_network",

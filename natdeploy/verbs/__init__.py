@@ -3,6 +3,7 @@
 from natdeploy.verbs.build import build
 from natdeploy.verbs.devices import devices
 from natdeploy.verbs.doctor import doctor
+from natdeploy.verbs.import_measurements import import_measurements
 from natdeploy.verbs.predict import predict
 from natdeploy.verbs.pretrain import pretrain
 from natdeploy.verbs.profile import profile
@@ -11,4 +12,16 @@ from natdeploy.verbs.run import run
 from natdeploy.verbs.search import search
 from natdeploy.verbs.verify import verify
 
-__all__ = ["build", "devices", "doctor", "predict", "pretrain", "profile", "report", "run", "search", "verify"]
+__all__ = [
+    "build",
+    "devices",
+    "doctor",
+    "import_measurements",
+    "predict",
+    "pretrain",
+    "profile",
+    "report",
+    "run",
+    "search",
+    "verify",
+]

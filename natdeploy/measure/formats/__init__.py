@@ -1,0 +1,1 @@
+"""Readers of published measurements, chosen through :data:`natdeploy.measure.publications.FORMATS`."""
