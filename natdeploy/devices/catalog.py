@@ -9,6 +9,8 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import cache_root
 from natdeploy.ground.validation import read_yaml
 
+_SUFFIXES = (".yaml", ".yml")
+
 
 def shipped_profiles_dir() -> Path:
     """The folder of shipped profiles: package data when installed, ``hwprofiles/`` beside the package in a checkout."""
@@ -25,12 +27,23 @@ def user_profiles_dir() -> Path:
 
 
 def profile_paths() -> dict[str, Path]:
-    """Profile name to file, sorted by name; the user's own profiles hide shipped ones of the same name."""
+    """Profile name to file, sorted by name; the user's own profiles hide shipped ones of the same name.
+
+    Raises BadInput where two files of one folder have one name.
+    """
     found: dict[str, Path] = {}
     for folder in (shipped_profiles_dir(), user_profiles_dir()):
-        if folder.is_dir():
-            found.update({path.stem: path for path in folder.glob("*.yaml")})
+        found |= _in_folder(folder)
     return dict(sorted(found.items()))
+
+
+def _in_folder(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(path for suffix in _SUFFIXES for path in folder.glob(f"*{suffix}")):
+        other = found.setdefault(path.stem, path)
+        if other != path:
+            raise BadInput(f"{path}: two profiles are named {path.stem!r}, the other is {other}; remove one of them")
+    return found
 
 
 def read_profile(path: Path) -> HardwareProfile:
@@ -41,6 +54,8 @@ def read_profile(path: Path) -> HardwareProfile:
     path = Path(path)
     profile = parse_profile(read_yaml(path, "hardware profile"), path)
     if profile.name != path.stem:
+        if other := next((other for other in path.parent.glob(f"{profile.name}.y*ml") if other.is_file()), None):
+            raise BadInput(f"{path}: field 'name': two profiles are named {profile.name!r}, the other is {other}")
         raise BadInput(f"{path}: field 'name' is {profile.name!r}, expected the file's own name {path.stem!r}")
     return profile
 
@@ -55,7 +70,7 @@ def load_profile(name: str | Path, *, derive: bool = True) -> HardwareProfile:
 
     Raises BadInput for an unknown name (lists the known ones) or a malformed file.
     """
-    if str(name).endswith((".yaml", ".yml")):
+    if str(name).endswith(_SUFFIXES):
         profile = read_profile(Path(name))
     else:
         paths = profile_paths()

@@ -97,6 +97,22 @@ def test_the_users_own_profile_comes_first() -> None:
     assert [profile.title for profile in list_profiles() if profile.name == "host"] == ["Mine"]
 
 
+def test_two_profiles_of_one_name_are_refused() -> None:
+    first = write(user_profiles_dir(), phone())
+    second = write(user_profiles_dir(), phone(), "phone-again")
+    with pytest.raises(BadInput, match=f"{second}: field 'name': two profiles are named 'phone', .*{first}"):
+        list_profiles()
+    second.rename(second.with_name("phone.yml"))
+    with pytest.raises(BadInput, match="two profiles are named 'phone'"):
+        load_profile("phone")
+
+
+def test_a_profile_may_end_in_yml() -> None:
+    path = write(user_profiles_dir(), phone())
+    path.rename(path.with_suffix(".yml"))
+    assert load_profile("phone") == parse_profile(phone(), "test")
+
+
 def cluster(**changes: Any) -> dict[str, Any]:
     return phone(clusters=[{**phone()["clusters"][0], **changes}])
 
@@ -107,6 +123,12 @@ def cluster(**changes: Any) -> dict[str, Any]:
         (phone(clocks=3), "unknown field 'clocks'"),
         (cluster(clock_mhz=-1), "'clusters.0.clock_mhz'"),
         (cluster(clock_mhz=99_999), "'clusters.0.clock_mhz'"),
+        (cluster(clock_mhz=2.4), "'clusters.0.clock_mhz'.*greater than or equal to 100"),
+        (cluster(fmas_per_cycle=64), "'clusters.0.fmas_per_cycle'"),
+        (cluster(fmas_per_cycle=2, peak_gflops_per_core=60), "60 is impossible: .* allow 38.4"),
+        (phone(compute="gpu", gpu=None), "add the section gpu"),
+        (phone(compute="npu"), "'compute'"),
+        (phone(clusters=[phone()["clusters"][0], {**phone()["clusters"][0], "name": "b"}]), "list one processor"),
         (cluster(clock_mhz=float("nan")), "'clusters.0.clock_mhz'"),
         (cluster(cores=0), "'clusters.0.cores'"),
         (cluster(cores=True), "'clusters.0.cores'"),
