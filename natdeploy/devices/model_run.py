@@ -83,7 +83,7 @@ def check_finished(done: Finished, path: Path, where: str) -> None:
         )
     if "could not be written" in text or "stdout cannot be written" in text or "No space left" in text:
         raise DeviceNotReachable(f"{where}: the device's disk is full ({text}); free some space on it")
-    if signal is None and not text.startswith("model_run: ") and status in (2, 126, 127):
+    if signal is None and not text.startswith("model_run: "):  # a shell or a loader says why it was not started
         raise DeviceNotReachable(
             f"{where}: cannot run {path}, built for {executable_machine(path)} ({text}); "
             "use the profile of this device, or a scratch folder that allows executables"
