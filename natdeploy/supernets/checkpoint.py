@@ -13,7 +13,9 @@ from safetensors.torch import save
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import write_bytes
 from natdeploy.spaces.space import SPACES, get_space
+from natdeploy.supernets.download import fetched, is_address
 from natdeploy.supernets.mobilenetv3 import MobileNetV3Supernet, build_supernet
+from natdeploy.supernets.ofa_checkpoint import read_ofa_checkpoint
 
 #: The name under which the supernet shipped with natdeploy is asked for.
 BOX = "box"
@@ -42,7 +44,8 @@ def load_supernet(source: str | Path = BOX, num_classes: int | None = None) -> M
     """Load a supernet, tensors only: nothing in the file can run code.
 
     Args:
-        source: path of a checkpoint written by :func:`save_supernet`, or ``"box"``.
+        source: path of a checkpoint written by :func:`save_supernet` or published with Once-for-All, its address
+            on the web (fetched once, kept in the cache folder), or ``"box"``.
         num_classes: with another number of classes than the checkpoint's, the classifier starts afresh.
 
     Raises:
@@ -70,12 +73,22 @@ def load_supernet(source: str | Path = BOX, num_classes: int | None = None) -> M
 
 
 def _path(source: str | Path) -> Path:
-    return box_path() if source == BOX else Path(source)
+    if source == BOX:
+        return box_path()
+    return fetched(source) if isinstance(source, str) and is_address(source) else Path(source)
+
+
+def _is_safetensors(path: Path) -> bool:
+    """By its first bytes: a header's length, and a brace. A torch file is a zip archive or a pickle."""
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
 
 
 def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     if not path.is_file():
         raise BadInput(f"{path}: no such supernet checkpoint")
+    if not _is_safetensors(path):
+        return read_ofa_checkpoint(path)
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
