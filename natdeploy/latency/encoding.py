@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from natdeploy.latency.standard import Standard
 from natdeploy.spaces import Arch, Space
 
 
@@ -41,12 +42,11 @@ class Encoding:
 
     Attributes:
         space: the architectures' space.
-        centre, scale: of the structure's columns, then of the genes'; float64 ``[columns]``.
+        standard: of the structure's columns, then of the genes'.
     """
 
     space: Space
-    centre: np.ndarray
-    scale: np.ndarray
+    standard: Standard
 
     @staticmethod
     def of(space: Space, archs: Sequence[Arch]) -> Encoding:
@@ -57,24 +57,21 @@ class Encoding:
         varied = int((spread[:factors] > 1e-9).sum())
         scale = np.where(spread > 1e-9, 1 / np.maximum(spread, 1e-9) / max(varied, 1) ** 0.5, 0.0)
         scale[factors:] = 1 / max(float((spread[factors:] ** 2).sum()), 1e-12) ** 0.5
-        return Encoding(space, table.mean(0), scale)
+        return Encoding(space, Standard(table.mean(0), scale))
 
     def __call__(self, archs: Sequence[Arch]) -> Encoded:
         """Encode. Raises BadInput for an architecture of another space."""
-        table = (_table(self.space, archs) - self.centre) * self.scale
+        table = self.standard(_table(self.space, archs))
         return Encoded(*np.split(table, [table.shape[1] - sum(self.space.gene_sizes)], axis=1))
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready; the space is not part of it."""
-        return {"centre": self.centre.tolist(), "scale": self.scale.tolist()}
+        return self.standard.to_json()
 
     @staticmethod
     def from_json(value: dict[str, Any], space: Space) -> Encoding:
         """Inverse of :meth:`to_json`. Raises ValueError where the columns are not those of the space."""
-        centre, scale = (np.array(value[name], np.float64) for name in ("centre", "scale"))
-        if not centre.shape == scale.shape == _row(space, space.smallest()).shape:
-            raise ValueError(f"its encoding is not that of space {space.name}")
-        return Encoding(space, centre, scale)
+        return Encoding(space, Standard.from_json(value, len(_row(space, space.smallest()))))
 
 
 def _table(space: Space, archs: Sequence[Arch]) -> np.ndarray:

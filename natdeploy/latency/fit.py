@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from natdeploy.ground.errors import BadInput
+from natdeploy.latency.comparable import TRAINING_ROLES, comparable, newest
 from natdeploy.latency.conformal import calibration_rank, fit_conformal
 from natdeploy.latency.evaluation import TimedNetworks, Timing, cross_validated, on_holdout, quality_of
 from natdeploy.latency.model import LatencyModel
@@ -18,8 +19,6 @@ from natdeploy.spaces import Arch, Space, get_space
 
 #: Fewest distinct networks from which a model is trained.
 MIN_NETWORKS = 30
-#: What a measurement was taken for, and whether a model is trained on it.
-TRAINING_ROLES = ("train", "build")
 
 
 def fit_latency_model(
@@ -40,7 +39,7 @@ def fit_latency_model(
     Raises BadInput for measurements that must not be mixed, are of another space, not positive, or too few.
     """
     space = get_space(space) if isinstance(space, str) else space
-    usable = _comparable(measurements, space)
+    usable = comparable(measurements, space)
     holdout = _timings(usable, ("holdout",), space)
     held = {arch for arch, _ in holdout}
     train = {
@@ -63,7 +62,7 @@ def fit_latency_model(
         outcome = on_holdout(space, predictor.predict(judged.features, coverage), training, judged)
     else:
         outcome = cross_validated(space, fitted.left_out_ms, conformal, coverage, training)
-    example = _newest(usable)
+    example = newest(usable)
     return LatencyModel(
         space=space.name,
         device=example.device,
@@ -78,39 +77,6 @@ def fit_latency_model(
     )
 
 
-def _comparable(measurements: Sequence[Measurement], space: Space) -> list[Measurement]:
-    """Trusted measurements of known architectures, taken with the newest toolchain among the training networks.
-
-    Raises BadInput for what a caller must never mix: devices, runtimes, thread counts, spaces.
-    """
-    known = [measurement for measurement in measurements if measurement.arch is not None]
-    for what, values in (
-        ("device", {measurement.device_fingerprint for measurement in known}),
-        ("runtime", {measurement.runtime for measurement in known}),
-        ("thread count", {str(measurement.protocol.get("threads", 1)) for measurement in known}),
-        ("space", {measurement.space for measurement in known} | {space.name}),
-    ):
-        if len(values) > 1:
-            raise BadInput(
-                f"latency model: timings of more than one {what} cannot be mixed: {', '.join(sorted(values))}"
-            )
-    for measurement in known:
-        if measurement.arch is not None and not (measurement.latency_ms > 0 and np.isfinite(measurement.latency_ms)):
-            raise BadInput(
-                f"latency model: the timing of architecture {measurement.arch.id} is {measurement.latency_ms} ms; "
-                "expected a positive number"
-            )
-    trusted = [measurement for measurement in known if measurement.trusted]
-    if not any(measurement.role in TRAINING_ROLES for measurement in trusted):
-        return []
-    versions = dict(_newest(trusted).toolchain)
-    return [
-        measurement
-        for measurement in trusted
-        if all(versions.get(tool, version) == version for tool, version in measurement.toolchain.items())
-    ]
-
-
 def _timed_twice(measurements: Sequence[Measurement], space: Space) -> tuple[np.ndarray, np.ndarray]:
     """First and second latencies in ms of the networks that were timed again."""
     first = _timings(measurements, (*TRAINING_ROLES, "holdout"), space)
@@ -118,12 +84,6 @@ def _timed_twice(measurements: Sequence[Measurement], space: Space) -> tuple[np.
     both = [network for network in again if network in first]
     first_ms, again_ms = ([found[network].latency_ms for network in both] for found in (first, again))
     return np.array(first_ms), np.array(again_ms)
-
-
-def _newest(measurements: Sequence[Measurement]) -> Measurement:
-    """The training measurement taken last; a build's only where nothing else was trained on."""
-    training = [measurement for measurement in measurements if measurement.role in TRAINING_ROLES]
-    return max(training, key=lambda measurement: (measurement.role == "train", measurement.taken_at))
 
 
 def _timings(measurements: Sequence[Measurement], roles: Sequence[str], space: Space) -> dict[tuple[Arch, int], Timing]:

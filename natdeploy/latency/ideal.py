@@ -14,6 +14,7 @@ import numpy as np
 
 from natdeploy.latency.features import feature_names
 from natdeploy.latency.gene_sums import feature_sums
+from natdeploy.latency.standard import Standard
 from natdeploy.spaces import Arch, OperatorSpace, Space
 
 #: Sums over layers that ideal devices pay for, where a space lists layers.
@@ -34,12 +35,14 @@ class IdealDevices:
 
     Attributes:
         space: the architectures' space.
-        centre, scale: of each device, float64 ``[devices]``.
+        standard: of each device's latencies.
     """
 
     space: Space
-    centre: np.ndarray
-    scale: np.ndarray
+    standard: Standard
+
+    def __len__(self) -> int:
+        return len(self.standard)
 
     @staticmethod
     def of(space: Space, archs: Sequence[Arch]) -> IdealDevices:
@@ -47,23 +50,20 @@ class IdealDevices:
         costs = _costs(space, archs)
         spread = costs.std(0)
         varied = spread > 1e-9 * np.maximum(np.abs(costs).max(0), 1e-300)
-        return IdealDevices(space, costs.mean(0), np.where(varied, 1 / np.where(varied, spread, 1), 0.0))
+        return IdealDevices(space, Standard(costs.mean(0), np.where(varied, 1 / np.where(varied, spread, 1), 0.0)))
 
     def __call__(self, archs: Sequence[Arch]) -> np.ndarray:
         """Standardised latencies, float64 ``[n, devices]``."""
-        return (_costs(self.space, archs) - self.centre) * self.scale
+        return self.standard(_costs(self.space, archs))
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready; the space is not part of it."""
-        return {"centre": self.centre.tolist(), "scale": self.scale.tolist()}
+        return self.standard.to_json()
 
     @staticmethod
     def from_json(value: dict[str, Any], space: Space) -> IdealDevices:
         """Inverse of :meth:`to_json`. Raises ValueError where the devices are not this version's."""
-        centre, scale = (np.array(value[name], np.float64) for name in ("centre", "scale"))
-        if not centre.shape == scale.shape == _costs(space, [space.smallest()])[0].shape:
-            raise ValueError("its ideal devices are not those of this version")
-        return IdealDevices(space, centre, scale)
+        return IdealDevices(space, Standard.from_json(value, _costs(space, [space.smallest()]).shape[1]))
 
 
 def _costs(space: Space, archs: Sequence[Arch]) -> np.ndarray:

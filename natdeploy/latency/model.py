@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import canonical_json, content_key, read_json, write_text
+from natdeploy.latency.comparable import same_toolchain
 from natdeploy.latency.conformal import check_coverage
 from natdeploy.latency.gene_sums import feature_sums
 from natdeploy.latency.prediction import IntervalPredictor, LatencyPrediction
 from natdeploy.latency.quality import Quality
+from natdeploy.latency.table_predictor import TablePredictor
 from natdeploy.latency.transferred import TransferredPredictor
 from natdeploy.spaces import Arch, Space, get_space
 
@@ -21,14 +23,15 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 KIND = "natdeploy latency model"
-#: Where a model's knowledge can come from. This version makes the first two only.
+#: Where a model's knowledge can come from. This version makes the first three only.
 SOURCES = ("measured", "transferred", "table", "prior")
 
 
 @dataclass(frozen=True, eq=False)
 class LatencyModel:
     """Predicts latencies. Made by :func:`natdeploy.latency.fit_latency_model`, from few measurements by
-    :func:`natdeploy.latency.fit_transferred_model`, or by :meth:`load`.
+    :func:`natdeploy.latency.fit_transferred_model`, from published ones by
+    :func:`natdeploy.latency.fit_table_model` and :func:`natdeploy.latency.fit_published_networks`, or by :meth:`load`.
 
     Attributes:
         space: name of the search space.
@@ -38,7 +41,9 @@ class LatencyModel:
         coverage: share of intervals that :meth:`predict` promises to hold unless told otherwise.
         quality: measured on networks that were not trained on.
         toolchain: versions of what built and ran the timed artifacts.
-        predictor: mean and interval from features, or from measurements of other devices (source ``transferred``).
+        predictor: mean and interval from features, from measurements of other devices (source ``transferred``), or
+            from blocks of a published table.
+        origin: of published measurements: source, licence, when published, runtime; empty for own timings.
     """
 
     space: str
@@ -49,7 +54,8 @@ class LatencyModel:
     coverage: float
     quality: Quality
     toolchain: dict[str, str]
-    predictor: IntervalPredictor | TransferredPredictor
+    predictor: IntervalPredictor | TransferredPredictor | TablePredictor
+    origin: Mapping[str, str] = field(default_factory=dict)
     _space: Space | None = field(default=None, repr=False)
 
     def predict(
@@ -77,6 +83,8 @@ class LatencyModel:
                     f"cannot tell what {num_classes} classes take; profile the device"
                 )
             return self.predictor.predict(archs, coverage)
+        if isinstance(self.predictor, TablePredictor):
+            return self.predictor.predict(archs, coverage, num_classes)
         sums = feature_sums(space, num_classes)
         return self.predictor.predict(sums(archs), coverage)
 
@@ -85,7 +93,7 @@ class LatencyModel:
         place = (measurement.device_fingerprint, measurement.runtime, measurement.space)
         if place != (self.device_fingerprint, self.runtime, self.space):
             return False
-        return all(self.toolchain.get(tool, version) == version for tool, version in measurement.toolchain.items())
+        return same_toolchain(measurement, self.toolchain)
 
     def save(self, path: Path | str) -> None:
         """Write one JSON file, atomically. Equal models give equal bytes."""
@@ -100,6 +108,8 @@ class LatencyModel:
             "toolchain": self.toolchain,
             "predictor": self.predictor.to_json(),
         }
+        if self.origin:
+            body["origin"] = dict(self.origin)
         # The digest keeps a damaged file away from XGBoost, whose own reader trusts what it is given.
         value = {"kind": KIND, "schema_version": SCHEMA_VERSION, "sha256": content_key(body), "model": body}
         write_text(Path(path), canonical_json(value) + "\n")
@@ -126,11 +136,8 @@ class LatencyModel:
                 coverage=float(body["coverage"]),
                 quality=Quality.from_json(body["quality"]),
                 toolchain=dict(body["toolchain"]),
-                predictor=(
-                    TransferredPredictor.from_json(body["predictor"], known)
-                    if body["source"] == "transferred"
-                    else IntervalPredictor.from_json(body["predictor"])
-                ),
+                predictor=_read_predictor(body["predictor"], known),
+                origin={str(name): str(text) for name, text in body.get("origin", {}).items()},
                 _space=None if isinstance(space, str) else space,
             )
         except BadInput as error:
@@ -139,6 +146,17 @@ class LatencyModel:
             raise BadInput(
                 f"{path}: not a latency model that this version can read ({error!r}); profile again"
             ) from None
+
+
+def _read_predictor(
+    value: dict[str, Any], space: Space
+) -> IntervalPredictor | TransferredPredictor | TablePredictor:
+    """Each kind is told by a field that only it has."""
+    if "regression" in value:
+        return TablePredictor.from_json(value, space)
+    if "ideal" in value:
+        return TransferredPredictor.from_json(value, space)
+    return IntervalPredictor.from_json(value)
 
 
 def _read_body(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from natdeploy.ground.errors import BadInput
+from natdeploy.latency.comparable import TRAINING_ROLES, comparable, newest, refuse_mixed
 from natdeploy.latency.model import LatencyModel
 from natdeploy.latency.prediction import LatencyPrediction
 from natdeploy.latency.quality import Quality, point_quality
@@ -26,7 +26,7 @@ def fit_transferred_model(
     networks, each predicted from the others. Several timings of one network count once, as their median.
 
     Args:
-        measurements: of one device, runtime and toolchain, in the space of the knowledge.
+        measurements: of one device, runtime and thread count, in the space of the knowledge.
         knowledge: what other devices taught.
         coverage: share of intervals that shall hold.
         seed: of what is drawn at random with many measurements.
@@ -34,22 +34,12 @@ def fit_transferred_model(
     Raises BadInput for measurements that must not be mixed, of another space, not positive, or fewer than three.
     """
     space = knowledge.devices.sources.encoding.space
-    usable = [item for item in measurements if item.arch is not None and item.trusted]
-    for what, values in (
-        ("device", {item.device_fingerprint for item in usable}),
-        ("runtime", {item.runtime for item in usable}),
-        ("toolchain", {str(sorted(item.toolchain.items())) for item in usable}),
-        ("space", {item.space for item in usable} | {space.name}),
-        ("number of classes", {str(item.num_classes or space.num_classes) for item in usable}),
-    ):
-        if len(values) > 1:
-            raise BadInput(
-                f"latency model: timings of more than one {what} cannot be mixed: {', '.join(sorted(values))}"
-            )
+    usable = comparable(measurements, space)
+    refuse_mixed("number of classes", {str(item.num_classes or space.num_classes) for item in usable})
     held = _medians(usable, ("holdout",))
-    train = {arch: ms for arch, ms in _medians(usable, ("train", "build")).items() if arch not in held}
+    train = {arch: ms for arch, ms in _medians(usable, TRAINING_ROLES).items() if arch not in held}
     predictor = knowledge.transfer(train, seed=seed)
-    example = max((item for item in usable if item.arch in train), key=lambda item: item.taken_at)
+    example = newest(usable)
     return LatencyModel(
         space=space.name,
         device=example.device,

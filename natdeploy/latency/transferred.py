@@ -215,7 +215,7 @@ class SourceKnowledge:
         if knowledge not in KNOWLEDGE:
             raise BadInput(f"transfer: unknown knowledge {knowledge!r}; known: {', '.join(KNOWLEDGE)}")
         parts, with_sources, with_ideal = KNOWLEDGE[knowledge]
-        kind = np.repeat([with_sources, with_ideal], [len(self.table.names), len(self.devices.ideal.centre)])
+        kind = np.repeat([with_sources, with_ideal], [len(self.table.names), len(self.devices.ideal)])
         columns = np.flatnonzero(kind)
         archs = tuple(latency_ms)
         mixture = fit_mixture(
