@@ -4,7 +4,7 @@ from natdeploy.runs.config import AdaptSettings, RunConfig, SearchSettings
 from natdeploy.runs.entry import ArchiveEntry
 from natdeploy.runs.folder import RunFolder
 from natdeploy.runs.history import HistoryStep
-from natdeploy.runs.job import BuildSettings, JobConfig, PretrainSettings, ProfileSettings, load_job
+from natdeploy.runs.job import BuildSettings, JobConfig, ProfileSettings, load_job
 
 __all__ = [
     "AdaptSettings",
@@ -12,7 +12,6 @@ __all__ = [
     "BuildSettings",
     "HistoryStep",
     "JobConfig",
-    "PretrainSettings",
     "ProfileSettings",
     "RunConfig",
     "RunFolder",

@@ -19,7 +19,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.validation import Real, Settings, Whole, read_yaml, validate
-from natdeploy.runs.config import Budget, Name, RunConfig, Seed, Task
+from natdeploy.runs.config import Budget, Name, RunConfig, Task
 
 
 def _one_as_many(value: Any) -> Any:
@@ -51,31 +51,6 @@ class BuildSettings(Settings):
 
     pick: Annotated[tuple[Name, ...], BeforeValidator(_one_as_many), Field(min_length=1)] = ("best",)
     attempts: Annotated[Whole, Field(ge=1, le=100)] = 5
-
-
-class PretrainSettings(Settings):
-    """What a user may choose of a supernet's training; None leaves the recipe's own.
-
-    Attributes:
-        epochs_largest, epochs_elastic: epochs of the largest network alone, and of all subnets.
-        batch_size: images a step.
-        lr: peak learning rate.
-        weight_decay: of the weights of layers, a step and unit of learning rate.
-        student_weight: weight of each smaller subnet's loss beside the largest one's.
-        teacher_epochs: epochs of a wide network that is trained first and guides the others; 0 for none.
-        val_fraction: share of the training images held out for the log, where the data has no such part.
-        seed: of everything random.
-    """
-
-    epochs_largest: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
-    epochs_elastic: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
-    batch_size: Annotated[Whole, Field(ge=2, le=65_536)] | None = None
-    lr: Annotated[Real, Field(gt=0, le=10)] | None = None
-    weight_decay: Annotated[Real, Field(ge=0, le=1)] | None = None
-    student_weight: Annotated[Real, Field(gt=0, le=100)] | None = None
-    teacher_epochs: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
-    val_fraction: Annotated[Real, Field(gt=0, lt=1)] = 0.15
-    seed: Seed = 0
 
 
 class JobConfig(Task):

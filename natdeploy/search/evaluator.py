@@ -162,6 +162,5 @@ class LocalSurroundings:
             supernet = load_supernet(config.supernet, num_classes=len(dataset.classes))
         if supernet.space.name != get_space(config.space).name:
             raise BadInput(f"supernet {config.supernet!r} is of space {supernet.space.name}, not {config.space}")
-        settings = config.adapt.model_dump(exclude={"calibration_images"})
-        adapt = AdaptConfig(**settings, iterations=config.search.iterations)
+        adapt = AdaptConfig(**config.adapt.model_dump(), iterations=config.search.iterations)
         return SupernetEvaluator(Adaptation(supernet, dataset, adapt, config.seed), dataset, config)

@@ -8,14 +8,17 @@ run continued from its saved state takes the very steps of an undisturbed one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from natdeploy.data import Dataset
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import read_json, write_json
+from natdeploy.ground.validation import Settings, Whole, validate
+from natdeploy.runs import AdaptSettings
 from natdeploy.spaces.arch import Arch
 from natdeploy.supernets import MobileNetV3Supernet, load_supernet, save_supernet
 from natdeploy.transfer.batches import TrainingBatches
@@ -24,41 +27,40 @@ from natdeploy.transfer.epoch import train_epoch
 from natdeploy.transfer.optimizer import cosine, load_momentum, save_momentum, sgd
 
 ArchSampler = Callable[[np.random.Generator], Arch]
+STATE = "adaptation.json"
 
 
-@dataclass(frozen=True)
-class AdaptConfig:
-    """How a supernet is adapted.
+class AdaptConfig(AdaptSettings):
+    """How a supernet is adapted: a run's own settings, and what else the training depends on.
 
     Attributes:
-        warm_up_epochs: epochs with uniformly drawn subnets before the search starts: the new head learns its classes.
-        iterations, epochs_per_iteration: the search adapts that many times, for that long each.
-        batch_size: images a step.
-        lr: highest learning rate of the cosine; rises over the first 5 %.
-        weight_decay, label_smoothing, clip: the usual regularisers; ``clip`` bounds the gradient's norm.
-        subnets_per_step: subnets drawn per step beside the largest, which teaches them.
-        distillation: weight of the largest subnet's predictions in a drawn subnet's loss.
-        augmentation: see :data:`natdeploy.transfer.batches.AUGMENTATIONS`.
+        iterations: the search adapts that many times.
         parts: of a batch that are trained side by side, see :mod:`natdeploy.transfer.replicas`.
     """
 
-    warm_up_epochs: int = 8
-    iterations: int = 5
-    epochs_per_iteration: int = 2
-    batch_size: int = 64
-    lr: float = 0.05
-    weight_decay: float = 1e-4
-    label_smoothing: float = 0.0
-    clip: float = 5.0
-    subnets_per_step: int = 2
-    distillation: float = 0.5
-    augmentation: str = "crop"
-    parts: int = 2
+    iterations: Annotated[Whole, Field(ge=0, le=1_000)] = 5
+    parts: Annotated[Whole, Field(ge=1, le=64)] = 2
 
     @property
     def epochs(self) -> int:
         """Epochs of the whole run."""
         return self.warm_up_epochs + self.iterations * self.epochs_per_iteration
+
+
+class AdaptationState(Settings):
+    """What is written beside weights and momentum.
+
+    Attributes:
+        config: how the supernet is adapted.
+        data: digest of the images.
+        epochs_done: of the whole run.
+        seed: of batch order, augmentation and the draw of subnets.
+    """
+
+    config: AdaptConfig
+    data: str
+    epochs_done: Annotated[Whole, Field(ge=0)]
+    seed: Annotated[Whole, Field(ge=0)]
 
 
 class Adaptation:
@@ -142,26 +144,19 @@ class Adaptation:
         """Write weights, momentum and progress into an existing folder."""
         save_supernet(folder / "supernet.safetensors", self.supernet, {"adapted_to": self._dataset.name})
         save_momentum(folder / "optimizer.safetensors", self.supernet, self._optimizer)
-        state = {
-            "config": asdict(self.config),
-            "data": self._dataset.fingerprint,
-            "epochs_done": self.epochs_done,
-            "seed": self.seed,
-        }
-        write_json(folder / "adaptation.json", state)
+        state = AdaptationState(
+            config=self.config, data=self._dataset.fingerprint, epochs_done=self.epochs_done, seed=self.seed
+        )
+        write_json(folder / STATE, state.model_dump(mode="json"))
 
     @staticmethod
     def load(folder: Path, dataset: Dataset) -> Adaptation:
         """Continue from what :meth:`save` wrote. Raises BadInput for another data set or a damaged file."""
-        state = read_json(folder / "adaptation.json", "adaptation state")
-        try:
-            config = AdaptConfig(**state["config"])
-            fingerprint, seed, epochs_done = state["data"], int(state["seed"]), int(state["epochs_done"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise BadInput(f"{folder / 'adaptation.json'}: damaged adaptation state ({error})") from None
-        if fingerprint != dataset.fingerprint:
-            raise BadInput(f"{folder / 'adaptation.json'}: the run was made with other images than {dataset.name}'s")
-        adaptation = Adaptation(load_supernet(folder / "supernet.safetensors"), dataset, config, seed)
+        path = folder / STATE
+        state = validate(AdaptationState, read_json(path, "adaptation state"), path)
+        if state.data != dataset.fingerprint:
+            raise BadInput(f"{path}: the run was made with other images than {dataset.name}'s")
+        adaptation = Adaptation(load_supernet(folder / "supernet.safetensors"), dataset, state.config, state.seed)
         load_momentum(folder / "optimizer.safetensors", adaptation.supernet, adaptation._optimizer)
-        adaptation.epochs_done = epochs_done
+        adaptation.epochs_done = state.epochs_done
         return adaptation

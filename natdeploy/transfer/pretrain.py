@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from natdeploy.data import Dataset
 from natdeploy.ground.errors import BadInput
@@ -28,6 +29,7 @@ from natdeploy.ground.files import (
     write_json,
 )
 from natdeploy.ground.lock import only_process_in
+from natdeploy.ground.validation import Real, Settings, Whole
 from natdeploy.spaces.arch import Arch
 from natdeploy.spaces.space import Space
 from natdeploy.supernets import (
@@ -46,8 +48,7 @@ from natdeploy.transfer.optimizer import cosine, load_momentum, save_momentum, s
 from natdeploy.transfer.teacher import trained_teacher
 
 
-@dataclass(frozen=True)
-class PretrainConfig:
+class PretrainConfig(Settings):
     """How a supernet is trained.
 
     Attributes:
@@ -66,21 +67,21 @@ class PretrainConfig:
         seed: of weights, order, augmentation and sampling.
     """
 
-    epochs_largest: int = 8
-    epochs_elastic: int = 20
-    batch_size: int = 128
-    lr: float = 0.1
-    weight_decay: float = 1e-4
-    label_smoothing: float = 0.05
-    clip: float = 5.0
-    distillation: float = 0.9
-    student_weight: float = 1.0
-    random_subnets: int = 1
-    teacher_epochs: int = 0
-    teacher_weight: float = 0.7
-    augmentation: str = "crop-flip"
-    parts: int = 2
-    seed: int = 0
+    epochs_largest: Annotated[Whole, Field(ge=0, le=100_000)] = 8
+    epochs_elastic: Annotated[Whole, Field(ge=0, le=100_000)] = 20
+    batch_size: Annotated[Whole, Field(ge=2, le=65_536)] = 128
+    lr: Annotated[Real, Field(gt=0, le=10)] = 0.1
+    weight_decay: Annotated[Real, Field(ge=0, le=1)] = 1e-4
+    label_smoothing: Annotated[Real, Field(ge=0, lt=1)] = 0.05
+    clip: Annotated[Real, Field(gt=0)] = 5.0
+    distillation: Annotated[Real, Field(ge=0, le=1)] = 0.9
+    student_weight: Annotated[Real, Field(gt=0, le=100)] = 1.0
+    random_subnets: Annotated[Whole, Field(ge=0, le=64)] = 1
+    teacher_epochs: Annotated[Whole, Field(ge=0, le=100_000)] = 0
+    teacher_weight: Annotated[Real, Field(ge=0, le=1)] = 0.7
+    augmentation: Annotated[str, Field(min_length=1)] = "crop-flip"
+    parts: Annotated[Whole, Field(ge=1, le=64)] = 2
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
 
     @property
     def epochs(self) -> int:
@@ -130,7 +131,7 @@ def _train(
 ) -> Path:
     device = compute_device()
     origin: dict[str, Any] = {} if start is None else {"started_from": sha256_file(start)}
-    key = content_key({"space": space.name, "data": dataset.fingerprint, "config": asdict(config), **origin})
+    key = content_key({"space": space.name, "data": dataset.fingerprint, "config": config.model_dump(), **origin})
     supernet, optimizer, log = _start(space, dataset, config, out, key, device, start)
     batches = TrainingBatches(
         dataset.train,
@@ -278,7 +279,7 @@ def _finish(
         "classes": list(dataset.classes),
         "mean": list(dataset.mean),
         "std": list(dataset.std),
-        "config": asdict(config),
+        "config": config.model_dump(),
         **origin,
     }
     write_json(out / "training.json", {**meta, "space": space.name, "log": log, "test": results})

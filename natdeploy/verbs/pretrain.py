@@ -63,7 +63,6 @@ def pretrain(
     from natdeploy.data import load_dataset
     from natdeploy.ground.files import read_json
     from natdeploy.ground.validation import validate
-    from natdeploy.runs import PretrainSettings
     from natdeploy.spaces import get_space
     from natdeploy.transfer import PretrainConfig
     from natdeploy.transfer import pretrain as train
@@ -77,12 +76,11 @@ def pretrain(
         "weight_decay": weight_decay,
         "student_weight": student_weight,
         "teacher_epochs": teacher_epochs,
-        "val_fraction": val_fraction,
         "seed": seed,
     }
-    settings = validate(PretrainSettings, given, "pretrain")
-    config = PretrainConfig(**settings.model_dump(exclude={"val_fraction"}, exclude_none=True))
-    dataset = load_dataset(data, seed=settings.seed, val_fraction=settings.val_fraction)
+    chosen = {name: value for name, value in given.items() if value is not None}
+    config = validate(PretrainConfig, chosen, "pretrain")
+    dataset = load_dataset(data, seed=config.seed, val_fraction=val_fraction)
     start = None if supernet is None else Path(supernet)
     checkpoint = train(chosen_space, dataset, config, Path(out), start=start, progress=progress)
     training = read_json(checkpoint.parent / "training.json", "training log")

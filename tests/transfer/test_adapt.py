@@ -80,7 +80,14 @@ def test_iterations_outside_the_plan_are_refused(stripes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"), [({"data": "other"}, "other images"), ({"config": {"x": 1}}, "damaged adaptation state")]
+    ("change", "message"),
+    [
+        ({"data": "other"}, "other images"),
+        ({"config": {"x": 1}}, r"adaptation\.json: unknown field 'config\.x'"),
+        ({"config": {"lr": "much"}}, r"adaptation\.json: field 'config\.lr'"),
+        ({"epochs_done": -1}, r"adaptation\.json: field 'epochs_done'"),
+        ({"seed": None}, r"adaptation\.json: field 'seed'"),
+    ],
 )
 def test_a_state_that_does_not_fit_is_refused(stripes, tmp_path, change, message) -> None:
     fresh(stripes).save(tmp_path)

@@ -1,4 +1,3 @@
-import dataclasses
 import json
 
 import numpy as np
@@ -44,7 +43,7 @@ def test_stopped_and_started_again_it_ends_with_the_same_weights(stripes, tmp_pa
 
 
 def test_a_teacher_is_trained_once_and_its_accuracy_told(stripes, tmp_path) -> None:
-    config = dataclasses.replace(CONFIG, teacher_epochs=3)
+    config = CONFIG.model_copy(update={"teacher_epochs": 3})
     stages: list[str] = []
 
     def stop(stage: str, fraction: float) -> None:
@@ -67,7 +66,7 @@ def test_a_teacher_is_trained_once_and_its_accuracy_told(stripes, tmp_path) -> N
 
 def test_trained_further_it_starts_from_the_checkpoint(stripes, tmp_path) -> None:
     first = pretrain(SPACE, stripes, CONFIG, tmp_path / "first")
-    standing = dataclasses.replace(CONFIG, epochs_largest=0, lr=1e-12)
+    standing = CONFIG.model_copy(update={"epochs_largest": 0, "lr": 1e-12})
     further = pretrain(SPACE, stripes, standing, tmp_path / "further", start=first)
     one, two = load_file(first), load_file(further)
     weights = [name for name in one if "running" not in name and "batches" not in name]
@@ -101,12 +100,14 @@ def test_a_second_process_is_kept_out_and_a_half_replaced_state_comes_back(strip
 def test_a_folder_of_another_configuration_is_refused(stripes, tmp_path) -> None:
     pretrain(SPACE, stripes, CONFIG, tmp_path)
     with pytest.raises(BadInput, match="another space, data set or configuration"):
-        pretrain(SPACE, stripes, dataclasses.replace(CONFIG, lr=0.01), tmp_path)
+        pretrain(SPACE, stripes, CONFIG.model_copy(update={"lr": 0.01}), tmp_path)
 
 
 def test_divergence_is_an_error(stripes, tmp_path) -> None:
     with pytest.raises(TrainingDiverged, match="lower learning rate"):
-        pretrain(SPACE, stripes, dataclasses.replace(CONFIG, lr=1e30, epochs_largest=5, batch_size=16), tmp_path)
+        pretrain(
+            SPACE, stripes, CONFIG.model_copy(update={"lr": 1e30, "epochs_largest": 5, "batch_size": 16}), tmp_path
+        )
 
 
 def test_cosine_rises_falls_and_ends_at_zero() -> None:
