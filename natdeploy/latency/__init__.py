@@ -9,6 +9,7 @@ from natdeploy.latency.model import LatencyModel
 from natdeploy.latency.prediction import LatencyPrediction
 from natdeploy.latency.profile import profile_device
 from natdeploy.latency.quality import PointQuality, Quality
+from natdeploy.latency.table_fit import fit_table_model
 from natdeploy.latency.transfer_fit import fit_transferred_model
 from natdeploy.latency.transferred import SourceKnowledge, TransferredPredictor
 
@@ -26,6 +27,7 @@ __all__ = [
     "find_latency_model",
     "fit_latency_model",
     "fit_lookup_table",
+    "fit_table_model",
     "fit_transferred_model",
     "latency_model_path",
     "profile_device",

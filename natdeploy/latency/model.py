@@ -31,7 +31,7 @@ SOURCES = ("measured", "transferred", "table", "prior")
 class LatencyModel:
     """Predicts latencies. Made by :func:`natdeploy.latency.fit_latency_model`, from few measurements by
     :func:`natdeploy.latency.fit_transferred_model`, from published ones by
-    :func:`natdeploy.latency.fit_table_model` and :func:`natdeploy.latency.fit_published_networks`, or by :meth:`load`.
+    :func:`natdeploy.latency.fit_table_model`, or by :meth:`load`.
 
     Attributes:
         space: name of the search space.
@@ -148,9 +148,7 @@ class LatencyModel:
             ) from None
 
 
-def _read_predictor(
-    value: dict[str, Any], space: Space
-) -> IntervalPredictor | TransferredPredictor | TablePredictor:
+def _read_predictor(value: dict[str, Any], space: Space) -> IntervalPredictor | TransferredPredictor | TablePredictor:
     """Each kind is told by a field that only it has."""
     if "regression" in value:
         return TablePredictor.from_json(value, space)
