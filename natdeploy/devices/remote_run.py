@@ -154,10 +154,16 @@ class RemoteRunner:
         size = local.stat().st_size
         remote = f"{self.scratch}/{name}"
         done = self._execute(self._link.push(local, remote), COMMAND_LIMIT_S + size / _SLOWEST_BYTES_PER_S)
-        if not full_disk(done) and done.status == 0:
+        if done.status == 0:
             done = self.shell(f"wc -c < {shlex.quote(remote)}", COMMAND_LIMIT_S)
-            if done.stdout.strip() == str(size).encode():
+            said = done.stdout.decode(errors="replace").strip()
+            if said == str(size):
                 return
+            if done.status == 0 and not said.isdigit():
+                raise DeviceNotReachable(
+                    f"{self.where}: says {said[:60]!r} where only an answer is expected; "
+                    "let its shell's start-up files print nothing"
+                )
         if full_disk(done) or done.status == 0:
             raise DeviceNotReachable(f"{self.where}: the device's disk is full ({self.scratch}); free some space on it")
         raise DeviceNotReachable(f"{self.where}: {name} cannot be written to {self.scratch}: {done.complaint}")

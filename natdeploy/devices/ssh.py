@@ -115,7 +115,7 @@ class SshLink:
         """OpenSSH's own failures have status 255."""
         if status != 255:
             return None
-        said = Finished(status, b"", stderr).complaint
+        said = Finished(status, b"", stderr).complaint if stderr.strip() else "the connection was lost"
         advice = next((text for key, text in _ADVICE if key in stderr), _GENERAL_ADVICE)
         return DeviceNotReachable(f"ssh device {self.unit!r}: {said.rstrip('.')}; {advice}")
 
