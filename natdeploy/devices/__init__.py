@@ -8,15 +8,18 @@ from natdeploy.devices.catalog import (
     shipped_profiles_dir,
     user_profiles_dir,
 )
+from natdeploy.devices.draft import draft_profile, save_profile
 from natdeploy.devices.host import derive_host, device_fingerprint, measure_peak, timing_processors
 from natdeploy.devices.llvm import llvm_target
 from natdeploy.devices.profile import HardwareProfile, parse_profile
 from natdeploy.devices.reach import Adb, Local, Qemu, Reach, Ssh, TvmRpc, Via, Way
 from natdeploy.devices.runner import RUNNERS, Runnable, Runner, Session, get_runner
+from natdeploy.devices.survey import CoreFacts, Survey, read_survey
 
 __all__ = [
     "RUNNERS",
     "Adb",
+    "CoreFacts",
     "HardwareProfile",
     "Local",
     "Qemu",
@@ -25,11 +28,13 @@ __all__ = [
     "Runner",
     "Session",
     "Ssh",
+    "Survey",
     "TvmRpc",
     "Via",
     "Way",
     "derive_host",
     "device_fingerprint",
+    "draft_profile",
     "get_runner",
     "list_profiles",
     "llvm_target",
@@ -38,6 +43,8 @@ __all__ = [
     "parse_profile",
     "profile_paths",
     "read_profile",
+    "read_survey",
+    "save_profile",
     "shipped_profiles_dir",
     "timing_processors",
     "user_profiles_dir",

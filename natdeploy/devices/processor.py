@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import platform
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from natdeploy.devices.profile import Cache
+from natdeploy.devices.survey import cores_in
 from natdeploy.ground.errors import DeviceNotReachable
 from natdeploy.ground.files import content_key
 
@@ -42,9 +44,7 @@ class Processor:
     @property
     def vector_bits(self) -> int:
         """Width of the widest vector register that ordinary code uses."""
-        if "avx512f" in self.isa:
-            return 512
-        return 256 if "avx" in self.isa else 128
+        return vector_bits(self.isa)
 
     @property
     def fingerprint(self) -> str:
@@ -53,6 +53,16 @@ class Processor:
         identity["caches"] = [cache.model_dump() for cache in self.caches]
         identity["processors"] = len(self.processors)
         return content_key({key: list(v) if isinstance(v, tuple) else v for key, v in identity.items()})[:16]
+
+
+def vector_isa(flags: Iterable[str]) -> tuple[str, ...]:
+    """Of a processor's flags those that decide what vector code can run, sorted."""
+    return tuple(sorted({flag for flag in flags if _ISA.match(flag)}))
+
+
+def vector_bits(isa: Collection[str]) -> Literal[128, 256, 512]:
+    """Width of the widest vector register that ordinary code uses."""
+    return 512 if "avx512f" in isa else 256 if "avx" in isa else 128
 
 
 def read_processor(root: Path = Path("/")) -> Processor:
@@ -81,7 +91,7 @@ def read_processor(root: Path = Path("/")) -> Processor:
         machine=platform.machine(),
         family=family.strip("/"),
         processors=tuple(processors) or (0,),
-        isa=tuple(sorted({flag for flag in flags if _ISA.match(flag)})),
+        isa=vector_isa(flags),
         caches=_caches(root / "sys/devices/system/cpu/cpu0/cache"),
     )
 
@@ -112,17 +122,8 @@ def _caches(folder: Path) -> tuple[Cache, ...]:
             kib = int(size[:-1]) * {"K": 1, "M": 1024}[size[-1]]
             kind = (index / "type").read_text().strip().lower()
             level = int((index / "level").read_text())
-            shared = _count((index / "shared_cpu_list").read_text())
+            shared = cores_in((index / "shared_cpu_list").read_text().strip())
             caches.append(Cache.model_validate({"level": level, "kind": kind, "kib": kib, "shared_by": shared}))
         except (OSError, ValueError, KeyError, IndexError):  # some virtual machines leave fields out
             continue
     return tuple(sorted(caches, key=lambda cache: (cache.level, cache.kind)))
-
-
-def _count(ranges: str) -> int:
-    """Number of processors in the kernel's list form, for instance ``0-3,8``."""
-    total = 0
-    for part in ranges.strip().split(","):
-        first, _, last = part.partition("-")
-        total += int(last or first) - int(first) + 1
-    return total

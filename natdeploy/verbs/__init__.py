@@ -1,5 +1,6 @@
 """What natdeploy does, one function per verb of the command line. Each returns plain data and prints nothing."""
 
+from natdeploy.verbs.add_device import add_device
 from natdeploy.verbs.build import build
 from natdeploy.verbs.devices import devices
 from natdeploy.verbs.doctor import doctor
@@ -13,6 +14,7 @@ from natdeploy.verbs.search import search
 from natdeploy.verbs.verify import verify
 
 __all__ = [
+    "add_device",
     "build",
     "devices",
     "doctor",

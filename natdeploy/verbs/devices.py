@@ -36,6 +36,7 @@ class DeviceInfo:
         name, title, soc: what it is called.
         reach: ways to it, the preferred one first.
         attached: whether it can be reached from here now.
+        own: whether the profile is a file of the user's own.
         runtimes: runtimes it can be timed with.
         profile: the whole hardware profile; only when one device was asked for.
         fingerprint: identifies this very device's stored timings; only when one device was asked for.
@@ -50,6 +51,7 @@ class DeviceInfo:
     reach: tuple[str, ...]
     attached: bool
     runtimes: tuple[str, ...]
+    own: bool = False
     profile: Mapping[str, Any] | None = None
     fingerprint: str | None = None
     measurements: Mapping[str, int] | None = None
@@ -77,7 +79,18 @@ def devices(name: str | None = None) -> DevicesResult:
 
 
 def _summary(profile: Any) -> DeviceInfo:
-    return DeviceInfo(profile.name, profile.title, profile.soc, profile.reach.via, _attached(profile), profile.runtimes)
+    from natdeploy.devices import profile_paths, user_profiles_dir
+
+    path = profile_paths().get(profile.name)
+    return DeviceInfo(
+        profile.name,
+        profile.title,
+        profile.soc,
+        profile.reach.via,
+        _attached(profile),
+        profile.runtimes,
+        path is not None and path.parent == user_profiles_dir(),
+    )
 
 
 def _attached(profile: Any) -> bool:
