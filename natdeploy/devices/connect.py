@@ -1,0 +1,108 @@
+"""From a hardware profile to a runner that holds its device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from natdeploy.devices.profile import HardwareProfile
+from natdeploy.devices.reach import Adb, Ssh, Via
+from natdeploy.devices.runner import Runner
+from natdeploy.ground.errors import BadInput, DeviceNotReachable
+from natdeploy.ground.registry import Registry
+
+#: Way to a device -> ``connect(profile, unit, settings)``, which gives a runner of ``executable`` artifacts.
+WAYS = Registry(
+    "way to a device",
+    {
+        "adb": "natdeploy.devices.connect:connect_adb",
+        "ssh": "natdeploy.devices.connect:connect_ssh",
+        "qemu": "natdeploy.devices.connect:connect_qemu",
+    },
+)
+
+
+def connect(
+    profile: HardwareProfile,
+    *,
+    via: Via | None = None,
+    unit: str | None = None,
+    run_limit_s: float = 300.0,
+    test_only_clock: Callable[[int], list[float]] | None = None,
+) -> Runner:
+    """A runner of ``executable`` artifacts that holds the device of a profile; to be closed.
+
+    Args:
+        profile: the device.
+        via: one of ``profile.reach.via``; the preferred one if not given.
+        unit: which one of several: a serial for adb. The profile's own, or any that fits, if not given.
+        run_limit_s: seconds that one image, or one series of timings, may take.
+        test_only_clock: for tests of timing on emulators, see :class:`natdeploy.devices.remote_run.RemoteRunner`.
+
+    Raises BadInput for a way that the profile does not list or that no runner is known for, DeviceNotReachable.
+    """
+    way = via or profile.reach.via[0]
+    profile.way(way)
+    if way == "local":
+        raise BadInput(f"hardware profile {profile.name!r}: it is this machine, which needs no connection")
+    if way not in WAYS.names():
+        raise BadInput(f"hardware profile {profile.name!r}: no runner for {way}; known: {', '.join(WAYS.names())}")
+    open_way: Callable[[HardwareProfile, str | None, Mapping[str, Any]], Runner] = WAYS.get(way)
+    return open_way(profile, unit, {"run_limit_s": run_limit_s, "test_only_clock": test_only_clock})
+
+
+def connect_adb(profile: HardwareProfile, unit: str | None, settings: Mapping[str, Any]) -> Runner:
+    """The phone of a serial, or the first attached one that is of the profile's kind."""
+    from natdeploy.devices.adb import AdbRunner, attached_devices
+
+    way = profile.way("adb")
+    assert isinstance(way, Adb)
+    serial = unit or way.serial
+    serials: list[str | None] = [serial]
+    if serial is None:
+        serials = [found for found, state in attached_devices().items() if state == "device"] or [None]
+    refusals = []
+    for one in serials:
+        try:
+            return AdbRunner(one, folder=way.folder, **_remote(profile, settings))
+        except DeviceNotReachable as error:
+            refusals.append(error)
+    if len(refusals) > 1:
+        raise DeviceNotReachable(f"none of {len(refusals)} attached devices is a {profile.title}; last: {refusals[-1]}")
+    raise refusals[0]
+
+
+def connect_ssh(profile: HardwareProfile, unit: str | None, settings: Mapping[str, Any]) -> Runner:
+    """The board that the profile names; a unit is another host."""
+    from natdeploy.devices.ssh import SshRunner
+
+    way = profile.way("ssh")
+    assert isinstance(way, Ssh)
+    key = None if way.key is None else Path(way.key)
+    reach = {"user": way.user, "port": way.port, "key": key, "folder": way.folder}
+    return SshRunner(unit or way.host or profile.name, **reach, **_remote(profile, settings))  # type: ignore[arg-type]
+
+
+def connect_qemu(profile: HardwareProfile, unit: str | None, settings: Mapping[str, Any]) -> Runner:
+    """An emulator of the profile's kind of processor."""
+    from natdeploy.devices.qemu import QemuRunner
+
+    return QemuRunner(profile.machine, run_limit_s=settings["run_limit_s"])
+
+
+def _remote(profile: HardwareProfile, settings: Mapping[str, Any]) -> dict[str, Any]:
+    from natdeploy.devices.remote_run import Expected
+
+    return {
+        "expected": Expected(
+            abi=profile.abi,
+            machine=profile.machine,
+            accepts=profile.reach.accepts,
+            models=profile.reach.models,
+            min_battery_percent=profile.timing.min_battery_percent,
+            max_celsius=profile.timing.max_celsius,
+        ),
+        "processors": profile.timed_cluster.processors or None,
+        **settings,
+    }
