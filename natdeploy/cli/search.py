@@ -46,7 +46,11 @@ def search(
         ),
     ] = None,
     supernet: Annotated[
-        str, typer.Option("--supernet", help="Checkpoint to transfer from; box is the shipped one.")
+        str,
+        typer.Option(
+            "--supernet",
+            help="Checkpoint to transfer from: natdeploy's, Once-for-All's own, or its address; box is the shipped one.",
+        ),
     ] = "box",
     seed: options.Seed = 0,
     set_: options.Set = None,

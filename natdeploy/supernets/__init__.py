@@ -5,10 +5,12 @@ from natdeploy.supernets.channels import sort_channels
 from natdeploy.supernets.checkpoint import BOX, box_path, load_supernet, read_supernet_header, save_supernet
 from natdeploy.supernets.extract import extract, to_network
 from natdeploy.supernets.mobilenetv3 import MobileNetV3Supernet, build_supernet
+from natdeploy.supernets.ofa_checkpoint import PUBLISHED
 from natdeploy.supernets.subnet import Subnet
 
 __all__ = [
     "BOX",
+    "PUBLISHED",
     "MobileNetV3Supernet",
     "Subnet",
     "box_path",

@@ -42,7 +42,7 @@ def check_job(job: JobConfig, profile: HardwareProfile) -> None:
     from natdeploy.ground.errors import BadInput
     from natdeploy.runs.folder import refuse_foreign
     from natdeploy.search import check_names
-    from natdeploy.supernets import read_supernet_header
+    from natdeploy.supernets import PUBLISHED, read_supernet_header
     from natdeploy.transfer import AUGMENTATIONS
 
     check_names(job.run_config(job.latency_ms or 1.0))  # a percentile's value is not known yet, and no name
@@ -55,9 +55,10 @@ def check_job(job: JobConfig, profile: HardwareProfile) -> None:
     refuse_foreign(run_path(job))
     load_dataset(job.data, seed=job.seed)
     if (found := read_supernet_header(job.supernet)["space"]) != job.space:
+        published = f", or {PUBLISHED[job.space]}" if job.space in PUBLISHED else ""
         raise BadInput(
-            f"field 'supernet': {job.supernet} is of space {found}, not {job.space}; give a checkpoint of that space "
-            "(natdeploy pretrain makes one)"
+            f"field 'supernet': {job.supernet} is of space {found}, not {job.space}; give a checkpoint of that space: "
+            f"one that natdeploy pretrain made{published}"
         )
 
 
