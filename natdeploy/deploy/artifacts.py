@@ -5,6 +5,7 @@ A compiled library that crashes or hangs is then an error that names it, not the
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from natdeploy.devices import get_runner
-from natdeploy.ground.errors import BadInput, ChildFailed, VerificationFailed
+from natdeploy.ground.errors import BadInput, ChildFailed, DeviceNotReachable, VerificationFailed
 from natdeploy.ground.processes import ChildWorker
 
 #: Largest difference of a logit from the reference, relative to the largest reference logit (or 1 if that is smaller).
@@ -58,7 +59,8 @@ def run_in_child(
         inputs: normalised images.
         time_limit_s: seconds for each chunk of images.
 
-    Raises VerificationFailed naming the artifact when it crashes, hangs or refuses the input.
+    Raises VerificationFailed naming the artifact when it crashes, hangs or refuses the input, DeviceNotReachable when
+    it is for processors with more instructions than this machine's.
     """
     chunks = (inputs[start : start + CHUNK] for start in range(0, len(inputs), CHUNK))
     return np.concatenate(list(run_chunks_in_child(runtime, artifact, chunks, time_limit_s=time_limit_s)))
@@ -77,6 +79,11 @@ def run_chunks_in_child(
             try:
                 yield worker.call(_run, runtime, artifact, chunk, timeout_s=time_limit_s)
             except ChildFailed as error:
+                if error.signal == signal.SIGILL:
+                    raise DeviceNotReachable(
+                        f"{artifact.path}: this machine's processor lacks instructions that it was compiled for; "
+                        "run it on the device it was built for, or build it for this one"
+                    ) from None
                 raise VerificationFailed(f"{error}; the artifact cannot be run") from None
             except BadInput as error:  # the file and the inputs are ours, so it is not a user's mistake
                 raise VerificationFailed(str(error)) from None

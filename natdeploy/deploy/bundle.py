@@ -21,7 +21,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,9 +29,13 @@ from natdeploy.data import Preprocessing
 from natdeploy.deploy.card import model_card
 from natdeploy.deploy.integrity import MANIFEST, plain_files, write_sums
 from natdeploy.deploy.manifest import MEASUREMENT_FILES, FileEntry, Manifest
-from natdeploy.deploy.verify import LABELS, PREPROCESS, SUBNET
+from natdeploy.deploy.timings import profile_json
+from natdeploy.deploy.verify import LABELS, PREPROCESS, PROFILE, SUBNET, VERIFY
 from natdeploy.ground.files import atomic_folder, sha256_bytes, sha256_file, write_bytes, write_json, write_text
 from natdeploy.spaces import Arch, Network
+
+if TYPE_CHECKING:
+    from natdeploy.measure import Measurement
 
 REFERENCE = "reference.safetensors"
 
@@ -60,7 +64,7 @@ def write_bundle(
     labels: Sequence[str],
     preprocessing: Preprocessing,
     reference: Reference,
-    measurements: Sequence[dict[str, Any]],
+    measurements: Sequence[Measurement],
 ) -> Manifest:
     """Write a bundle's folder; an older one at ``path`` is replaced as a whole.
 
@@ -69,7 +73,7 @@ def write_bundle(
         manifest: complete but for ``files``, which is filled in.
         artifacts: folder with ``model.onnx`` and ``native/``; copied.
         arch, labels, preprocessing, reference: contents of the files named after them.
-        measurements: timings as JSON, raw samples included.
+        measurements: timings, raw samples included.
 
     Returns the manifest as written. Raises BadInput when the disk is full or not writable.
     """
@@ -82,8 +86,8 @@ def write_bundle(
         write_json(folder / SUBNET, arch.to_json())
         write_json(folder / PREPROCESS, preprocessing.to_json())
         write_json(folder / LABELS, list(labels))
-        write_json(folder / "verify.json", manifest.verification.model_dump(mode="json"))
-        write_json(folder / "profile.json", {"measurements": list(measurements)})
+        write_json(folder / VERIFY, manifest.verification.model_dump(mode="json"))
+        write_json(folder / PROFILE, profile_json(measurements))
         tensors = {"images": reference.images, "inputs": reference.inputs, "outputs": reference.outputs}
         write_bytes(folder / REFERENCE, save({name: np.ascontiguousarray(value) for name, value in tensors.items()}))
         write_text(folder / "README.md", model_card(manifest))

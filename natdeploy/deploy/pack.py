@@ -16,17 +16,16 @@ from natdeploy.deploy.manifest import (
     DeviceInfo,
     Latency,
     Manifest,
-    MeasuredLatency,
     MissedAttempt,
     ModelInfo,
     PredictedLatency,
     Provenance,
     Verification,
 )
+from natdeploy.deploy.timings import measured_latency
 from natdeploy.devices import device_fingerprint, llvm_target
 from natdeploy.ground.files import sha256_file
 from natdeploy.latency import LatencyModel
-from natdeploy.measure import Measurement
 from natdeploy.runs import ArchiveEntry, RunFolder
 from natdeploy.spaces import get_space
 
@@ -63,7 +62,7 @@ def pack(run: RunFolder, workshop: Workshop, model: LatencyModel, chosen: Chosen
             runtime=config.runtime,
             budget_ms=config.latency_ms,
             predicted=_predicted(entry, model),
-            measured=[_measured(measurement) for measurement in measurements],
+            measured=[measured_latency(measurement) for measurement in measurements],
             missed=[MissedAttempt.model_validate(vars(miss)) for miss in chosen.met.missed],
         ),
         verification=Verification(tolerance=TOLERANCE, reference=REFERENCE, checks=list(candidate.checks)),
@@ -79,7 +78,7 @@ def pack(run: RunFolder, workshop: Workshop, model: LatencyModel, chosen: Chosen
         labels=workshop.dataset.classes,
         preprocessing=preprocessing,
         reference=candidate.reference,
-        measurements=[measurement.to_json() for measurement in measurements],
+        measurements=measurements,
     )
     return path, written
 
@@ -131,20 +130,6 @@ def _predicted(entry: ArchiveEntry, model: LatencyModel) -> PredictedLatency:
         upper_ms=entry.latency_upper_ms,
         coverage=model.coverage,
         source=model.source,
-    )
-
-
-def _measured(measurement: Measurement) -> MeasuredLatency:
-    return MeasuredLatency(
-        runtime=measurement.runtime,
-        artifact_digest=measurement.artifact_digest,
-        latency_ms=measurement.latency_ms,
-        raw_median_ms=measurement.raw_median_ms,
-        mad_ms=measurement.mad_ms,
-        samples=len(measurement.samples_ms),
-        threads=int(measurement.protocol["threads"]),
-        trusted=measurement.trusted,
-        taken_at=measurement.taken_at,
     )
 
 

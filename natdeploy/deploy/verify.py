@@ -14,12 +14,15 @@ from natdeploy.data import Preprocessing, normalise
 from natdeploy.deploy.artifacts import RunArtifact, RunnableFile, allowed_error, compare, run_in_child
 from natdeploy.deploy.integrity import MANIFEST, check_files
 from natdeploy.deploy.manifest import ArtifactInfo, Manifest
+from natdeploy.deploy.timings import measured_latencies
 from natdeploy.ground.errors import BadInput, DeviceNotReachable, VerificationFailed
 from natdeploy.spaces import Arch, costs, get_space
 
 PREPROCESS = "preprocess.json"
 LABELS = "labels.json"
 SUBNET = "subnet.json"
+VERIFY = "verify.json"
+PROFILE = "profile.json"
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,14 @@ def _check_companions(folder: Path, manifest: Manifest) -> None:
     read_labels(folder, manifest)
     if read_preprocessing(folder).to_json() != manifest.preprocessing:
         raise VerificationFailed(f"{folder / PREPROCESS}: differs from field 'preprocessing' of {MANIFEST}")
+    if _read(folder / VERIFY) != manifest.verification.model_dump(mode="json"):
+        raise VerificationFailed(f"{folder / VERIFY}: differs from field 'verification' of {MANIFEST}")
+    try:
+        measured = measured_latencies(_read(folder / PROFILE))
+    except (BadInput, KeyError, TypeError, ValueError) as error:
+        raise VerificationFailed(f"{folder / PROFILE}: not the timings of a bundle: {error}") from None
+    if measured != (manifest.latency.measured or []):
+        raise VerificationFailed(f"{folder / PROFILE}: differs from field 'latency.measured' of {MANIFEST}")
     try:
         arch = Arch.from_json(_read(folder / SUBNET))
         layers = get_space(arch.space).layers(arch, manifest.model.num_classes)

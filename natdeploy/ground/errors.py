@@ -46,4 +46,11 @@ class GateFailed(NatdeployError):
 
 
 class ChildFailed(NatdeployError):
-    """A child process crashed, hung or raised something unexpected; the message carries the end of its output."""
+    """A child process crashed, hung or raised something unexpected; the message carries the end of its output.
+
+    ``signal`` is the number of the signal that it died by, if it did.
+    """
+
+    def __init__(self, message: str, signal: int | None = None) -> None:
+        super().__init__(message)
+        self.signal = signal

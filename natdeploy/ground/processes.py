@@ -58,7 +58,7 @@ class ChildWorker:
                 raise ChildFailed(f"{self.name}: no answer after {timeout_s:g} s; the child process was stopped")
             ok, value = connection.recv()
         except (EOFError, ConnectionError):
-            raise ChildFailed(f"{self.name}: the child process died{self._end_of_log()}") from None
+            raise self._death() from None
         except KeyboardInterrupt:
             self.close()
             raise
@@ -108,18 +108,20 @@ class ChildWorker:
         self._connection = _Duplex(answers_in, requests_out)
         return self._connection
 
-    def _end_of_log(self) -> str:
-        """Exit status and last printed line of a child that died."""
+    def _death(self) -> ChildFailed:
+        """How a child died: exit status and last printed line."""
+        died = f"{self.name}: the child process died"
         if self._process is None:
-            return ""
+            return ChildFailed(died)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
         status = self._process.returncode
-        cause = f" by signal {-status}" if status is not None and status < 0 else f" with status {status}"
+        signal = -status if status is not None and status < 0 else None
+        cause = f" with status {status}" if signal is None else f" by signal {signal}"
         self._log.seek(0)
         lines = [line.strip() for line in self._log.read().decode(errors="replace").splitlines() if line.strip()]
         self.close()
-        return cause + (f": {lines[-1]}" if lines else "")
+        return ChildFailed(died + cause + (f": {lines[-1]}" if lines else ""), signal)
 
 
 class _Duplex(Connection):

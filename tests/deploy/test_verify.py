@@ -1,5 +1,7 @@
 import os
 import shutil
+import signal
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +172,29 @@ def test_companions_must_say_what_the_manifest_says(bundle: Path) -> None:
     refused(bundle, "preprocess.json", "differs from field 'preprocessing'")
 
 
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("verify.json", {"tolerance": 0.009}, "differs from field 'verification'"),
+        ("verify.json", {"checks": []}, "differs from field 'verification'"),
+        ("profile.json", {"measurements": []}, "differs from field 'latency.measured'"),
+        ("profile.json", {"measurements": {}}, "field 'measurements' is not a list"),
+        ("profile.json", {"measurements": [{"latency_ms": 1.0}]}, "measurement: field"),
+    ],
+)
+def test_what_was_verified_and_timed_must_be_what_the_manifest_says(
+    bundle: Path, name: str, fields: dict[str, object], message: str
+) -> None:
+    change(bundle, name, **fields)
+    refused(bundle, name, message)
+
+
+def test_a_faster_timing_than_the_manifest_tells_is_found(bundle: Path) -> None:
+    measurement = read_json(bundle / "profile.json", "profile")["measurements"][0]
+    change(bundle, "profile.json", measurements=[{**measurement, "latency_ms": 0.5}])
+    refused(bundle, "profile.json", "differs from field 'latency.measured'")
+
+
 def test_preprocessing_must_make_the_recorded_inputs(bundle: Path) -> None:
     other = {**read_json(bundle / "preprocess.json", "file"), "mean": [0.1, 0.1, 0.1]}
     change(bundle, "manifest.json", preprocessing=other)
@@ -207,6 +232,27 @@ def test_a_library_for_another_machine_is_not_run(bundle: Path) -> None:
     change(bundle, "manifest.json", device={**device, "machine": "riscv128"})
     with pytest.raises(DeviceNotReachable, match=r"libmodel.so: compiled for riscv128"):
         verify_bundle(bundle, run=run_matrix)
+
+
+def die(number: int, runtime: str, artifact: RunnableFile, inputs: np.ndarray) -> np.ndarray:
+    """What an instruction does that the processor does not have."""
+    os.kill(os.getpid(), number)
+    return inputs
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "message"),
+    [
+        (signal.SIGILL, DeviceNotReachable, r"model\.onnx: this machine's processor lacks instructions"),
+        (signal.SIGSEGV, VerificationFailed, r"model\.onnx: .*died by signal 11.*cannot be run"),
+    ],
+)
+def test_artifacts_that_die(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, number: int, error: type[Exception], message: str
+) -> None:
+    monkeypatch.setattr("natdeploy.deploy.artifacts._run", partial(die, int(number)))
+    with pytest.raises(error, match=message):
+        verify_bundle(bundle)
 
 
 def test_an_artifact_that_cannot_be_loaded_is_named(bundle: Path) -> None:
