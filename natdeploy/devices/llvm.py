@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from natdeploy.devices.profile import HardwareProfile
-from natdeploy.ground.errors import BadInput
+from natdeploy.ground.errors import BadInput, DeviceNotReachable
 from natdeploy.ground.processes import call_in_child
 
 #: LLVM feature -> the Linux kernel's flag, for features that LLVM uses unasked. A hypervisor may hide some of them.
@@ -134,8 +134,14 @@ def _missing(machine: str, isa: Sequence[str], features: Sequence[str]) -> tuple
 def llvm_target(profile: HardwareProfile) -> dict[str, Any]:
     """TVM's target of a device: ``kind``, ``mtriple``, ``mcpu``, ``mattr`` where needed, ``num-cores``.
 
-    Raises BadInput for a derived profile that was not filled in.
+    Raises BadInput for a derived profile that was not filled in, DeviceNotReachable for one whose networks run on a
+    graphics processor.
     """
+    if profile.compute == "gpu" and profile.gpu is not None:
+        raise DeviceNotReachable(
+            f"device {profile.name!r}: field 'compute': no code is generated for its {profile.gpu.name} "
+            f"({profile.gpu.api}) yet; take a profile of its processor, where networks run on the cpu"
+        )
     cluster = profile.timed_cluster
     if profile.llvm_triple is None:
         raise BadInput(f"hardware profile {profile.name!r}: field 'llvm_triple' is missing")

@@ -8,6 +8,7 @@ import yaml
 from natdeploy.devices import HardwareProfile, llvm_target, read_profile, shipped_profiles_dir
 from natdeploy.devices.llvm import query_tvm
 from natdeploy.devices.reach import machine_of
+from natdeploy.ground.errors import DeviceNotReachable
 from natdeploy.ground.processes import call_in_child
 
 PROFILES = {path.stem: read_profile(path) for path in sorted(shipped_profiles_dir().glob("*.yaml"))}
@@ -49,8 +50,9 @@ def test_the_promised_devices_are_there() -> None:
 @every_profile()
 def test_says_where_its_facts_come_from_and_what_code_is_generated(profile: HardwareProfile) -> None:
     assert profile.sources and profile.soc
-    target = llvm_target(profile)
-    assert (target["mtriple"], target["num-cores"]) == (profile.llvm_triple, profile.timed_cluster.cores)
+    if profile.compute == "cpu":
+        target = llvm_target(profile)
+        assert (target["mtriple"], target["num-cores"]) == (profile.llvm_triple, profile.timed_cluster.cores)
     assert profile.machine in ("aarch64", "x86_64")
     assert "local" not in profile.reach.via, "only the machine at hand is local"
     assert profile.way() == profile.way(profile.reach.via[0])
@@ -127,6 +129,12 @@ def test_llvm_inside_tvm_knows_every_processor(triple: str) -> None:
         for cluster in profile.clusters
     }
     assert wanted and wanted <= known
+
+
+@pytest.mark.parametrize("name", ["pixel4-gpu", "dgx-a100"])
+def test_a_graphics_processor_never_passes_for_the_processor_beside_it(name: str) -> None:
+    with pytest.raises(DeviceNotReachable, match=f"'{name}': field 'compute': .*yet"):
+        llvm_target(WRITTEN[name])
 
 
 def test_x86_servers_can_run_the_vectors_they_claim() -> None:
