@@ -8,6 +8,7 @@ from natdeploy.latency.lookup_table import LookupTable, fit_lookup_table
 from natdeploy.latency.model import LatencyModel
 from natdeploy.latency.prediction import LatencyPrediction
 from natdeploy.latency.profile import profile_device
+from natdeploy.latency.published_networks import fit_published_networks, operator_lists
 from natdeploy.latency.quality import PointQuality, Quality
 from natdeploy.latency.table_fit import fit_table_model
 from natdeploy.latency.transfer_fit import fit_transferred_model
@@ -27,8 +28,10 @@ __all__ = [
     "find_latency_model",
     "fit_latency_model",
     "fit_lookup_table",
+    "fit_published_networks",
     "fit_table_model",
     "fit_transferred_model",
     "latency_model_path",
+    "operator_lists",
     "profile_device",
 ]

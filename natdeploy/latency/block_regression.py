@@ -64,11 +64,10 @@ class BlockRegression:
         spread = np.zeros(len(blocks))
         new = np.flatnonzero([block not in self.table for block in blocks])
         if len(new):
-            chosen = Placed.of([blocks[index] for index in new])
-            inverse, weights = self._solved
+            chosen = Placed.of([blocks[index] for index in new.tolist()])
             across = covariance(chosen, self._placed, self.parameters)
-            mean_ms[new] *= np.exp(across @ weights)
-            explained = ((across @ inverse) * across).sum(1)
+            mean_ms[new] *= np.exp(across @ self._weights)
+            explained = (self._whitened(across.T) ** 2).sum(0)
             spread[new] = np.sqrt(np.maximum(variance(chosen, self.parameters) - explained, 0))
         for index, block in enumerate(blocks):
             mean_ms[index] = self.table.get(block, mean_ms[index])
@@ -83,7 +82,8 @@ class BlockRegression:
         Closed form of leaving a group out of a Gaussian process (Rasmussen and Williams 2006, section 5.4.2).
         """
         mean_ms, spread = np.array(list(self.table.values())), np.zeros(len(self.table))
-        inverse, weights = self._solved
+        inverse = self._whitened(np.eye(len(self.table)))
+        inverse, weights = inverse.T @ inverse, self._weights
         for rows in groups:
             within = np.linalg.inv(inverse[np.ix_(rows, rows)])
             mean_ms[rows] *= np.exp(-within @ weights[rows])
@@ -100,16 +100,24 @@ class BlockRegression:
         return Placed.of(list(self.table))
 
     @cached_property
-    def _solved(self) -> tuple[np.ndarray, np.ndarray]:
-        """Inverse covariance of the table's blocks, and it times their residuals."""
-        from scipy.linalg import cho_factor, cho_solve
-
-        blocks = list(self.table)
-        residual = np.log(np.array(list(self.table.values())) / base_ms(blocks, self.rates_ms))
+    def _lower(self) -> np.ndarray:
+        """Cholesky factor of the covariance of the table's blocks."""
         matrix = covariance(self._placed, self._placed, self.parameters)
-        matrix[np.diag_indices(len(blocks))] += np.exp(2 * self.parameters["noise"])
-        inverse = cho_solve(cho_factor(matrix, lower=True), np.eye(len(blocks)))
-        return inverse, inverse @ residual
+        matrix[np.diag_indices(len(matrix))] += np.exp(2 * self.parameters["noise"])
+        return np.linalg.cholesky(matrix)
+
+    @cached_property
+    def _weights(self) -> np.ndarray:
+        """Inverse covariance times the residuals of the table's blocks."""
+        from scipy.linalg import cho_solve
+
+        residual = np.log(np.array(list(self.table.values())) / base_ms(list(self.table), self.rates_ms))
+        return np.asarray(cho_solve((self._lower, True), residual))
+
+    def _whitened(self, columns: np.ndarray) -> np.ndarray:
+        from scipy.linalg import solve_triangular
+
+        return np.asarray(solve_triangular(self._lower, columns, lower=True))
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready."""

@@ -12,6 +12,7 @@ from natdeploy.ground.files import canonical_json, content_key, read_json, write
 from natdeploy.latency.comparable import same_toolchain
 from natdeploy.latency.conformal import check_coverage
 from natdeploy.latency.gene_sums import feature_sums
+from natdeploy.latency.operator_rates import RatesPredictor
 from natdeploy.latency.prediction import IntervalPredictor, LatencyPrediction
 from natdeploy.latency.quality import Quality
 from natdeploy.latency.table_predictor import TablePredictor
@@ -31,7 +32,7 @@ SOURCES = ("measured", "transferred", "table", "prior")
 class LatencyModel:
     """Predicts latencies. Made by :func:`natdeploy.latency.fit_latency_model`, from few measurements by
     :func:`natdeploy.latency.fit_transferred_model`, from published ones by
-    :func:`natdeploy.latency.fit_table_model`, or by :meth:`load`.
+    :func:`natdeploy.latency.fit_table_model` and :func:`natdeploy.latency.fit_published_networks`, or by :meth:`load`.
 
     Attributes:
         space: name of the search space.
@@ -42,7 +43,7 @@ class LatencyModel:
         quality: measured on networks that were not trained on.
         toolchain: versions of what built and ran the timed artifacts.
         predictor: mean and interval from features, from measurements of other devices (source ``transferred``), or
-            from blocks of a published table.
+            from published blocks or networks.
         origin: of published measurements: source, licence, when published, runtime; empty for own timings.
     """
 
@@ -54,7 +55,7 @@ class LatencyModel:
     coverage: float
     quality: Quality
     toolchain: dict[str, str]
-    predictor: IntervalPredictor | TransferredPredictor | TablePredictor
+    predictor: IntervalPredictor | TransferredPredictor | TablePredictor | RatesPredictor
     origin: Mapping[str, str] = field(default_factory=dict)
     _space: Space | None = field(default=None, repr=False)
 
@@ -83,7 +84,7 @@ class LatencyModel:
                     f"cannot tell what {num_classes} classes take; profile the device"
                 )
             return self.predictor.predict(archs, coverage)
-        if isinstance(self.predictor, TablePredictor):
+        if isinstance(self.predictor, (TablePredictor, RatesPredictor)):
             return self.predictor.predict(archs, coverage, num_classes)
         sums = feature_sums(space, num_classes)
         return self.predictor.predict(sums(archs), coverage)
@@ -148,10 +149,14 @@ class LatencyModel:
             ) from None
 
 
-def _read_predictor(value: dict[str, Any], space: Space) -> IntervalPredictor | TransferredPredictor | TablePredictor:
+def _read_predictor(
+    value: dict[str, Any], space: Space
+) -> IntervalPredictor | TransferredPredictor | TablePredictor | RatesPredictor:
     """Each kind is told by a field that only it has."""
     if "regression" in value:
         return TablePredictor.from_json(value, space)
+    if "amounts_ms" in value:
+        return RatesPredictor.from_json(value, space)
     if "ideal" in value:
         return TransferredPredictor.from_json(value, space)
     return IntervalPredictor.from_json(value)
