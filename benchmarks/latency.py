@@ -2,6 +2,7 @@
 
     python benchmarks/latency.py few-shot --space fbnet|nasbench201 [--hard] [--target A,B --sources C,D]
     python benchmarks/latency.py scaling [--target adreno640_gpu]
+    python benchmarks/latency.py tables [--target ofa_note10,msunas_i7_8700k]
     python benchmarks/latency.py coverage
 
 Options: ``--json`` (one object on stdout, all else on stderr), ``--seeds N``, ``--seed S``, ``--quick``,
@@ -11,6 +12,8 @@ et al. 2021) and OneProxy (Lu et al. 2022) are read from ``shared/data/latency``
 few-shot is HELP's protocol: sources are measured on the first part of the architectures (by ``arch_id``), the 10 or 20
 measurements of the target come from there too, and the next 1,000 are predicted, less the slowest and fastest tenth.
 No device's latency of a predicted architecture is read but the target's, to judge.
+
+tables leaves image sizes of published lookup tables out; ``--seeds`` is how many of them, at most.
 """
 
 from __future__ import annotations
@@ -23,13 +26,17 @@ from typing import Any
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 
+#: Files that tasks read beside those of HELP and OneProxy.
+DATA = {"tables": ("ofa_note10_lut.csv", "msunas_i7_8700k_lut.csv", "ofa_specialized_nets.csv")}
+
+
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Do the task."""
     from benchmarks.quickstart import environment
 
     seeds = range(options.seed, options.seed + (2 if options.quick else options.seeds))
     about = {
-        "data": [str(file) for file in options.table] or "HELP and OneProxy, tidied",
+        "data": [str(file) for file in options.table or DATA.get(options.task, ())] or "HELP and OneProxy, tidied",
         **{name: getattr(options, name) for name in ("task", "space", "hard", "target", "sources")},
         "seeds": len(seeds),
     }
@@ -46,6 +53,10 @@ def figures_of(options: argparse.Namespace, seeds: range) -> dict[str, float]:
     from benchmarks.latency_protocols import Asked, run_few_shot, run_hard, run_scaling
     from benchmarks.published_latencies import PROTOCOLS
 
+    if options.task == "tables":
+        from benchmarks.latency_tables import tables_figures
+
+        return tables_figures(options.target.split(",") if options.target else (), len(seeds))
     targets, sources = (names.split(",") if names else () for names in (options.target, options.sources))
     asked = Asked(options.table, targets, sources)
     if options.task == "few-shot" and options.hard:
@@ -66,7 +77,7 @@ def main() -> None:
     from benchmarks.published_latencies import PROTOCOLS
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("task", choices=("few-shot", "scaling", "coverage"))
+    parser.add_argument("task", choices=("few-shot", "scaling", "tables", "coverage"))
     parser.add_argument("--space", choices=tuple(PROTOCOLS), default="fbnet")
     parser.add_argument("--hard", action="store_true", help="few-shot: no source device is like the targets")
     parser.add_argument("--target", help="devices, joined by commas")
@@ -79,6 +90,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.task == "coverage" and (options.table or options.target or options.sources):
         parser.error("coverage takes no --table, --target and --sources: it is over all tasks' own")
+    if options.task == "tables" and (options.table or options.sources):
+        parser.error("tables takes no --table and --sources; name the tables with --target")
     if options.seeds < 1:
         parser.error(f"--seeds must be at least 1, not {options.seeds}")
     print_found(measure(options), as_json=options.json)
