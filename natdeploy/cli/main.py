@@ -9,6 +9,7 @@ import typer
 import natdeploy
 from natdeploy.cli import (
     build,
+    compile,
     devices,
     doctor,
     import_measurements,
@@ -22,7 +23,20 @@ from natdeploy.cli import (
 )
 from natdeploy.cli.app import app
 
-for module in (devices, profile, import_measurements, search, build, run, verify, predict, report, pretrain, doctor):
+for module in (
+    devices,
+    profile,
+    import_measurements,
+    search,
+    build,
+    compile,
+    run,
+    verify,
+    predict,
+    report,
+    pretrain,
+    doctor,
+):
     module.register(app)
 
 

@@ -2,6 +2,7 @@
 
 from natdeploy.compiler.artifact import Artifact
 from natdeploy.compiler.build import (
+    ARTIFACT_FILES,
     PRODUCERS,
     build_artifacts,
     build_native,
@@ -11,19 +12,27 @@ from natdeploy.compiler.build import (
 )
 from natdeploy.compiler.kernel_cache import KernelCache
 from natdeploy.compiler.onnx_graph import onnx_bytes
+from natdeploy.compiler.onnx_model import OnnxModel, load_onnx
+from natdeploy.compiler.onnx_plan import make_onnx_plan
 from natdeploy.compiler.plan import Plan
+from natdeploy.compiler.processor import check_processor
 from natdeploy.compiler.toolchain import toolchain_versions
 
 __all__ = [
+    "ARTIFACT_FILES",
     "PRODUCERS",
     "Artifact",
     "KernelCache",
+    "OnnxModel",
     "Plan",
     "build_artifacts",
     "build_native",
     "build_onnx",
+    "check_processor",
     "compile_layers",
+    "load_onnx",
     "make_network_plan",
+    "make_onnx_plan",
     "onnx_bytes",
     "toolchain_versions",
 ]

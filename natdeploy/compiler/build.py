@@ -36,6 +36,8 @@ BINARIES: dict[str, tuple[str, Callable[[Plan], bytes]]] = {
     "archive": ("libmodel.a", link_archive),
     "executable": ("model_run", link_executable),
 }
+#: Every file that :func:`build_artifacts` may write.
+ARTIFACT_FILES = ("plan.json", "model.h", *(name for name, _ in BINARIES.values()))
 
 
 def make_network_plan(

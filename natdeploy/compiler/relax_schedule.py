@@ -10,6 +10,7 @@ from math import prod
 from typing import Any
 
 from tvm.s_tir import Schedule
+from tvm.s_tir.schedule import ScheduleError
 from tvm.tirx import IterVar
 
 #: Longest row of accumulators; longer ones only make code larger.
@@ -19,10 +20,34 @@ MAX_TILE = 16
 def schedule(function: Any, lanes: int, registers: int) -> Any:
     """The PrimFunc with its loops arranged for vectors of ``lanes`` float32 and that many vector registers."""
     for rule in (_contraction, _reduction, _elementwise):
-        scheduled = rule(Schedule(function), lanes, registers)
+        try:
+            scheduled = rule(Schedule(function), lanes, registers)
+        except ScheduleError:  # loops of a shape that the rule does not foresee: it does not apply
+            continue
         if scheduled is not None:
             return scheduled.mod["main"]
     return function
+
+
+def inline_before_reduction(function: Any) -> Any:
+    """The PrimFunc without blocks that only move or convert what a reduction reads; padding stays a block of its own.
+
+    A reduction that is the last block gets another one behind it, which writes what it has summed up.
+    """
+    sch = Schedule(function)
+    before, reductions, after = _blocks(sch)
+    if len(reductions) == 1:
+        for block in before:
+            if not _is_padding(sch, block):
+                sch.compute_inline(block)
+        if not after:
+            sch.cache_write(reductions[0], 0, "local")
+    return sch.mod["main"]
+
+
+def _is_padding(sch: Schedule, block: Any) -> bool:
+    """Whether a block puts something around what it copies."""
+    return "if_then_else" in str(sch.get(block).body)
 
 
 def vector_lanes(channels: int, lanes: int) -> int:
@@ -132,13 +157,13 @@ def _initialise(sch: Schedule, init: Any, vectors: int, width: int) -> None:
 
 def _is_grouped(sch: Schedule, block: Any, filter_c: int) -> bool:
     """Whether a filter sees only part of the input's channels."""
-    return filter_c != int(sch.get(block).reads[0].source.shape[-1])
+    return filter_c not in [int(size) for size in sch.get(block).reads[0].source.shape]
 
 
 def _reduction(sch: Schedule, lanes: int, registers: int) -> Schedule | None:
-    """A mean over rows: running sums of a few vectors of channels."""
+    """A mean or maximum over rows or windows: running values of a few vectors of channels."""
     before, reductions, after = _blocks(sch)
-    if len(reductions) != 1 or before or not after or _kinds(sch, reductions[0]).count("R") != 1:
+    if len(reductions) != 1 or not after:
         return None
     block, last = reductions[0], after[-1]
     for elementwise in after[:-1]:
@@ -152,14 +177,16 @@ def _reduction(sch: Schedule, lanes: int, registers: int) -> Schedule | None:
     sch.vectorize(c_lane)
     sch.compute_at(block, c_out, preserve_unit_loops=True)
     sch.set_scope(block, 0, "local")
-    loops = sch.get_loops(block)
-    reduction = next(loop for loop, kind in zip(reversed(loops), reversed(_kinds(sch, block))) if kind == "R")
-    tile_channel = next(loop for loop, kind in zip(reversed(loops), reversed(_kinds(sch, block))) if kind == "S")
+    own = list(zip(reversed(sch.get_loops(block)), reversed(_kinds(sch, block))))
+    reduction = [loop for loop, kind in own if kind == "R"][::-1]
+    tile_channel = next(loop for loop, kind in own if kind == "S")
     t_vector, t_lane = sch.split(tile_channel, [vectors, width])
-    sch.reorder(reduction, t_vector, t_lane)
+    sch.reorder(*reduction, t_vector, t_lane)
     _unroll(sch, t_vector)
     sch.vectorize(t_lane)
-    _initialise(sch, sch.decompose_reduction(block, reduction), vectors, width)
+    _initialise(sch, sch.decompose_reduction(block, reduction[0]), vectors, width)
+    for padding in before:
+        _vectorize_last(sch, padding, lanes)
     return sch
 
 

@@ -13,7 +13,7 @@ from natdeploy.deploy.budget import MOST_ATTEMPTS
 from natdeploy.deploy.manifest import Manifest
 from natdeploy.devices import HardwareProfile, device_fingerprint, load_profile
 from natdeploy.ground.errors import BadInput, DeviceNotReachable
-from natdeploy.runs import RunConfig, RunFolder
+from natdeploy.runs import RunConfig, RunFolder, note_bundle
 
 if TYPE_CHECKING:
     from natdeploy.latency import LatencyModel
@@ -38,6 +38,7 @@ def build(
     *,
     pick: str | Sequence[str] = "best",
     out: Path | None = None,
+    device: str | None = None,
     store: MeasurementStore | None = None,
     attempts: int = MOST_ATTEMPTS,
     progress: Callable[[str, float], None] | None = None,
@@ -49,19 +50,24 @@ def build(
         pick: ``best``, ``knee``, ``fastest``, an architecture's id, or several of these; ``front`` is all of the front
             (its members that measure over the budget are left out). Picks that choose one architecture share a bundle.
         out: folder for the bundles; None means ``bundles`` in the run's folder.
+        device: hardware profile; None means the one that the search was for. For a device that is not this machine,
+            an executable is cross-compiled and verified under emulation; nothing is measured, no budget is promised,
+            and its latency is predicted only where the search was for that device.
         store: where timings go; None means the user's own.
         attempts: how many architectures each pick may try.
         progress: told the stage and the fraction done.
 
     Raises:
         BadInput: unfinished run, changed data, unknown id, no attempt.
-        DeviceNotReachable: the run's latencies are for another device than the one that is here.
+        DeviceNotReachable: the run's latencies are for another device than the one that is here, or no emulator of
+            the device is.
         BudgetNotMet: a pick found nothing that measures within the budget; no bundle is written.
         VerificationFailed: an artifact disagrees with the torch module; no bundle is written.
     """
     # Imported here, because the rest of this room (verify, predict) needs neither torch nor XGBoost.
-    from natdeploy.deploy.candidate import Workshop
+    from natdeploy.deploy.candidate import Workshop, is_this_machine
     from natdeploy.deploy.chooser import CHOOSING, Chooser
+    from natdeploy.deploy.elsewhere import choose_unmeasured
     from natdeploy.deploy.pack import pack
     from natdeploy.latency import LatencyModel
     from natdeploy.measure import MeasurementStore
@@ -75,9 +81,12 @@ def build(
     if not run.is_finished:
         raise BadInput(f"{run.path}: the search has not finished; run natdeploy search again to continue it")
     tell("loading the run", 0.0)
-    profile = load_profile(config.device)
-    model = LatencyModel.load(run.latency_model_path)
-    _refuse_other_device(run, model, profile)
+    profile = load_profile(device or config.device)
+    searched_for = LatencyModel.load(run.latency_model_path)
+    here = is_this_machine(profile)
+    model = searched_for if here or profile.name == config.device else None
+    if model is not None:
+        _refuse_other_device(run, model, profile)
     dataset = _dataset(run, config)
     store = store or MeasurementStore()
     out = Path(out or run.path / "bundles")
@@ -91,12 +100,18 @@ def build(
             seed=config.seed,
             folder=folder,
         )
-        chooser = Chooser(run, model, workshop, attempts, tell)
-        chosen = chooser.choose([pick] if isinstance(pick, str) else list(pick))
+        picks = [pick] if isinstance(pick, str) else list(pick)
+        if here:
+            chooser = Chooser(run, searched_for, workshop, attempts, tell)
+            chosen = chooser.choose(picks)
+            model = chooser.model
+        else:
+            chosen = choose_unmeasured(run, workshop, picks, tell)
         bundles = []
         for number, one in enumerate(chosen):
             tell(f"packing {one.met.entry.arch.id}", CHOOSING + (1 - CHOOSING) * number / len(chosen))
-            bundles.append(BuiltBundle(*pack(run, workshop, chooser.model, one, out)))
+            bundles.append(BuiltBundle(*pack(run, workshop, model, one, out)))
+            note_bundle(run, bundles[-1].path)
     tell("done", 1.0)
     return bundles
 

@@ -18,7 +18,7 @@ _INTERFACE_VERSION = 1
 _FLOAT32 = 0
 
 
-class _Tensor(ctypes.Structure):
+class NativeTensor(ctypes.Structure):
     """``natdeploy_tensor`` of the header."""
 
     _fields_ = (
@@ -36,8 +36,8 @@ _FUNCTIONS = {
     "natdeploy_default_model": (ctypes.c_void_p, ()),
     "natdeploy_input_count": (ctypes.c_int, (ctypes.c_void_p,)),
     "natdeploy_output_count": (ctypes.c_int, (ctypes.c_void_p,)),
-    "natdeploy_input": (ctypes.POINTER(_Tensor), (ctypes.c_void_p, ctypes.c_int)),
-    "natdeploy_output": (ctypes.POINTER(_Tensor), (ctypes.c_void_p, ctypes.c_int)),
+    "natdeploy_input": (ctypes.POINTER(NativeTensor), (ctypes.c_void_p, ctypes.c_int)),
+    "natdeploy_output": (ctypes.POINTER(NativeTensor), (ctypes.c_void_p, ctypes.c_int)),
     "natdeploy_create": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.c_void_p))),
     "natdeploy_run": (
         ctypes.c_int,
@@ -50,6 +50,17 @@ _FUNCTIONS = {
             ctypes.POINTER(ctypes.c_void_p),
             ctypes.POINTER(ctypes.c_void_p),
             ctypes.c_int,
+            ctypes.POINTER(ctypes.c_double),
+        ),
+    ),
+    "natdeploy_call_count": (ctypes.c_int, (ctypes.c_void_p,)),
+    "natdeploy_call_name": (ctypes.c_char_p, (ctypes.c_void_p, ctypes.c_int)),
+    "natdeploy_time_calls": (
+        ctypes.c_int,
+        (
+            ctypes.c_void_p,
+            ctypes.POINTER(ctypes.c_void_p),
+            ctypes.POINTER(ctypes.c_void_p),
             ctypes.POINTER(ctypes.c_double),
         ),
     ),
@@ -86,7 +97,7 @@ class _NativeSession:
     def __init__(self, runnable: Runnable, threads: int) -> None:
         self._path = Path(runnable.path)
         self._instance = ctypes.c_void_p()
-        self._library = _load(self._path)
+        self._library = load_library(self._path)
         self._in_shape, self._out_shape = tuple(runnable.input_shape), tuple(runnable.output_shape)
         model = self._library.natdeploy_default_model()
         self._check_tensor(model, "input", self._in_shape)
@@ -143,7 +154,7 @@ class _NativeSession:
             )
 
 
-def _load(path: Path) -> ctypes.CDLL:
+def load_library(path: Path) -> ctypes.CDLL:
     """Open a library and declare its functions. Raises BadInput for anything that is not one of natdeploy's."""
     try:
         library = ctypes.CDLL(str(path.resolve()), mode=getattr(ctypes, "RTLD_LOCAL", 0))

@@ -2,6 +2,7 @@
 
 from natdeploy.verbs.add_device import add_device
 from natdeploy.verbs.build import build
+from natdeploy.verbs.compile import compile
 from natdeploy.verbs.devices import devices
 from natdeploy.verbs.doctor import doctor
 from natdeploy.verbs.import_measurements import import_measurements
@@ -16,6 +17,7 @@ from natdeploy.verbs.verify import verify
 __all__ = [
     "add_device",
     "build",
+    "compile",
     "devices",
     "doctor",
     "import_measurements",

@@ -1,0 +1,180 @@
+"""``compile``: an ONNX file in, artifacts for one processor out, verified against ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from natdeploy.verbs.result import Progress, Result
+
+if TYPE_CHECKING:
+    from natdeploy.compiler import Plan
+    from natdeploy.compiler.onnx_verify import Verification
+
+
+@dataclass(frozen=True)
+class CompiledLayer:
+    """One call of the plan.
+
+    Attributes:
+        layer: the node whose output it computes.
+        kernel: the function that does.
+        shape: of that output as the kernel stores it.
+        macs: multiply-accumulates.
+        bytes: of all tensors that it reads and writes.
+        measured_ms: median time on this machine, one thread, undisturbed or not; None where it cannot run here.
+    """
+
+    layer: str
+    kernel: str
+    shape: tuple[int, ...]
+    macs: int
+    bytes: int
+    measured_ms: float | None
+
+
+@dataclass(frozen=True)
+class CompileResult(Result):
+    """A compiled model.
+
+    Attributes:
+        model: the ONNX file.
+        out: the folder of the artifacts.
+        target: what they are for, as LLVM names it.
+        artifacts: kind to file name.
+        calls, kernels: steps of the plan, and distinct functions among them.
+        macs: multiply-accumulates of one run.
+        arena_bytes, constant_bytes: activations of one instance, and packed weights.
+        verified: the comparison with ONNX Runtime that held; None where the artifacts cannot run here.
+        not_verified: why they cannot.
+        layers: every call of the plan, where an explanation was asked for.
+    """
+
+    model: Path
+    out: Path
+    target: Mapping[str, Any]
+    artifacts: Mapping[str, str]
+    calls: int
+    kernels: int
+    macs: int
+    arena_bytes: int
+    constant_bytes: int
+    verified: Verification | None
+    not_verified: str | None
+    layers: tuple[CompiledLayer, ...] = ()
+
+
+def compile(
+    model: str | Path,
+    *,
+    device: str | None = None,
+    target: str | None = None,
+    out: str | Path | None = None,
+    explain: bool = False,
+    progress: Progress | None = None,
+) -> CompileResult:
+    """Compile an ONNX model with static shapes into ``libmodel.so``, ``libmodel.a``, ``model.h`` and ``model_run``.
+
+    The folder appears as a whole, after the outputs on random inputs agreed with ONNX Runtime's (on this machine, or
+    under emulation); an older folder of this verb is replaced.
+
+    Args:
+        model: the ONNX file.
+        device: name of a hardware profile, or a path to one; this machine where no target is given either.
+        target: instead, ``TRIPLE/cpu`` as LLVM names them, for instance ``aarch64-linux-gnu/cortex-a76``.
+        out: folder for the artifacts; None makes one in the working directory, named after model and device.
+        explain: list every layer's kernel, shape, multiply-accumulates and bytes, and time it where it can run here.
+        progress: told what is going on.
+
+    Raises BadInput for a file that cannot be read, dynamic shapes, an operator that cannot be compiled, and for an
+    unknown device or processor; VerificationFailed where outputs differ.
+    """
+    from natdeploy.compiler import build_artifacts, load_onnx, make_onnx_plan
+    from natdeploy.compiler.onnx_verify import call_times_ms, loads_here, verify_onnx
+    from natdeploy.ground.errors import DeviceNotReachable
+    from natdeploy.ground.files import atomic_folder
+
+    path = Path(model)
+    say = progress or (lambda stage, fraction: None)
+    say("reading the model", 0.0)
+    loaded = load_onnx(path)
+    name, llvm = chosen_target(device, target)
+    folder = Path(out) if out is not None else Path(f"{path.stem}-{name}")
+    _refuse_other_content(folder)
+    plan = make_onnx_plan(loaded, target=llvm, progress=lambda stage, done: say(stage, 0.05 + 0.75 * done))
+    verified, reason, times = None, None, None
+    with atomic_folder(folder) as temporary:
+        say("linking", 0.8)
+        artifacts = build_artifacts(plan, temporary)
+        say("verifying against ONNX Runtime", 0.9)
+        try:
+            verified = verify_onnx(path, plan, artifacts)
+            times = call_times_ms(plan, artifacts["native"]) if explain and loads_here(plan) else None
+        except DeviceNotReachable as error:
+            reason = str(error)
+        files = {kind: artifact.path.name for kind, artifact in artifacts.items()}
+    return CompileResult(
+        model=path,
+        out=folder,
+        target=dict(plan.target),
+        artifacts=files,
+        calls=len(plan.calls),
+        kernels=len(plan.kernels),
+        macs=plan.macs,
+        arena_bytes=plan.arena_bytes,
+        constant_bytes=len(plan.constants),
+        verified=verified,
+        not_verified=reason,
+        layers=_layers(plan, times) if explain else (),
+    )
+
+
+def chosen_target(device: str | None, target: str | None) -> tuple[str, dict[str, Any]]:
+    """A short name of what is compiled for, and TVM's target. Raises BadInput for an unknown device or processor."""
+    from natdeploy.compiler import check_processor
+    from natdeploy.devices import llvm_target, load_profile
+    from natdeploy.ground.errors import BadInput
+
+    if device is not None and target is not None:
+        raise BadInput("fields 'device' and 'target' exclude each other; give one of them")
+    if target is None:
+        profile = load_profile(device or "host")
+        found = llvm_target(profile)
+        check_processor(found, f"hardware profile {profile.name!r}")
+        return profile.name, found
+    triple, _, cpu = target.partition("/")
+    if not triple or not cpu or "/" in cpu:
+        raise BadInput(f"field 'target': expected TRIPLE/cpu such as aarch64-linux-gnu/cortex-a76, not {target!r}")
+    found = {"kind": "llvm", "mtriple": triple, "mcpu": cpu}
+    check_processor(found, f"target {target!r}")
+    return cpu, found
+
+
+def _refuse_other_content(folder: Path) -> None:
+    """Raise BadInput for a folder that holds anything but an earlier result: it would be lost."""
+    from natdeploy.compiler import ARTIFACT_FILES
+    from natdeploy.ground.errors import BadInput
+
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: not a folder; choose another with --out")
+    if other := sorted(path.name for path in folder.iterdir() if path.name not in ARTIFACT_FILES):
+        raise BadInput(f"{folder}: holds {other[0]!r}, which compiling would replace; choose another with --out")
+
+
+def _layers(plan: Plan, times: list[float] | None) -> tuple[CompiledLayer, ...]:
+    kernels = {kernel.name: kernel for kernel in plan.kernels}
+    return tuple(
+        CompiledLayer(
+            call.layer,
+            call.kernel,
+            kernels[call.kernel].arguments[-1].shape,
+            call.macs,
+            sum(view.bytes for view in kernels[call.kernel].arguments),
+            times[index] if times is not None else None,
+        )
+        for index, call in enumerate(plan.calls)
+    )

@@ -1,0 +1,116 @@
+"""``compile``: artifacts that agree with ONNX Runtime, or one line and nothing written."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from natdeploy import verbs
+from natdeploy.compiler import Plan, load_onnx
+from natdeploy.compiler.onnx_verify import native_outputs, onnxruntime_outputs, relative_error
+from natdeploy.ground.errors import BadInput
+from natdeploy.verbs.compile import CompileResult
+from tests.compiler.conftest import TARGET, home  # noqa: F401 - a cache of this session's own
+from tests.compiler.onnx_models import node, save, small_convnet
+
+HERE = f"{TARGET['mtriple']}/{TARGET['mcpu']}"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_convnet(tmp_path_factory.mktemp("model") / "small.onnx")
+
+
+@pytest.fixture(scope="module")
+def result(model: Path) -> Iterator[CompileResult]:
+    yield verbs.compile(model, target=HERE, out=model.parent / "out", explain=True)
+
+
+def test_the_artifacts_agree_with_onnx_runtime(model: Path, result: CompileResult) -> None:
+    assert result.verified is not None and result.not_verified is None
+    assert result.verified.max_rel_error < 1e-5 and result.verified.where == "this machine"
+    assert result.artifacts == {"native": "libmodel.so", "archive": "libmodel.a", "executable": "model_run"}
+    assert sorted(path.name for path in result.out.iterdir()) == sorted(
+        ["plan.json", "model.h", *result.artifacts.values()]
+    )
+    image = np.random.default_rng(1).standard_normal((1, 3, 10, 12), dtype=np.float32)
+    found, expected = native_outputs(result.out / "libmodel.so", [[image]]), onnxruntime_outputs(model, [[image]])
+    assert [output.shape for output in found[0]] == [(1, 7), (1, 7)]
+    assert all(relative_error(one, other) < 1e-5 for one, other in zip(found[0], expected[0]))
+
+
+def test_the_explanation_accounts_for_everything(result: CompileResult) -> None:
+    assert len(result.layers) == result.calls and sum(layer.macs for layer in result.layers) == result.macs
+    assert result.macs == 30 * (27 * 8 + 25 * 8 + 64) + 64 + 56
+    assert result.layers[0].shape == (1, 5, 6, 8)  # channels-last
+    assert all(layer.bytes > 0 and layer.measured_ms is not None and layer.measured_ms > 0 for layer in result.layers)
+    assert json.dumps(result.to_json())
+
+
+def test_a_folder_with_other_content_is_left_alone(model: Path, result: CompileResult, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(BadInput, match=r"holds 'thesis.txt', which compiling would replace"):
+        verbs.compile(model, target=HERE, out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    with pytest.raises(BadInput, match="not a folder"):
+        verbs.compile(model, target=HERE, out=tmp_path / "thesis.txt")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"device": "host", "target": HERE}, "exclude each other"),
+        ({"device": "nope"}, "unknown device 'nope'"),
+        ({"target": "cortex-a76"}, "expected TRIPLE/cpu"),
+        ({"target": "x86_64-linux-gnu/"}, "expected TRIPLE/cpu"),
+        ({"target": "riscv64-linux-gnu/sifive-u74"}, "'riscv64-linux-gnu' cannot be linked"),
+        ({"target": f"{TARGET['mtriple']}/pentium99"}, "LLVM knows no 'pentium99'"),
+    ],
+)
+def test_bad_targets(model: Path, tmp_path: Path, given: dict[str, str], words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        verbs.compile(model, out=tmp_path / "out", **given)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_profile_with_an_unknown_processor_is_named(model: Path, tmp_path: Path) -> None:
+    profile = tmp_path / "board.yaml"
+    profile.write_text(
+        "name: board\ntitle: A board\nllvm_triple: aarch64-linux-gnu\nruntimes: [tvm]\nreach: {via: [qemu]}\n"
+        "clusters: [{name: cpu, core: Odd, cores: 4, vector_bits: 128, llvm_cpu: cortex-a760}]\n"
+    )
+    with pytest.raises(BadInput, match=r"hardware profile 'board'.*LLVM knows no 'cortex-a760'; close: cortex-a76"):
+        verbs.compile(model, device=str(profile), out=tmp_path / "out")
+
+
+def test_an_operator_that_tvm_lacks_is_named(tmp_path: Path) -> None:
+    nodes = [node("Relu", "x", "r"), node("Det", "r", "y")]
+    path = save(tmp_path / "model.onnx", nodes, {"x": [2, 3, 3]}, ["y"])
+    with pytest.raises(BadInput, match=r"model.onnx: operator Det \(node 'y'\) cannot be compiled"):
+        verbs.compile(path, target=HERE, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_another_processor_is_verified_under_emulation(tmp_path: Path) -> None:
+    nodes = [node("MatMul", "x w", "c"), node("Gelu", "c", "y")]
+    weight = np.random.default_rng(0).standard_normal((5, 9), dtype=np.float32)
+    path = save(tmp_path / "model.onnx", nodes, {"x": [3, 5]}, ["y"], {"w": weight}, opset=20)
+    if platform.machine() == "aarch64":
+        pytest.skip("aarch64 is this machine")
+    found = verbs.compile(path, target="aarch64-linux-gnu/cortex-a76", out=tmp_path / "out")
+    if found.verified is None:
+        pytest.skip(str(found.not_verified))
+    assert found.verified.where.startswith("qemu-aarch64") and found.verified.max_rel_error < 1e-5
+
+
+def test_the_plan_is_saved_with_the_models_own_names(model: Path, result: CompileResult) -> None:
+    said = json.loads((result.out / "plan.json").read_text())
+    assert [port["name"] for port in said["inputs"]] == ["image"]
+    assert [port["name"] for port in said["outputs"]] == list(load_onnx(model).output_names)
+    assert said["producer"] == "onnx-relax" and Plan is not None
