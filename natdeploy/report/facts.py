@@ -12,7 +12,7 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import cache_root
 from natdeploy.latency import LatencyModel
 from natdeploy.report.judged import Judged, judge
-from natdeploy.runs import ArchiveEntry, HistoryStep, RunConfig, RunFolder
+from natdeploy.runs import ArchiveEntry, HistoryStep, RunBundles, RunConfig, RunFolder, bundles_of
 
 if TYPE_CHECKING:
     from natdeploy.measure import Measurement
@@ -31,6 +31,7 @@ class Facts:
         history: one step per iteration.
         summary: figures of a finished search; empty before.
         bundles: manifests of what was built, the fastest measured first.
+        gone: bundles built outside the run that are no longer there as they were.
         model: the latency model that held the budget.
         judged: networks that model never saw, timed on this machine; none where the timings are not at hand.
     """
@@ -43,6 +44,7 @@ class Facts:
     history: tuple[HistoryStep, ...]
     summary: Mapping[str, Any]
     bundles: tuple[Manifest, ...]
+    gone: tuple[Path, ...]
     model: LatencyModel
     judged: tuple[Judged, ...]
 
@@ -69,7 +71,7 @@ def gather(
 
     Args:
         run: the run; may still be going on, after its first step.
-        bundles: bundle folders; None takes those of ``RUN/bundles``.
+        bundles: bundle folders; None takes the run's, wherever they were built.
         measurements: timings that show the predictor's errors; None takes the user's own store, if there is one.
 
     Raises BadInput while there is nothing to report, VerificationFailed naming a damaged manifest.
@@ -78,6 +80,7 @@ def gather(
     model = LatencyModel.load(run.latency_model_path)
     if not archive:
         raise BadInput(f"{run.path}: the archive is empty; let the search finish its first step, then report")
+    own = bundles_of(run) if bundles is None else RunBundles(tuple(bundles), ())
     return Facts(
         name=run.path.resolve().name,
         config=run.config(),
@@ -86,7 +89,8 @@ def gather(
         random=tuple(run.random()),
         history=tuple(run.history()),
         summary=run.summary() if run.is_finished else {},
-        bundles=tuple(read_manifests(bundle_folders(run) if bundles is None else bundles)),
+        bundles=tuple(read_manifests(own.there)),
+        gone=own.gone,
         model=model,
         judged=judge(model, stored_timings(model) if measurements is None else measurements),
     )
@@ -103,11 +107,6 @@ def stored_timings(model: LatencyModel) -> Sequence[Measurement]:
         return store.query(
             device_fingerprint=model.device_fingerprint, runtime=model.runtime, space=model.space, role="holdout"
         )
-
-
-def bundle_folders(run: RunFolder) -> list[Path]:
-    """The run's own bundles."""
-    return sorted(path.parent for path in (run.path / "bundles").glob("*/manifest.json"))
 
 
 def read_manifests(bundles: Sequence[Path]) -> list[Manifest]:

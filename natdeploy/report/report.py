@@ -34,7 +34,7 @@ def write_report(
 
     Args:
         run: a run, finished or after its first step.
-        bundles: bundle folders to tell of; None takes those of ``RUN/bundles``.
+        bundles: bundle folders to tell of; None takes the run's, wherever they were built.
         out: the file; None writes ``RUN/report.html``.
         measurements: timings of networks the predictor never saw; None takes them from the user's store, if there.
 
@@ -113,13 +113,10 @@ def _tiles(facts: Facts) -> list[tuple[str, str, str]]:
 
 
 def _chosen(facts: Facts) -> list[str]:
+    parts = [html.paragraph(f"No longer there as it was built: {path}", "note") for path in facts.gone]
     if not facts.bundles:
-        return [
-            html.paragraph(
-                "No bundle lies in this run's folder; natdeploy build makes and measures models of this run."
-            )
-        ]
-    parts = [html.table_html(result_table(facts.bundles))]
+        return [*parts, html.paragraph("Nothing is built yet; natdeploy build makes and measures models of this run.")]
+    parts.append(html.table_html(result_table(facts.bundles)))
     for manifest in facts.bundles:
         parts.append(f"<h3>{html.escape(manifest.name)}</h3>")
         parts.append(html.bullets(reasons(facts, manifest)))

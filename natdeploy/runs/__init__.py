@@ -1,5 +1,6 @@
 """Runs as data: their configuration, folder, archive and history. Knows nothing of how they are made."""
 
+from natdeploy.runs.bundles import RunBundles, bundles_of, note_bundle
 from natdeploy.runs.config import AdaptSettings, RunConfig, SearchSettings
 from natdeploy.runs.entry import ArchiveEntry
 from natdeploy.runs.folder import RunFolder
@@ -13,8 +14,11 @@ __all__ = [
     "HistoryStep",
     "JobConfig",
     "ProfileSettings",
+    "RunBundles",
     "RunConfig",
     "RunFolder",
     "SearchSettings",
+    "bundles_of",
     "load_job",
+    "note_bundle",
 ]

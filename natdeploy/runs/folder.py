@@ -6,6 +6,8 @@
     RUN/latency_model.json   the latency model that holds the budget, copied in at the start
     RUN/state/               the last completed step, replaced as a whole
     RUN/result/              what a finished search found
+    RUN/bundles/             where natdeploy build puts bundles, unless told otherwise
+    RUN/bundles_elsewhere/   where it put the others
     RUN/report.html          written by the report
 """
 

@@ -1,12 +1,14 @@
 """The page as a whole, and every figure's data."""
 
 import re
+import shutil
 
 import pytest
 
 from natdeploy.ground.errors import BadInput, VerificationFailed
 from natdeploy.report import write_report
 from natdeploy.report.figure import THEME
+from natdeploy.runs import note_bundle
 from tests.report.made_run import BUDGET_MS, make_run, timing
 from tests.report.page import Page
 
@@ -215,7 +217,7 @@ def test_a_running_search_can_be_reported(tmp_path):
     made = make_run(tmp_path / "run", count=40, finished=False, bundles=0)
     page = Page(write_report(made.run))
     assert "has not finished" in page.text
-    assert "No bundle lies in this run" in page.text
+    assert "Nothing is built yet" in page.text
     assert [trace["name"] for trace in page.figure("progress")["data"]] == ["search"]
     assert page.data["chosen"] == []
 
@@ -236,6 +238,18 @@ def test_names_cannot_break_out_of_the_page(tmp_path):
     assert page.unclosed == []
     assert "img" not in [tag for tag, _ in page.tags]
     assert "<b>run" in page.text
+
+
+def test_bundles_built_elsewhere_are_told_of_while_they_are_there(tmp_path):
+    made = make_run(tmp_path / "run", count=40, bundles=2)
+    elsewhere = tmp_path / "elsewhere" / made.bundles[1].name
+    shutil.move(made.bundles[1], elsewhere)
+    note_bundle(made.run, elsewhere)
+    assert set(Page(write_report(made.run)).data["chosen"]) == {made.front[-1].id, made.front[-2].id}
+    shutil.rmtree(elsewhere)
+    page = Page(write_report(made.run))
+    assert page.data["chosen"] == [made.front[-1].id]
+    assert f"No longer there as it was built: {elsewhere}" in page.text
 
 
 def test_other_folders_as_bundles(made, tmp_path):
