@@ -101,6 +101,7 @@ def test_a_budget_that_is_none_names_its_field(natdeploy, budget: str, tmp_path:
         (("search", "--latency-ms", "2", "--set", "nope"), "FIELD=VALUE"),
         (("search", "--latency-ms", "2", "--set", "seed=]"), "YAML"),
         (("run", "nope.yaml"), "nope.yaml: no such job file"),
+        (("compile", "nope.onnx"), "nope.onnx: no such ONNX file"),
         (("build", "/nope"), "/nope: no such run folder"),
         (("report", "/nope"), "/nope: no such run folder"),
         (("verify", "/nope"), "/nope"),
