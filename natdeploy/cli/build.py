@@ -30,12 +30,19 @@ def build(
         Optional[Path],  # noqa: UP045
         typer.Option("--out", help="Folder for the bundles; without it bundles/ in the run."),
     ] = None,
+    device: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--device", help="Another device than the search's: cross-compiled, verified under emulation."),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Extract, export to ONNX, compile, verify, measure and bundle."""
     from natdeploy import verbs
 
-    output.answer(as_json, lambda progress: verbs.build(run, pick=pick or "best", out=out, progress=progress), show)
+    picks = pick or "best"
+    output.answer(
+        as_json, lambda progress: verbs.build(run, pick=picks, out=out, device=device, progress=progress), show
+    )
 
 
 def show(result: BuildResult) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from natdeploy.devices import get_runner
+from natdeploy.devices.model_run import executable_machine
+from natdeploy.devices.qemu import QemuRunner
 from natdeploy.ground.errors import BadInput, ChildFailed, DeviceNotReachable, VerificationFailed
 from natdeploy.ground.processes import ChildWorker
 
@@ -21,6 +23,8 @@ from natdeploy.ground.processes import ChildWorker
 TOLERANCE = 1e-4
 #: Seconds an artifact may take to load and run one chunk of images.
 TIME_LIMIT_S = 300.0
+#: Kind of the artifact that needs no runtime, and so runs on devices and emulators.
+EXECUTABLE = "executable"
 #: Images that are sent to the child at once.
 CHUNK = 256
 
@@ -30,7 +34,7 @@ class RunnableFile:
     """A file that a runner can open (:class:`natdeploy.devices.Runnable`).
 
     Attributes:
-        kind: ``onnx`` or ``native``.
+        kind: ``onnx``, ``native`` or ``executable``.
         path: the file.
         digest: content digest that measurements refer to.
         input_shape: ``[1, 3, height, width]``, float32.
@@ -74,6 +78,9 @@ def run_chunks_in_child(
     time_limit_s: float = TIME_LIMIT_S,
 ) -> Iterator[np.ndarray]:
     """As :func:`run_in_child`, chunk by chunk in one child, so that a data set need not be in memory twice."""
+    if artifact.kind == EXECUTABLE:  # the emulator is a child process with a time limit already
+        yield from run_emulated(artifact, chunks)
+        return
     with ChildWorker(str(artifact.path), environment={"OMP_NUM_THREADS": "1"}) as worker:
         for chunk in chunks:
             try:
@@ -96,6 +103,22 @@ def _run(runtime: str, artifact: RunnableFile, inputs: np.ndarray) -> np.ndarray
         return np.concatenate([session.run(np.ascontiguousarray(image[None])) for image in inputs])
     finally:
         session.close()
+
+
+def run_emulated(artifact: RunnableFile, chunks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """As :func:`run_chunks_in_child`, for the executable of any processor, under emulation.
+
+    Raises DeviceNotReachable where the emulator is not installed.
+    """
+    runner = QemuRunner(executable_machine(artifact.path), run_limit_s=TIME_LIMIT_S)
+    try:
+        session = runner.open(artifact)
+        for chunk in chunks:
+            yield np.concatenate([session.run(np.ascontiguousarray(image[None])) for image in chunk])
+    except BadInput as error:
+        raise VerificationFailed(str(error)) from None
+    finally:
+        runner.close()
 
 
 def allowed_error(reference: np.ndarray, tolerance: float = TOLERANCE) -> float:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: How many architectures one pick may try before it gives up.
 MOST_ATTEMPTS = 5
 
-Built = TypeVar("Built")
+Built = TypeVar("Built", covariant=True)  # of a frozen dataclass
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def write_bundle(
     with atomic_folder(path) as folder:
         for name in plain_files(artifacts):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(artifacts / name, folder / name)
+            shutil.copy(artifacts / name, folder / name)  # an executable stays one
         write_json(folder / SUBNET, arch.to_json())
         write_json(folder / PREPROCESS, preprocessing.to_json())
         write_json(folder / LABELS, list(labels))

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from natdeploy.compiler import build_native, build_onnx
+from natdeploy.compiler import build_artifacts, build_native, build_onnx, make_network_plan
 from natdeploy.data import Dataset, Split, normalise
 from natdeploy.deploy.artifacts import (
     CHUNK,
+    EXECUTABLE,
     TOLERANCE,
     RunnableFile,
     allowed_error,
@@ -24,6 +25,7 @@ from natdeploy.deploy.bundle import Reference
 from natdeploy.deploy.manifest import Accuracy, ArtifactCheck
 from natdeploy.deploy.pick import standard_error
 from natdeploy.devices import HardwareProfile, llvm_target
+from natdeploy.devices.connect import connect
 from natdeploy.measure import Measurement, MeasurementStore, time_runnable
 from natdeploy.spaces import Arch, Network
 from natdeploy.supernets import MobileNetV3Supernet, to_network
@@ -47,6 +49,7 @@ class Candidate:
         artifacts: runtime to artifact.
         reference: real pictures and the torch module's outputs.
         checks: how far each artifact was from those.
+        verified: where the device's own artifact was run for that.
     """
 
     arch: Arch
@@ -55,6 +58,7 @@ class Candidate:
     artifacts: dict[str, Artifact]
     reference: Reference
     checks: tuple[ArtifactCheck, ...]
+    verified: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +85,11 @@ class Workshop:
     def make(self, arch: Arch) -> Candidate:
         """Extract, export, compile, and hold the artifacts against torch on real validation images.
 
-        Raises VerificationFailed naming the artifact that disagrees.
+        For a device that is not this machine, what is compiled is an executable, which runs under emulation.
+
+        Raises VerificationFailed naming the artifact that disagrees, DeviceNotReachable where there is no emulator.
         """
+        emulator = None if is_this_machine(self.profile) else connect(self.profile, via="qemu").describe().unit
         subnet = calibrated_subnet(
             self.supernet, arch, self.dataset, calibration_images=self.calibration_images, seed=self.seed
         )
@@ -90,11 +97,12 @@ class Workshop:
         folder = self.folder / arch.id
         artifacts = {
             "onnxruntime": build_onnx(network, folder),
-            "tvm": build_native(network, target=llvm_target(self.profile), folder=folder / "native"),
+            "tvm": self._compile(network, folder / "native"),
         }
         reference = reference_of(subnet, self.dataset, arch.r)
         checks = tuple(_check(runtime, artifact, folder, reference) for runtime, artifact in artifacts.items())
-        return Candidate(arch, network, folder, artifacts, reference, checks)
+        verified = f"emulated ({emulator})" if emulator else "on this machine"
+        return Candidate(arch, network, folder, artifacts, reference, checks, verified)
 
     def time(self, candidate: Candidate, runtime: str) -> Measurement:
         """Time one artifact of a candidate; the timing is stored before it is returned."""
@@ -124,10 +132,22 @@ class Workshop:
             weights=f"the shipped weights, run by {runtime}",
         )
 
+    def _compile(self, network: Network, folder: Path) -> Artifact:
+        target = llvm_target(self.profile)
+        if is_this_machine(self.profile):
+            return build_native(network, target=target, folder=folder)
+        plan = make_network_plan(network, target=target)
+        return build_artifacts(plan, folder, kinds=(EXECUTABLE,))[EXECUTABLE]
+
     def _chunks(self, part: Split, resolution: int) -> Iterator[np.ndarray]:
         images = part.at(resolution)
         for start in range(0, len(images), CHUNK):
             yield normalise(images[start : start + CHUNK], self.dataset.mean, self.dataset.std)
+
+
+def is_this_machine(profile: HardwareProfile) -> bool:
+    """Whether a profile's device is the machine that natdeploy runs on."""
+    return "local" in profile.reach.via
 
 
 def reference_of(subnet: Any, dataset: Dataset, resolution: int, count: int = REFERENCE_IMAGES) -> Reference:

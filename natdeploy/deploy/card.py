@@ -24,8 +24,11 @@ def _figures(manifest: Manifest) -> str:
     latency, model = manifest.latency, manifest.model
     predicted = latency.predicted
     rows = [(f"top-1, {_split(accuracy)}", _accuracy(accuracy)) for accuracy in manifest.accuracy]
-    rows.append(("latency budget", f"{latency.budget_ms:g} ms with `{latency.runtime}`"))
-    for measured in latency.measured:
+    if latency.budget_ms is not None:
+        rows.append(("latency budget", f"{latency.budget_ms:g} ms with `{latency.runtime}`"))
+    if not latency.measured:
+        rows.append(("measured latency", "none: the device was not here; `natdeploy bench` measures it there"))
+    for measured in latency.measured or ():
         trust = "" if measured.trusted else "; **the machine was too restless to trust it**"
         rows.append(
             (
@@ -34,12 +37,14 @@ def _figures(manifest: Manifest) -> str:
                 f"{measured.threads} thread{'s' * (measured.threads > 1)}{trust})",
             )
         )
-    rows += [
-        (
-            "predicted latency",
+    said = "none: this device has no latency model"
+    if predicted is not None:
+        said = (
             f"{predicted.mean_ms:.4g} ms, {predicted.coverage:.0%} interval {predicted.lower_ms:.4g} to "
-            f"{predicted.upper_ms:.4g} ms ({predicted.source})",
-        ),
+            f"{predicted.upper_ms:.4g} ms ({predicted.source})"
+        )
+    rows += [
+        ("predicted latency", said),
         ("multiply-accumulates", f"{model.macs / 1e6:.2f} M"),
         ("parameters", f"{model.params / 1e6:.3f} M"),
         ("peak activations", f"{model.peak_activation_bytes / 1024:.0f} KiB"),
@@ -92,6 +97,7 @@ def _origin(manifest: Manifest) -> str:
         f"`{manifest.model.weights_sha256[:12]}`\n"
         f"- natdeploy {provenance.natdeploy}\n\n"
         "## Verification\n\n"
+        f"Verified: {verification.verified}.\n\n"
         f"{checks}"
     )
 

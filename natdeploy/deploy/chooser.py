@@ -27,11 +27,11 @@ class Chosen:
     """An architecture that ships.
 
     Attributes:
-        met: the entry, its candidate and its timing in the run's runtime.
+        met: the entry, its candidate and its timing in the run's runtime, None for a device that is not here.
         picks: names of the picks that chose it, sorted.
     """
 
-    met: Met[tuple[Candidate, Measurement]]
+    met: Met[tuple[Candidate, Measurement | None]]
     picks: tuple[str, ...]
 
 

@@ -66,7 +66,7 @@ class DeviceInfo(_Part):
 class ArtifactInfo(_Part):
     """One form of the model that can be run."""
 
-    kind: Literal["onnx", "native"] = Field(description="what it is")
+    kind: Literal["onnx", "native", "executable"] = Field(description="what it is")
     runtime: str = Field(description="name of the runner that executes it")
     path: str = Field(description="the file to load, inside the bundle; files it needs lie beside it")
     digest: str = Field(description="content digest that measurements refer to")
@@ -132,9 +132,13 @@ class Latency(_Part):
     """Predicted and measured latency, never mixed."""
 
     runtime: str = Field(description="the runtime that the budget is for")
-    budget_ms: Milliseconds = Field(description="the budget")
-    predicted: PredictedLatency = Field(description="by the latency model, before anything was built")
-    measured: list[MeasuredLatency] = Field(description="one per artifact that was timed")
+    budget_ms: Milliseconds | None = Field(description="the budget; null where the search had another device's")
+    predicted: PredictedLatency | None = Field(
+        description="by the latency model, before anything was built; null where the device has none"
+    )
+    measured: list[MeasuredLatency] | None = Field(
+        description="one per artifact that was timed; null where the device was not here"
+    )
     missed: list[MissedAttempt] = Field(description="attempts of the budget loop before this model")
 
 
@@ -151,6 +155,10 @@ class ArtifactCheck(_Part):
 class Verification(_Part):
     """The artifacts against the torch module, on real validation images, when the bundle was built."""
 
+    verified: str = Field(
+        "on this machine",
+        description="where the device's artifact was run: on this machine, emulated (by what), on the device",
+    )
     tolerance: float = Field(
         gt=0, le=0.01, description="allowed difference of a logit, relative to the largest reference logit or 1"
     )
@@ -184,7 +192,8 @@ class Manifest(_Part):
 
     def measured_for_budget(self) -> MeasuredLatency | None:
         """The measurement of the runtime that the budget is for."""
-        return next((found for found in self.latency.measured if found.runtime == self.latency.runtime), None)
+        measured = self.latency.measured or ()
+        return next((found for found in measured if found.runtime == self.latency.runtime), None)
 
     def reproducible_part(self) -> dict[str, Any]:
         """:meth:`to_json` without the fields documented as measurements: equal for two builds from equal inputs."""

@@ -30,15 +30,23 @@ from natdeploy.runs import ArchiveEntry, RunFolder
 from natdeploy.spaces import get_space
 
 
-def pack(run: RunFolder, workshop: Workshop, model: LatencyModel, chosen: Chosen, out: Path) -> tuple[Path, Manifest]:
+def pack(
+    run: RunFolder, workshop: Workshop, model: LatencyModel | None, chosen: Chosen, out: Path
+) -> tuple[Path, Manifest]:
     """Time the other artifacts, take the accuracies of the shipped weights, write the bundle below ``out``.
 
-    This is the only place where test images are used. ``model`` is the latency model that the entry was chosen by.
+    This is the only place where test images are used. ``model`` is the latency model that the entry was chosen by,
+    None where the bundle's device has none. What was not measured to be chosen is not measured here either.
     """
     config, entry = run.config(), chosen.met.entry
     candidate, measured = chosen.met.built
-    others = [runtime for runtime in candidate.artifacts if runtime != config.runtime]
-    measurements = [measured, *(workshop.time(candidate, runtime) for runtime in others)]
+    measurements = []
+    if measured is not None:
+        others = [runtime for runtime in candidate.artifacts if runtime != config.runtime]
+        measurements = [measured, *(workshop.time(candidate, runtime) for runtime in others)]
+    elsewhere = measured is None
+    # Under emulation the data set would take hours; the ONNX file holds the same weights and runs here.
+    judge = "onnxruntime" if elsewhere else config.runtime
     preprocessing = workshop.dataset.preprocessing(entry.arch.r)
     manifest = Manifest(
         schema_version=1,
@@ -57,15 +65,17 @@ def pack(run: RunFolder, workshop: Workshop, model: LatencyModel, chosen: Chosen
             weights_generation=entry.generation,
             picked_as=list(chosen.picks),
         ),
-        accuracy=[workshop.accuracy(candidate, config.runtime, split) for split in ("val", "test")],
+        accuracy=[workshop.accuracy(candidate, judge, split) for split in ("val", "test")],
         latency=Latency(
-            runtime=config.runtime,
-            budget_ms=config.latency_ms,
-            predicted=_predicted(entry, model),
-            measured=[measured_latency(measurement) for measurement in measurements],
+            runtime="tvm" if elsewhere else config.runtime,
+            budget_ms=None if model is None else config.latency_ms,
+            predicted=None if model is None else _predicted(entry, model),
+            measured=None if elsewhere else [measured_latency(measurement) for measurement in measurements],
             missed=[MissedAttempt.model_validate(vars(miss)) for miss in chosen.met.missed],
         ),
-        verification=Verification(tolerance=TOLERANCE, reference=REFERENCE, checks=list(candidate.checks)),
+        verification=Verification(
+            verified=candidate.verified, tolerance=TOLERANCE, reference=REFERENCE, checks=list(candidate.checks)
+        ),
         files=[],
         measurement_fields=list(MEASUREMENT_FIELDS),
     )

@@ -6,6 +6,7 @@ It refuses to time: an emulator's milliseconds say nothing about the processor t
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,6 +73,8 @@ class QemuRunner:
         path = Path(runnable.path)
         if (machine := executable_machine(path)) != self._machine:
             raise DeviceNotReachable(f"{path}: built for {machine}, {self.emulator} runs {self._machine}")
+        if not os.access(path, os.X_OK):
+            raise BadInput(f"{path}: not marked as executable; run: chmod +x {shlex.quote(str(path))}")
         done = self.execute([str(path)], _DESCRIBE_LIMIT_S)
         check_finished(done, path, self.emulator)
         check_description(done.stdout, runnable.input_shape, runnable.output_shape, path, self.emulator)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from natdeploy.deploy.manifest import Manifest
 from natdeploy.report.facts import Facts
 from natdeploy.report.predictor import judged_on
@@ -10,7 +12,7 @@ from natdeploy.report.table import Column, Table
 _SOURCES = {
     "measured": "trained on timings of this very device",
     "transferred": "carried over from other devices with few timings of this one",
-    "table": "added up from a table of single layers",
+    "table": "from published measurements, none of this device",
     "prior": "from the hardware profile alone, without any timing",
 }
 
@@ -32,7 +34,7 @@ def provenance_table(facts: Facts) -> Table:
             "predicted latency",
             f"source: {model.source} ({_SOURCES.get(model.source, 'see the documentation')}); device {model.device}, "
             f"runtime {model.runtime}; {quality.training_networks} networks; device fingerprint "
-            f"{model.device_fingerprint[:16]}",
+            f"{model.device_fingerprint[:16]}{_published(model.origin)}",
         ),
         (
             "predictor quality",
@@ -66,8 +68,12 @@ def _measured_rows(manifest: Manifest) -> list[tuple[str, str]]:
             f"median absolute deviation {timing.mad_ms:.4g} ms, {'trusted' if timing.trusted else 'NOT trusted'}, "
             f"{timing.taken_at}, artifact {timing.artifact_digest[:16]}",
         )
-        for timing in manifest.latency.measured
+        for timing in manifest.latency.measured or ()
     ]
+
+
+def _published(origin: Mapping[str, str]) -> str:
+    return f"; published by {origin['source']}, licence {origin['licence']}" if origin else ""
 
 
 def _reference(facts: Facts) -> str:

@@ -43,13 +43,17 @@ def _rule(facts: Facts, pick: str, manifest: Manifest) -> str:
 
 def _outcome(manifest: Manifest) -> str:
     predicted = manifest.latency.predicted
-    text = f"Predicted {interval(predicted.mean_ms, predicted.lower_ms, predicted.upper_ms)} ms"
+    text = "Not predicted: there is no latency model of its device"
+    if predicted is not None:
+        text = f"Predicted {interval(predicted.mean_ms, predicted.lower_ms, predicted.upper_ms)} ms"
     measured = manifest.measured_for_budget()
     if measured is None:
         return f"{text}; not measured."
     budget = manifest.latency.budget_ms
-    share = 100 * measured.latency_ms / budget
     trust = "" if measured.trusted else " The machine was too unsteady for this timing to be trusted."
+    if budget is None:
+        return f"{text}; measured {milliseconds(measured.latency_ms)} ms.{trust}"
+    share = 100 * measured.latency_ms / budget
     return (
         f"{text}; measured {milliseconds(measured.latency_ms)} ms, {share:.0f} % of the budget of "
         f"{milliseconds(budget)} ms.{trust}"

@@ -13,6 +13,7 @@ from natdeploy.report.units import NONE, arch_text, interval, kib, millions, mil
 from natdeploy.runs import ArchiveEntry, HistoryStep, RunFolder
 
 _NOT_MEASURED = "not measured"
+_NOT_PREDICTED = "not predicted"
 
 
 def result_table(bundles: Sequence[Manifest | Path]) -> Table:
@@ -31,7 +32,7 @@ def result_table(bundles: Sequence[Manifest | Path]) -> Table:
             number("test top-1", _test_top1),
             number("predicted ms (interval)", _predicted_ms),
             number("measured ms", _measured_ms),
-            number("budget ms", lambda manifest: milliseconds(manifest.latency.budget_ms)),
+            number("budget ms", _budget_ms),
             number("MACs", lambda manifest: millions(manifest.model.macs)),
             number("params", lambda manifest: millions(manifest.model.params)),
             number("size", lambda manifest: kib(artifact_bytes(manifest))),
@@ -46,7 +47,14 @@ def _test_top1(manifest: Manifest) -> str:
 
 def _predicted_ms(manifest: Manifest) -> str:
     predicted = manifest.latency.predicted
+    if predicted is None:
+        return _NOT_PREDICTED
     return interval(predicted.mean_ms, predicted.lower_ms, predicted.upper_ms)
+
+
+def _budget_ms(manifest: Manifest) -> str:
+    budget_ms = manifest.latency.budget_ms
+    return "none" if budget_ms is None else milliseconds(budget_ms)
 
 
 def _measured_ms(manifest: Manifest) -> str:

@@ -28,6 +28,7 @@ def build(
     *,
     pick: str | Sequence[str] = "best",
     out: str | Path | None = None,
+    device: str | None = None,
     attempts: int = 5,
     progress: Progress | None = None,
 ) -> BuildResult:
@@ -37,12 +38,15 @@ def build(
         run: folder of a finished search.
         pick: ``best``, ``knee``, ``fastest``, an architecture's id, or several of them; ``front`` is all of the front.
         out: folder for the bundles; None means ``bundles`` in the run's folder.
+        device: hardware profile; None means the one that the search was for. For one that is not this machine, an
+            executable is cross-compiled and verified under emulation, and nothing is measured.
         attempts: how many architectures each pick may try.
         progress: told what is going on.
 
     Raises:
         BadInput: not a run, or an unknown pick.
         BudgetNotMet: nothing that was built measured within the budget.
+        DeviceNotReachable: the device is not this machine and there is no emulator of it.
         VerificationFailed: a compiled model disagrees with its source.
     """
     from natdeploy.deploy import build as make
@@ -50,5 +54,5 @@ def build(
 
     folder = RunFolder(run)
     where = None if out is None else Path(out)
-    built = make(folder, pick=pick, out=where, attempts=attempts, progress=progress)
+    built = make(folder, pick=pick, out=where, device=device, attempts=attempts, progress=progress)
     return BuildResult(folder.path, tuple(bundle_info(item.path, item.manifest) for item in built))

@@ -23,6 +23,9 @@ class BundleInfo:
         device, runtime, budget_ms: what the budget is for.
         predicted_ms, predicted_lower_ms, predicted_upper_ms: what the latency model said, with the interval's ends.
         measured_ms: what the compiled model measured.
+        verified: where the device's own artifact was run: on this machine, emulated (by what), on the device.
+
+    Figures that nothing is known of, because the device was not here, are None.
         macs, params: static costs.
         bytes: size of the files that the budget's runtime needs.
     """
@@ -35,11 +38,12 @@ class BundleInfo:
     test_images: int
     device: str
     runtime: str
-    budget_ms: float
-    predicted_ms: float
-    predicted_lower_ms: float
-    predicted_upper_ms: float
+    budget_ms: float | None
+    predicted_ms: float | None
+    predicted_lower_ms: float | None
+    predicted_upper_ms: float | None
     measured_ms: float | None
+    verified: str
     macs: int
     params: int
     bytes: int
@@ -51,7 +55,7 @@ def bundle_info(path: Path, manifest: Manifest) -> BundleInfo:
 
     latency = manifest.latency
     val, test = manifest.accuracy_of("val"), manifest.accuracy_of("test")
-    measured = manifest.measured_for_budget()
+    measured, predicted = manifest.measured_for_budget(), latency.predicted
     return BundleInfo(
         path=path,
         arch_id=manifest.model.arch_id,
@@ -62,10 +66,11 @@ def bundle_info(path: Path, manifest: Manifest) -> BundleInfo:
         device=manifest.device.name,
         runtime=latency.runtime,
         budget_ms=latency.budget_ms,
-        predicted_ms=latency.predicted.mean_ms,
-        predicted_lower_ms=latency.predicted.lower_ms,
-        predicted_upper_ms=latency.predicted.upper_ms,
+        predicted_ms=predicted.mean_ms if predicted else None,
+        predicted_lower_ms=predicted.lower_ms if predicted else None,
+        predicted_upper_ms=predicted.upper_ms if predicted else None,
         measured_ms=measured.latency_ms if measured else None,
+        verified=manifest.verification.verified,
         macs=manifest.model.macs,
         params=manifest.model.params,
         bytes=artifact_bytes(manifest),

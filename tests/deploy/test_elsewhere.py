@@ -1,0 +1,109 @@
+"""Building for a phone that is not here: cross-compiled, verified under emulation, nothing claimed of its latency."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from natdeploy.deploy import BuiltBundle, build, predict_images, verify_bundle
+from natdeploy.deploy.verify import read_reference
+from natdeploy.devices import load_profile
+from natdeploy.ground.errors import BadInput, DeviceNotReachable, VerificationFailed
+from natdeploy.ground.files import cache_root, read_json
+from natdeploy.measure import MeasurementStore
+from natdeploy.runs import RunFolder
+from natdeploy.verbs.bundle_info import bundle_info
+from tests.deploy.made_run import make_run, small_archs
+from tests.devices.boards import emulator
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of its own; compiled kernels and what is known of the processor are shared, being kept by content."""
+    kept = cache_root()
+    path = tmp_path_factory.mktemp("home")
+    for name in ("kernels", "host", "zig"):
+        (kept / name).mkdir(parents=True, exist_ok=True)
+        (path / name).symlink_to(kept / name, target_is_directory=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NATDEPLOY_HOME", str(path))
+        yield path
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    path = tmp_path_factory.mktemp("runs")
+    store = MeasurementStore(path / "m.sqlite")
+    return make_run(path / "run", load_profile("host"), store, budget_ms=1000.0, speed=1e-4)
+
+
+@pytest.fixture(scope="module")
+def built(run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> BuiltBundle:
+    emulator("aarch64")
+    store = MeasurementStore(tmp_path_factory.mktemp("store") / "m.sqlite")
+    (bundle,) = build(run, pick=["fastest", small_archs()[0].id], device="pixel4", store=store)
+    assert not list(store.query())
+    return bundle
+
+
+def test_nothing_is_claimed_of_a_latency(built: BuiltBundle) -> None:
+    said = read_json(built.path / "manifest.json", "manifest")
+    assert said["name"] == f"pixel4-{small_archs()[0].id}"
+    assert (said["latency"]["measured"], said["latency"]["predicted"], said["latency"]["budget_ms"]) == (None,) * 3
+    assert said["verification"]["verified"] == "emulated (qemu-aarch64)"
+    assert {(one["kind"], one["path"]) for one in said["artifacts"]} == {
+        ("onnx", "model.onnx"),
+        ("executable", "native/model_run"),
+    }
+    assert said["device"]["machine"] == "aarch64" and said["provenance"]["picked_as"][-1] == "fastest"
+    card = (built.path / "README.md").read_text()
+    assert "Verified: emulated (qemu-aarch64)." in card and "none: the device was not here" in card
+    info = bundle_info(built.path, built.manifest)
+    assert info.measured_ms is info.predicted_ms is info.budget_ms is None and info.test_top1 is not None
+
+
+def test_the_executable_was_really_run(built: BuiltBundle) -> None:
+    checks = {check.path: check for check in built.manifest.verification.checks}
+    found = checks["native/model_run"]
+    assert found.images == 16 and 0 < found.max_abs_error <= found.allowed
+    report = verify_bundle(built.path)
+    assert [artifact.path for artifact in report.artifacts] == ["model.onnx", "native/model_run"]
+
+
+def test_predict_runs_the_executable(built: BuiltBundle, tmp_path: Path) -> None:
+    images, _, outputs = read_reference(built.path, built.manifest)
+    Image.fromarray(images[0]).save(tmp_path / "digit.png")
+    (found,) = predict_images(built.path, [tmp_path / "digit.png"])
+    assert found.classes[0][0] == str(np.argmax(outputs[0]))
+
+
+def test_a_wrong_executable_stops_the_build(run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    emulator("aarch64")
+    from natdeploy.deploy import candidate
+
+    def other_weights(network, **kwargs):
+        from natdeploy.compiler import make_network_plan
+        from natdeploy.spaces import random_network
+
+        return make_network_plan(random_network(network.layers, seed=9), **kwargs)
+
+    monkeypatch.setattr(candidate, "make_network_plan", other_weights)
+    with pytest.raises(VerificationFailed, match=r"native/model_run: outputs differ from the torch module's"):
+        build(run, pick="fastest", device="pixel4", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_an_emulator_nothing_is_built(run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(DeviceNotReachable, match=r"qemu-aarch64: not installed"):
+        build(run, pick="fastest", device="pixel4", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_devices_and_picks(run: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="unknown device 'pixel99'"):
+        build(run, device="pixel99", out=tmp_path / "out")
+    with pytest.raises(BadInput, match="pick"):
+        build(run, pick="zzz", device="pixel4", out=tmp_path / "out")
