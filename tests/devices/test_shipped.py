@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from natdeploy.devices import HardwareProfile, llvm_target, read_profile, shipped_profiles_dir
+from natdeploy.devices.arm_cores import arm_core_named
 from natdeploy.devices.llvm import query_tvm
 from natdeploy.devices.reach import machine_of
 from natdeploy.ground.errors import DeviceNotReachable
@@ -150,3 +151,15 @@ def test_no_file_repeats_a_default_or_hides_a_second_document() -> None:
         (written,) = yaml.safe_load_all(path.read_text())
         assert written["schema_version"] == 1
         assert None not in written.values(), path
+
+
+def test_arm_cores_are_what_their_numbers_mean_to_devices_add() -> None:
+    compared = 0
+    for profile in WRITTEN.values():
+        for cluster in profile.clusters:
+            core = arm_core_named(cluster.core.partition("(")[2].rstrip(")") or cluster.core)
+            if core is not None:
+                compared += 1
+                assert (cluster.llvm_cpu, cluster.fmas_per_cycle) == (core.llvm_cpu, core.fmas_per_cycle), profile.name
+                assert ("-sve" in cluster.llvm_features) == (core.sve and "sve" not in cluster.isa), profile.name
+    assert compared > 30
