@@ -49,7 +49,7 @@ def search(
         str,
         typer.Option(
             "--supernet",
-            help="Checkpoint to transfer from: natdeploy's, Once-for-All's own, or its address; box is the shipped one.",
+            help="Checkpoint (natdeploy's or Once-for-All's) or its address; box is the shipped one.",
         ),
     ] = "box",
     seed: options.Seed = 0,
@@ -58,7 +58,7 @@ def search(
 ) -> None:
     """Find the accuracy/latency front under a budget.
 
-    The device is profiled first if it has no predictor yet.
+    The device is profiled first if it has no predictor yet, and natdeploy ships none from published measurements.
     Started again in the same folder, a search continues from its last finished step.
     """
     from natdeploy import verbs
@@ -89,4 +89,6 @@ def show(result: SearchResult) -> None:
 
     tables.draw(front_table(RunFolder(result.run)))
     tables.say(f"budget: {result.budget_ms:.4g} ms on {result.device} with {result.runtime}")
+    if result.caution:
+        tables.say(f"caution: {result.caution}")
     tables.say(f"run: {result.run}")
