@@ -11,8 +11,7 @@ from typer.core import TyperGroup
 from natdeploy.cli import options, output, tables
 
 if TYPE_CHECKING:
-    from natdeploy.devices import Survey
-    from natdeploy.verbs.add_device import AddDeviceResult
+    from natdeploy.verbs.add_device import AddDeviceResult, Answers
     from natdeploy.verbs.devices import DeviceInfo, DevicesResult
 
 
@@ -87,12 +86,12 @@ def add(
     """
     from natdeploy import verbs
     from natdeploy.cli.interview import described_by_user
-    from natdeploy.devices import read_survey
+    from natdeploy.verbs.add_device import Output
 
     changes = options.assignments(set_)
-    facts: str | Survey
+    facts: str | Output | Answers
     if source == "-":
-        facts = read_survey(sys.stdin.read())
+        facts = Output(sys.stdin.read())
     else:
         facts = source if source is not None else described_by_user()
     output.answer(

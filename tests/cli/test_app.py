@@ -15,7 +15,7 @@ from natdeploy import __version__, verbs
 from natdeploy.ground import errors
 
 #: ``devices add`` is a command below ``devices``.
-VERBS = [verb for verb in verbs.__all__ if verb != "add_device"]
+VERBS = [verb.replace("_", "-") for verb in verbs.__all__ if verb != "add_device"]
 CHECKOUT = Path(__file__).parents[2]
 
 
@@ -30,7 +30,7 @@ def test_every_verb_has_help_with_an_example_and_json(natdeploy, verb: str) -> N
 def test_the_commands_are_the_verbs(natdeploy) -> None:
     from natdeploy.cli.main import app
 
-    named = [command.callback.__name__ for command in app.registered_commands]
+    named = [command.callback.__name__.replace("_", "-") for command in app.registered_commands]
     groups = [str(group.name or group.typer_instance.info.name) for group in app.registered_groups]
     assert sorted(named + groups) == sorted(VERBS)
     shown = natdeploy("--help").stdout
