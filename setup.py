@@ -34,6 +34,7 @@ setup(
         "natdeploy.supernets": ["box/*", "*.cpp"],
         "natdeploy.compiler": ["runtime/*"],
         "natdeploy.devices": ["*.c", "*.h"],
+        "natdeploy.latency": ["shipped/README.md", "shipped/*/*.json"],
         "natdeploy.report": ["page/*"],
     },
     include_package_data=False,

@@ -3,7 +3,7 @@
 from natdeploy.latency.choose import choose_networks
 from natdeploy.latency.features import feature_names, features
 from natdeploy.latency.fit import fit_latency_model
-from natdeploy.latency.library import find_latency_model, latency_model_path
+from natdeploy.latency.library import find_latency_model, latency_model_path, shipped_latency_model
 from natdeploy.latency.lookup_table import LookupTable, fit_lookup_table
 from natdeploy.latency.model import LatencyModel
 from natdeploy.latency.prediction import LatencyPrediction
@@ -34,4 +34,5 @@ __all__ = [
     "latency_model_path",
     "operator_lists",
     "profile_device",
+    "shipped_latency_model",
 ]

@@ -1,7 +1,8 @@
-"""Where latency models are kept, and how they are found again."""
+"""Where latency models are kept, and how they are found again: a device's own, or one from published measurements."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from natdeploy.devices import HardwareProfile, device_fingerprint
@@ -40,3 +41,15 @@ def find_latency_model(profile: HardwareProfile, space: Space | str, runtime: st
             f"{profile.name!r} and {runtime!r}; profile again"
         )
     return model
+
+
+def shipped_latency_model(profile: HardwareProfile, space: Space | str) -> LatencyModel | None:
+    """The model that natdeploy ships for a device, made from published measurements of devices of that name.
+
+    None where there is none. Its runtime is the publication's, which need not be one that natdeploy can run.
+    """
+    name = space if isinstance(space, str) else space.name
+    path = Path(__file__).parent / "shipped" / profile.name / f"{name}.json"
+    if not path.is_file():
+        return None
+    return replace(LatencyModel.load(path, space), device_fingerprint=device_fingerprint(profile))

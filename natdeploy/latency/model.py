@@ -89,6 +89,17 @@ class LatencyModel:
         sums = feature_sums(space, num_classes)
         return self.predictor.predict(sums(archs), coverage)
 
+    @property
+    def caution(self) -> str:
+        """What a user should know who did not time the device; empty for own timings."""
+        if not self.origin:
+            return ""
+        return (
+            f"latencies of {self.device} come from published measurements, not from this device (runtime: "
+            f"{self.runtime}; source: {self.origin.get('source', 'not stated')}); natdeploy profile --device "
+            f"{self.device} takes its own"
+        )
+
     def is_about(self, measurement: Measurement) -> bool:
         """Whether a timing is one of this model's device, runtime and space, built and run by its toolchain."""
         place = (measurement.device_fingerprint, measurement.runtime, measurement.space)

@@ -1,6 +1,7 @@
 """A latency model from published latencies of whole networks whose operators were published, too.
 
-Real networks come in families, and members of one are alike: errors are those of families that were left out.
+Real networks come in families, and members of one are alike: errors are those of families that were left out. The
+model is judged on networks with depthwise convolutions, as those that are searched have them.
 """
 
 from __future__ import annotations
@@ -75,18 +76,21 @@ def fit_published_networks(
     calibration_rank(len(names), coverage)
     conformal = fit_conformal(latency_ms, left_out_ms)
     half = conformal.half_width(left_out_ms, coverage)
+    like = np.array([any(layer.is_depthwise for layer in layers[name]) for name in names])
+    if like.sum() < 2:
+        raise BadInput("published networks: fewer than two have depthwise convolutions; nothing to judge the model by")
     quality = Quality(
-        **asdict(point_quality(latency_ms, left_out_ms)),
-        coverage=float(np.mean(np.abs(np.log(latency_ms / left_out_ms)) <= half)),
+        **asdict(point_quality(latency_ms[like], left_out_ms[like])),
+        coverage=float(np.mean((np.abs(np.log(latency_ms / left_out_ms)) <= half)[like])),
         nominal_coverage=coverage,
-        interval_width=float(np.median(np.exp(half) - np.exp(-half))),
-        networks=len(names),
+        interval_width=float(np.median((np.exp(half) - np.exp(-half))[like])),
+        networks=int(like.sum()),
         training_networks=len(names),
-        evaluated_on="published networks, families left out",
+        evaluated_on="published networks with depthwise convolutions, families left out",
         repeatability_within5=None,
         repeatability_within10=None,
         repeats=0,
-        baselines={"macs": point_quality(latency_ms, by_macs)},
+        baselines={"macs": point_quality(latency_ms[like], by_macs[like])},
     )
     return LatencyModel(
         space=space.name,

@@ -87,7 +87,7 @@ def fit_table_model(
         interval_width=half,
         networks=len(networks),
         training_networks=len(regression.table),
-        evaluated_on="table, channels left out" if new_channels else "table, image sizes left out",
+        evaluated_on="sums of blocks, channels left out" if new_channels else "sums of blocks, image sizes left out",
         repeatability_within5=None,
         repeatability_within10=None,
         repeats=0,

@@ -127,11 +127,14 @@ class LocalSurroundings:
     """This machine: its profiled latency models, its data, its torch."""
 
     def latency_model(self, config: RunConfig) -> LatencyPredictor:
-        """The stored model of a profiled device."""
+        """The stored model of a profiled device; one from published measurements where there is none."""
         from natdeploy.devices import load_profile
-        from natdeploy.latency import find_latency_model
+        from natdeploy.latency import find_latency_model, shipped_latency_model
 
-        model = find_latency_model(load_profile(config.device), config.space, config.runtime)
+        profile = load_profile(config.device)
+        model = find_latency_model(profile, config.space, config.runtime)
+        if model is None:
+            model = shipped_latency_model(profile, config.space)
         if model is None:
             raise BadInput(
                 f"device {config.device!r} has no latency model for {config.space} with runtime {config.runtime!r}; "

@@ -41,7 +41,7 @@ class DeviceInfo:
         profile: the whole hardware profile; only when one device was asked for.
         fingerprint: identifies this very device's stored timings; only when one device was asked for.
         measurements: stored timings by role; only when one device was asked for.
-        predictors: its latency models; only when one device was asked for.
+        predictors: its latency models, those from published measurements last; only when one device was asked for.
         problems: what is wrong with stored latency models that cannot be read.
     """
 
@@ -101,7 +101,7 @@ def _attached(profile: Any) -> bool:
 def _in_full(profile: Any) -> DeviceInfo:
     from natdeploy.devices import device_fingerprint
     from natdeploy.ground.errors import BadInput
-    from natdeploy.latency import find_latency_model
+    from natdeploy.latency import find_latency_model, shipped_latency_model
     from natdeploy.measure import MeasurementStore
     from natdeploy.spaces import SPACES
 
@@ -120,6 +120,9 @@ def _in_full(profile: Any) -> DeviceInfo:
                 continue
             if model is not None:
                 predictors.append(PredictorInfo(space, runtime, model.source, model.quality))
+    for space in SPACES.names():
+        if (shipped := shipped_latency_model(profile, space)) is not None:
+            predictors.append(PredictorInfo(space, shipped.runtime, shipped.source, shipped.quality))
     return replace(
         _summary(profile),
         profile=profile.model_dump(mode="json", exclude_none=True),

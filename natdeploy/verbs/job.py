@@ -65,13 +65,18 @@ def check_job(job: JobConfig, profile: HardwareProfile) -> None:
 def ensure_latency_model(job: JobConfig, profile: HardwareProfile, progress: Progress | None) -> LatencyModel:
     """The device's latency model for the job's space and runtime.
 
-    The device is profiled first if there is none, or only one whose timings another version of the tools has taken.
+    A device without one of its own has one from published measurements, if natdeploy ships that, and is profiled first
+    otherwise; so is one whose timings another version of the tools has taken.
     """
-    from natdeploy.latency import find_latency_model
+    from natdeploy.latency import find_latency_model, shipped_latency_model
     from natdeploy.measure import runtime_toolchain
     from natdeploy.verbs.profile import profile_with
 
     model = find_latency_model(profile, job.space, job.runtime)
+    if model is None and (shipped := shipped_latency_model(profile, job.space)) is not None:
+        if progress is not None:
+            progress(shipped.caution, 0.0)
+        return shipped
     if model is not None:
         today = runtime_toolchain(job.runtime, profile)
         if all(today.get(tool) == version for tool, version in model.toolchain.items()):

@@ -26,6 +26,7 @@ class SearchResult(Result):
         hypervolume: of the feasible archive after each iteration, the initial archive first.
         summary: the search's own figures.
         seconds: wall-clock seconds of the stages ``profile`` and ``search`` in this call.
+        caution: what to know of latencies that were not timed on this device; empty where they were.
     """
 
     run: Path
@@ -36,6 +37,7 @@ class SearchResult(Result):
     hypervolume: tuple[float, ...]
     summary: Mapping[str, Any]
     seconds: Mapping[str, float]
+    caution: str = ""
 
 
 def search(
@@ -52,7 +54,9 @@ def search(
     settings: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> SearchResult:
-    """Find the accuracy/latency front of a budget; profiles the device first if it has no latency model yet.
+    """Find the accuracy/latency front of a budget.
+
+    A device without a latency model of its own has one from published measurements, or is profiled first.
 
     Started again with the same arguments, a search continues from its last finished step, and a finished one is read.
 
@@ -85,6 +89,7 @@ def search(
 def search_job(job: JobConfig, progress: Progress | None) -> SearchResult:
     """The search of a job whose settings were read."""
     from natdeploy.devices import load_profile
+    from natdeploy.latency import LatencyModel
     from natdeploy.search import search as find
 
     started = time.monotonic()
@@ -98,4 +103,6 @@ def search_job(job: JobConfig, progress: Progress | None) -> SearchResult:
     seconds = {"profile": profiled - started, "search": time.monotonic() - profiled}
     front = tuple(run.front())
     hypervolume = tuple(step.hypervolume for step in run.history())
-    return SearchResult(run.path, profile.name, job.runtime, budget_ms, front, hypervolume, run.summary(), seconds)
+    caution = LatencyModel.load(run.latency_model_path, job.space).caution
+    summary = run.summary()
+    return SearchResult(run.path, profile.name, job.runtime, budget_ms, front, hypervolume, summary, seconds, caution)

@@ -1,0 +1,85 @@
+"""The predictors that natdeploy ships, made from published measurements."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import natdeploy.latency
+from natdeploy.devices import device_fingerprint, list_profiles, load_profile
+from natdeploy.latency import LatencyModel, shipped_latency_model
+from natdeploy.runs import load_job
+from natdeploy.search.evaluator import LocalSurroundings
+from natdeploy.spaces import Arch, get_space
+from natdeploy.verbs.job import ensure_latency_model
+
+FOLDER = Path(natdeploy.latency.__file__).parent / "shipped"
+FILES = sorted(FOLDER.glob("*/*.json"))
+#: Once-for-All's network for the Note10 whose name says 16 ms.
+OFA_NOTE10_16MS = Arch(
+    "ofa-mbv3-w1.0",
+    ks=(3, 3, 5, 5, 3, 3, 5, 5, 3, 5, 5, 3, 3, 7, 5, 3),
+    e=(3, 3, 3, 4, 4, 3, 4, 4, 3, 4, 4, 3, 6, 4, 4, 3),
+    d=(2, 4, 3, 3, 4),
+    r=192,
+    w=1.0,
+)
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "home"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_shipped_predictor_is_small_sound_and_says_where_it_comes_from(path: Path) -> None:
+    assert path.stat().st_size <= 2_000_000
+    model = LatencyModel.load(path, path.stem)
+    assert (model.device, model.source) == (path.parent.name, "table")
+    assert all(model.origin[field] for field in ("source", "licence", "published", "runtime"))
+    assert model.quality.networks >= 30
+    assert model.quality.coverage >= 0.85
+    assert model.device in model.caution
+    assert model.runtime in model.caution
+    assert f"| {model.device} | {model.space} |" in (FOLDER / "README.md").read_text()
+
+
+@pytest.mark.parametrize("device", ["pixel4", "pixel4-gpu", "galaxy-s10", "mi8se", "note10"])
+def test_a_device_that_was_not_profiled_has_a_predictor(device: str) -> None:
+    profile, space = load_profile(device), get_space("ofa-mbv3-w1.0")
+    model = shipped_latency_model(profile, space)
+    assert model is not None
+    assert model.device_fingerprint == device_fingerprint(profile)
+    found = model.predict([space.smallest(), space.largest()], num_classes=10)
+    assert 0 < found.lower_ms[0] < found.mean_ms[0] < found.upper_ms[0]
+    assert found.upper_ms[0] < found.mean_ms[1]
+
+
+def test_shipped_predictors_are_of_known_devices() -> None:
+    names = {profile.name for profile in list_profiles()} | {"i7-8700k"}
+    assert {path.parent.name for path in FILES} <= names
+
+
+def test_a_released_network_of_a_width_that_the_table_lacks() -> None:
+    model = shipped_latency_model(load_profile("note10"), "ofa-mbv3-w1.0")
+    assert model is not None
+    found = model.predict([OFA_NOTE10_16MS])
+    assert found.mean_ms[0] == pytest.approx(16, rel=0.05)
+    assert found.lower_ms[0] < 16 < found.upper_ms[0]
+
+
+def test_a_search_for_a_phone_starts_from_published_measurements() -> None:
+    job = load_job(None, {"device": "pixel4", "space": "ofa-mbv3-w1.0", "latency_ms": 40, "runtime": "tvm"})
+    said: list[str] = []
+    model = ensure_latency_model(job, load_profile("pixel4"), lambda stage, fraction: said.append(stage))
+    assert said == [model.caution]
+    assert "published measurements, not from this device (runtime: TFLite, one large core, float32" in model.caution
+    assert "natdeploy profile --device pixel4" in model.caution
+    searched = LocalSurroundings().latency_model(job.run_config(40.0))
+    arch = [get_space("ofa-mbv3-w1.0").smallest()]
+    assert np.array_equal(searched.predict(arch).upper_ms, model.predict(arch).upper_ms)
+
+
+def test_a_device_or_space_without_published_measurements_has_none() -> None:
+    assert shipped_latency_model(load_profile("host", derive=False), "ofa-mbv3-w1.0") is None
+    assert shipped_latency_model(load_profile("pixel4"), "mbv3-micro") is None
