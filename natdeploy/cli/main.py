@@ -8,6 +8,7 @@ import typer
 
 import natdeploy
 from natdeploy.cli import (
+    bench,
     build,
     compile,
     devices,
@@ -32,6 +33,7 @@ for module in (
     compile,
     run,
     verify,
+    bench,
     predict,
     report,
     pretrain,

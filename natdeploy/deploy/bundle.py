@@ -27,7 +27,7 @@ import numpy as np
 
 from natdeploy.data import Preprocessing
 from natdeploy.deploy.card import model_card
-from natdeploy.deploy.integrity import MANIFEST, plain_files, write_sums
+from natdeploy.deploy.integrity import MANIFEST, SUMS, plain_files, write_sums
 from natdeploy.deploy.manifest import MEASUREMENT_FILES, FileEntry, Manifest
 from natdeploy.deploy.timings import profile_json
 from natdeploy.deploy.verify import LABELS, PREPROCESS, PROFILE, SUBNET, VERIFY
@@ -86,15 +86,22 @@ def write_bundle(
         write_json(folder / SUBNET, arch.to_json())
         write_json(folder / PREPROCESS, preprocessing.to_json())
         write_json(folder / LABELS, list(labels))
-        write_json(folder / VERIFY, manifest.verification.model_dump(mode="json"))
-        write_json(folder / PROFILE, profile_json(measurements))
         tensors = {"images": reference.images, "inputs": reference.inputs, "outputs": reference.outputs}
         write_bytes(folder / REFERENCE, save({name: np.ascontiguousarray(value) for name, value in tensors.items()}))
-        write_text(folder / "README.md", model_card(manifest))
-        manifest = manifest.model_copy(update={"files": [_entry(folder, name) for name in plain_files(folder)]})
-        write_json(folder / MANIFEST, manifest.to_json())
-        write_sums(folder)
-    return manifest
+        return _tell(folder, manifest, measurements)
+
+
+def rewrite_bundle(path: Path, manifest: Manifest, measurements: Sequence[Measurement]) -> Manifest:
+    """Let a bundle that is whole say something else of itself; its other files stay as they are.
+
+    The folder is replaced as a whole. Returns the manifest as written. Raises BadInput where the disk is full.
+    """
+    files = plain_files(path)
+    with atomic_folder(path) as folder:
+        for name in files:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path / name, folder / name)
+        return _tell(folder, manifest, measurements)
 
 
 def weights_digest(network: Network) -> str:
@@ -104,6 +111,18 @@ def weights_digest(network: Network) -> str:
         for name, value in sorted(network.weights.items())
     ]
     return sha256_bytes("\n".join(lines).encode())
+
+
+def _tell(folder: Path, manifest: Manifest, measurements: Sequence[Measurement]) -> Manifest:
+    """Write what repeats the manifest, the manifest with the digests of all files, and the checksums."""
+    write_json(folder / VERIFY, manifest.verification.model_dump(mode="json"))
+    write_json(folder / PROFILE, profile_json(measurements))
+    write_text(folder / "README.md", model_card(manifest))
+    files = [name for name in plain_files(folder) if name not in (MANIFEST, SUMS)]
+    manifest = manifest.model_copy(update={"files": [_entry(folder, name) for name in files]})
+    write_json(folder / MANIFEST, manifest.to_json())
+    write_sums(folder)
+    return manifest
 
 
 def _entry(folder: Path, name: str) -> FileEntry:

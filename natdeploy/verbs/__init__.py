@@ -1,6 +1,7 @@
 """What natdeploy does, one function per verb of the command line. Each returns plain data and prints nothing."""
 
 from natdeploy.verbs.add_device import add_device
+from natdeploy.verbs.bench import bench
 from natdeploy.verbs.build import build
 from natdeploy.verbs.compile import compile
 from natdeploy.verbs.devices import devices
@@ -16,6 +17,7 @@ from natdeploy.verbs.verify import verify
 
 __all__ = [
     "add_device",
+    "bench",
     "build",
     "compile",
     "devices",

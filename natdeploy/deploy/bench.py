@@ -1,0 +1,163 @@
+"""``bench``: a bundle's executable on its device: outputs checked there, latency measured there and written down."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+
+from natdeploy.deploy.artifacts import EXECUTABLE, allowed_error, compare
+from natdeploy.deploy.bundle import rewrite_bundle
+from natdeploy.deploy.integrity import check_files
+from natdeploy.deploy.manifest import ArtifactCheck, Manifest, MeasuredLatency, PredictedLatency
+from natdeploy.deploy.timings import measured_latency
+from natdeploy.deploy.verify import SUBNET, read_reference, runnable_of
+from natdeploy.devices import HardwareProfile, Session, Via, device_fingerprint, load_profile
+from natdeploy.devices.connect import connect
+from natdeploy.devices.description import DeviceDescription
+from natdeploy.ground.errors import BadInput, VerificationFailed
+from natdeploy.measure import Measurement
+from natdeploy.spaces import Arch
+
+#: Each series is a process of its own on the device: warm-up, then so many runs in a row.
+SERIES = 8
+REPEATS = 15
+#: Median absolute deviation of the series' medians, as a share, up to which a timing is trusted.
+_MAX_SPREAD = 0.05
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """What a bundle measured on its device.
+
+    Attributes:
+        path: the bundle, which now holds the timing.
+        manifest: what it says of itself now.
+        device: the very unit, as it was before the timing.
+        timing: the latency measured, as the manifest gives it.
+        inside: whether that lies in the predicted interval; None where nothing was predicted.
+    """
+
+    path: Path
+    manifest: Manifest
+    device: DeviceDescription
+    timing: MeasuredLatency
+    inside: bool | None
+
+
+def bench(
+    bundle: str | Path,
+    *,
+    device: str,
+    via: Via | None = None,
+    unit: str | None = None,
+    test_only_clock: Callable[[int], list[float]] | None = None,
+) -> BenchReport:
+    """Run a bundle's executable on its device, hold its outputs against the recorded ones, time it, write that down.
+
+    Without a reference network the model itself shows drift: a timing in which it got slower by more than the
+    profile's ``max_drift``, or whose series scatter, is written down and marked as not trusted.
+
+    Args:
+        bundle: folder of a bundle that was built for the device.
+        device: hardware profile.
+        via: way to the device; the profile's preferred one by default.
+        unit: which one of several, for instance a serial.
+        test_only_clock: for tests on emulators; what it says is never trusted.
+
+    Raises BadInput for a bundle without an executable or for another device, DeviceNotReachable (TimingNotPossible
+    for an emulator), VerificationFailed where the bundle is damaged or the device computes something else.
+    """
+    folder, profile = Path(bundle), load_profile(device)
+    manifest = check_files(folder)
+    artifact = next((found for found in manifest.artifacts if found.kind == EXECUTABLE), None)
+    if artifact is None:
+        raise BadInput(f"{folder}: holds no executable; build it with: natdeploy build RUN --device {profile.name}")
+    if manifest.device.name != profile.name:
+        raise BadInput(f"{folder}: was built for {manifest.device.name}, not for {profile.name}")
+    _, inputs, expected = read_reference(folder, manifest)
+    runner = connect(profile, via=via, unit=unit, test_only_clock=test_only_clock)
+    try:
+        said, toolchain = runner.describe(), dict(runner.toolchain())
+        session = runner.open(runnable_of(folder, manifest, artifact), threads=profile.timing.threads)
+        check = _check(session, artifact.path, artifact.runtime, inputs, expected, manifest.verification.tolerance)
+        series = [session.time_ms(REPEATS, inputs[:1]) for _ in range(SERIES)]
+    finally:
+        runner.close()
+    toolchain = {**artifact.toolchain, **toolchain}
+    measurement = _measurement(folder, manifest, profile, said, toolchain, artifact.digest, series)
+    checks = [check if one.path == artifact.path else one for one in manifest.verification.checks]
+    verified = {"verified": f"on the device ({said.via} {said.unit})", "checks": checks}
+    timing = measured_latency(measurement)
+    latency = manifest.latency.model_copy(update={"measured": [timing]})
+    manifest = manifest.model_copy(
+        update={"latency": latency, "verification": manifest.verification.model_copy(update=verified)}
+    )
+    written = rewrite_bundle(folder, manifest, [measurement])
+    return BenchReport(folder, written, said, timing, _inside(latency.predicted, timing.latency_ms))
+
+
+def _check(
+    session: Session, path: str, runtime: str, inputs: np.ndarray, expected: np.ndarray, tolerance: float
+) -> ArtifactCheck:
+    outputs = np.concatenate([session.run(np.ascontiguousarray(image[None])) for image in inputs])
+    error = compare(outputs, expected, name=f"{path} on the device", tolerance=tolerance)
+    allowed = allowed_error(expected, tolerance)
+    return ArtifactCheck(path=path, runtime=runtime, images=len(outputs), max_abs_error=error, allowed=allowed)
+
+
+def _measurement(
+    folder: Path,
+    manifest: Manifest,
+    profile: HardwareProfile,
+    said: DeviceDescription,
+    toolchain: dict[str, str],
+    digest: str,
+    series: list[list[float]],
+) -> Measurement:
+    try:
+        arch = Arch.from_json(json.loads((folder / SUBNET).read_bytes()))
+    except (OSError, ValueError, BadInput) as error:
+        raise VerificationFailed(f"{folder / SUBNET}: {error}") from None
+    medians = [statistics.median(one) for one in series]
+    latency_ms = statistics.median(medians)
+    mad_ms = statistics.median(abs(one - latency_ms) for one in medians)
+    drift = max(medians) / medians[0] - 1 if medians[0] > 0 else float("inf")
+    steady = drift <= profile.timing.max_drift and mad_ms <= _MAX_SPREAD * latency_ms
+    samples = tuple(time for one in series for time in one)
+    return Measurement(
+        arch=arch,
+        space=arch.space,
+        runtime=manifest.latency.runtime,
+        device=profile.name,
+        device_fingerprint=device_fingerprint(profile),
+        artifact_digest=digest,
+        toolchain=toolchain,
+        protocol={
+            "threads": profile.timing.threads,
+            "series": SERIES,
+            "repeats": REPEATS,
+            "reference": "the model itself",
+            "max_drift": profile.timing.max_drift,
+        },
+        samples_ms=samples,
+        latency_ms=latency_ms,
+        raw_median_ms=statistics.median(samples),
+        mad_ms=mad_ms,
+        reference_ms=medians[0],
+        drift=drift,
+        trusted=steady and said.clock == "device",
+        taken_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        role="build",
+        num_classes=manifest.model.num_classes,
+        conditions={"unit": said.unit, "via": said.via, "clock": said.clock, "celsius": said.celsius},
+    )
+
+
+def _inside(predicted: PredictedLatency | None, latency_ms: float) -> bool | None:
+    return None if predicted is None else predicted.lower_ms <= latency_ms <= predicted.upper_ms
