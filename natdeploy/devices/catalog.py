@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
 from natdeploy.devices.profile import HardwareProfile, parse_profile
@@ -75,7 +76,9 @@ def load_profile(name: str | Path, *, derive: bool = True) -> HardwareProfile:
     else:
         paths = profile_paths()
         if str(name) not in paths:
-            raise BadInput(f"unknown device {str(name)!r}; known: {', '.join(paths)}")
+            near = difflib.get_close_matches(str(name), paths, 1)
+            meant = f" (did you mean {near[0]}?)" if near else ""
+            raise BadInput(f"unknown device {str(name)!r}{meant}; known: {', '.join(paths)}")
         profile = read_profile(paths[str(name)])
     if profile.derived and derive:
         from natdeploy.devices.host import derive_host

@@ -163,6 +163,8 @@ def test_a_bad_profile_is_refused_in_one_line_naming_file_and_field(tmp_path: Pa
 
 
 def test_unknown_device_lists_the_known_ones() -> None:
+    with pytest.raises(BadInput, match=r"unknown device 'pixl4' \(did you mean pixel4\?\); known: .*host"):
+        load_profile("pixl4")
     with pytest.raises(BadInput, match=r"unknown device 'toaster'; known: .*host"):
         load_profile("toaster")
     with pytest.raises(BadInput, match="no such hardware profile"):
