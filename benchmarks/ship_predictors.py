@@ -80,7 +80,7 @@ def note10(space: str) -> LatencyModel:
     from natdeploy.latency import fit_table_model
     from natdeploy.measure.publications import PUBLICATIONS
 
-    runtime = "not stated with the table (Once-for-All's authors time phones with TF-Lite)"
+    runtime = "unstated runtime (Once-for-All's authors time phones with TF-Lite)"
     return fit_table_model(
         published("ofa_note10_lut.csv", "ofa-lut"),
         space,

@@ -28,21 +28,21 @@ FORMATS = Registry(
 PUBLICATIONS = {
     "ofa-lut": Publication(
         "github.com/gatech-sysml/CompOFA @ 6b53946, NAS/checkpoints/latency_table@note10 (Once-for-All's tables)",
-        *("Apache-2.0", "2021", "not stated with the table"),
+        *("Apache-2.0", "2021", "unstated runtime"),
     ),
     "proxyless-lut": Publication(
         "github.com/han-cai/files @ a7c9bcd, proxylessnas/mobile_trim.yaml",
-        *("none stated (ProxylessNAS is MIT)", "2019", "not stated with the table"),
+        *("none stated (ProxylessNAS is MIT)", "2019", "unstated runtime"),
     ),
     "msunas-lut": Publication(
         "github.com/mikelzc1990/nsganetv2 @ 04c495a, data/i7-8700K_lut.yaml",
-        *("Apache-2.0", "2020", "not stated with the table"),
+        *("Apache-2.0", "2020", "unstated runtime"),
     ),
     "help": Publication(
-        "github.com/HayeonLee/HELP @ 45f70eb, data/*/latency", *("MIT", "2021", "not stated with the tables")
+        "github.com/HayeonLee/HELP @ 45f70eb, data/*/latency", *("MIT", "2021", "unstated runtime")
     ),
     "oneproxy": Publication(
-        "github.com/Ren-Research/OneProxy @ e3c9b2c, latency_data", *("MIT", "2021", "not stated with the tables")
+        "github.com/Ren-Research/OneProxy @ e3c9b2c, latency_data", *("MIT", "2021", "unstated runtime")
     ),
     "mobile-ml-benchmark": Publication(
         "github.com/qed-usc/mobile-ml-benchmark @ 40ba833, dataset (Li et al., EdgeSys 2024)",
