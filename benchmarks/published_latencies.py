@@ -74,7 +74,7 @@ def read_table(files: Sequence[Path], space: str, text: str) -> Table:
     """Read tidied tables together; a device is its name, with the batch where there is one."""
     rows = pd.concat([pd.read_csv(file) for file in files])
     if "valid" in rows:
-        rows = rows[rows["valid"] == 1]
+        rows = rows[rows["valid"] != 0]  # a table without that column has none in its rows
     if "batch" in rows:
         rows["device"] = rows["device"] + "_" + rows["batch"].astype(str)
     rows = rows.drop_duplicates(["arch_id", "device"])
