@@ -8,6 +8,8 @@ from natdeploy.devices.catalog import (
     shipped_profiles_dir,
     user_profiles_dir,
 )
+from natdeploy.devices.connect import WAYS, connect
+from natdeploy.devices.description import DeviceDescription
 from natdeploy.devices.draft import draft_profile, save_profile
 from natdeploy.devices.host import derive_host, device_fingerprint, measure_peak, timing_processors
 from natdeploy.devices.llvm import llvm_target
@@ -18,8 +20,10 @@ from natdeploy.devices.survey import CoreFacts, Survey, read_survey
 
 __all__ = [
     "RUNNERS",
+    "WAYS",
     "Adb",
     "CoreFacts",
+    "DeviceDescription",
     "HardwareProfile",
     "Local",
     "Qemu",
@@ -32,6 +36,7 @@ __all__ = [
     "TvmRpc",
     "Via",
     "Way",
+    "connect",
     "derive_host",
     "device_fingerprint",
     "draft_profile",

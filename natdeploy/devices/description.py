@@ -10,7 +10,6 @@ PROBE = r"""
 echo @machine; uname -m
 echo @shell; readlink "/proc/$$/exe"
 echo @tree_model; tr -d '\000' < /proc/device-tree/model; echo
-echo @dmi_vendor; cat /sys/class/dmi/id/sys_vendor
 echo @dmi_product; cat /sys/class/dmi/id/product_name
 echo @virtualisation; systemd-detect-virt
 echo @clocks; cat /sys/devices/system/cpu/cpu[0-9]*/cpufreq/cpuinfo_max_freq
@@ -86,9 +85,9 @@ def parse_description(text: str, *, via: str, unit: str) -> DeviceDescription:
         abis=tuple(abi for abi in facts.get("abis", "").split(",") if abi),
         clocks_mhz=tuple(int(khz) / 1000 for khz in re.findall(r"^\d+$", facts.get("clocks", ""), re.MULTILINE)),
         emulated=_emulation(facts),
-        battery_percent=int(level) if level.isdigit() else None,
+        battery_percent=int(level) if level.isdecimal() else None,
         powered=any(powered) if powered else None,
-        celsius=int(tenths) / 10 if tenths.lstrip("-").isdigit() else max(zones, default=None),
+        celsius=int(tenths) / 10 if tenths.lstrip("-").isdecimal() else max(zones, default=None),
         screen_on=screen,
     )
 
@@ -106,8 +105,8 @@ def _emulation(facts: dict[str, str]) -> str | None:
         return "systemd-detect-virt says qemu: no hardware acceleration"
     if found := re.search(r"QEMU (?:TCG|Virtual) CPU", cpuinfo):
         return f"its processor is called {found.group()}"
-    if arm and "QEMU" in facts.get("dmi_vendor", ""):
-        return "it is a machine of QEMU's"
+    if facts.get("dmi_product") == "QEMU Virtual Machine":  # QEMU's Arm boards call it "KVM ..." with acceleration
+        return "it is a machine of QEMU's without hardware acceleration"
     if arm and "vendor_id" in cpuinfo:
         return f"it says {machine}, but /proc/cpuinfo describes an x86 processor"
     if arm and re.search(r"^CPU implementer\s*: 0x0+$", cpuinfo, re.MULTILINE):

@@ -159,7 +159,7 @@ class RemoteRunner:
             said = done.stdout.decode(errors="replace").strip()
             if said == str(size):
                 return
-            if done.status == 0 and not said.isdigit():
+            if done.status == 0 and not said.isdecimal():
                 raise DeviceNotReachable(
                     f"{self.where}: says {said[:60]!r} where only an answer is expected; "
                     "let its shell's start-up files print nothing"
