@@ -118,7 +118,8 @@ def _other_width(name: str, timings: Sequence[PublishedTiming]) -> float:
 
 def _released(target: str, model: BlockRegression) -> dict[str, float]:
     """Shares of a device's released networks within 5 % of their names' whole ms; those of other widths apart."""
-    covered, others = [], []
+    covered: list[float] = []
+    others: list[float] = []
     with open(TABLES / NETS, encoding="utf-8") as file:
         for row in csv.DictReader(file):
             if row["target"] != target:
