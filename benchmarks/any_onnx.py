@@ -77,9 +77,9 @@ def pretrained(data: Path, folder: Path, *, quick: bool) -> dict[str, float]:
             agreed += found.argmax() == expected.argmax() or tie
             right += found.argmax() == label
     return {
-        "top1": right / len(labels),
-        "argmax_agreement": agreed / len(labels),
-        "ties": ties,
+        "top1": float(right / len(labels)),
+        "argmax_agreement": float(agreed / len(labels)),
+        "ties": int(ties),
         "images": len(labels),
         "mobilenet_rel_error": result.verified.max_rel_error,
     }
