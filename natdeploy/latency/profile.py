@@ -91,8 +91,6 @@ def profile_device(
                 progress=_part_of(progress, done / total, len(archs) / total),
             )
             done += len(archs)
-        # Read again: what was timed first is then in terms of the baseline that was found last.
-        measured = [store.find(timing.key) or timing for timing in measured]
         built = store.query(
             device_fingerprint=device_fingerprint(profile), runtime=runtime, space=space.name, role="build"
         )

@@ -42,17 +42,6 @@ def kept_visits(references_ms: Sequence[float], share: float) -> np.ndarray:
     return np.sort(np.argsort(np.asarray(references_ms), kind="stable")[:count])
 
 
-def is_steady(references_ms: Sequence[float], share: float) -> bool:
-    """Whether the reference ran about as fast as it ever did for that share of at least ten visits, not just once."""
-    fastest, kept = np.quantile(references_ms, [0.1, share])
-    return len(references_ms) >= 10 and bool(kept <= 1.05 * fastest)
-
-
-def is_trusted(drift: float, max_drift: float) -> bool:
-    """Whether the reference took its baseline's time to within a factor of ``1 + max_drift``."""
-    return 1 / (1 + max_drift) <= 1 + drift <= 1 + max_drift
-
-
 def relative_interval(values: np.ndarray) -> float:
     """Half width of the median's approximate 95 % interval, relative to it (notches of McGill et al. 1978).
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import content_key
-from natdeploy.measure.correction import is_trusted
 from natdeploy.spaces import Arch
 
 ROLES = ("train", "holdout", "repeat", "build")
@@ -50,7 +49,7 @@ class Measurement:
         num_classes: outputs of the network; None for the space's own number.
         occurrence: 0, or which repetition of the same timing this is.
         visits: the samples by visit.
-        conditions: processors pinned to, handling of denormals, and the store's key of the baseline.
+        conditions: processors pinned to, handling of denormals.
     """
 
     arch: Arch | None
@@ -89,21 +88,6 @@ class Measurement:
             role=self.role,
             num_classes=self.num_classes,
             occurrence=self.occurrence,
-        )
-
-    def on_baseline(self, reference_ms: float) -> Measurement:
-        """The same timing in terms of another baseline: what the network takes while the reference takes that."""
-        if reference_ms == self.reference_ms:
-            return self
-        ratio = reference_ms / self.reference_ms
-        drift = (1 + self.drift) / ratio - 1
-        return replace(
-            self,
-            latency_ms=self.latency_ms * ratio,
-            mad_ms=self.mad_ms * ratio,
-            reference_ms=reference_ms,
-            drift=drift,
-            trusted=is_trusted(drift, self.protocol["max_drift"]),
         )
 
     def to_json(self) -> dict[str, Any]:

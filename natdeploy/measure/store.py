@@ -2,9 +2,6 @@
 
 Append-only is enforced inside the file: triggers refuse to change or remove a row, whoever asks. Several processes may
 read and write at once (WAL); a process killed at any instant loses at most what it had not stored yet.
-
-Timings are kept in terms of the baseline that held when they were taken, and read in terms of the one that holds now: a
-device that was first timed while it was busy gets a faster baseline later, and its older timings follow.
 """
 
 from __future__ import annotations
@@ -12,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -24,9 +21,6 @@ SCHEMA_VERSION = 1
 #: "natd": tells a store from any other SQLite file.
 _APPLICATION_ID = 0x6E617464
 _WAIT_S = 60.0
-#: A baseline holds until the reference took at most this share of it: less is the noise of a good day.
-_FASTER = 0.95
-_BASELINES = "FROM baselines WHERE key = ? OR key GLOB ? || '.*'"
 
 _SCHEMA = (
     """CREATE TABLE measurements (
@@ -110,7 +104,7 @@ class MeasurementStore:
         """The timing with that key."""
         with self._errors(), self._connection() as connection:
             row = connection.execute("SELECT body FROM measurements WHERE key = ?", (key,)).fetchone()
-        return None if row is None else self._read([row])[0]
+        return None if row is None else self._parse(row[0])
 
     def query(
         self,
@@ -128,22 +122,21 @@ class MeasurementStore:
             rows = connection.execute(
                 f"SELECT body FROM measurements WHERE {condition} ORDER BY id", tuple(given.values())
             ).fetchall()
-        return self._read(rows)
+        return [self._parse(row[0]) for row in rows]
 
     def baseline(self, key: str) -> float | None:
-        """The baseline that holds: the fastest stored under a key, in milliseconds."""
+        """The reference network's baseline stored under a key, in milliseconds."""
         with self._errors(), self._connection() as connection:
-            (known,) = connection.execute(f"SELECT MIN(reference_ms) {_BASELINES}", (key, key)).fetchone()
-        return None if known is None else float(known)
+            row = connection.execute("SELECT reference_ms FROM baselines WHERE key = ?", (key,)).fetchone()
+        return None if row is None else float(row[0])
 
     def keep_baseline(self, key: str, reference_ms: float) -> float:
-        """Store a baseline if there is none, or only slower ones; returns the one that holds."""
+        """Store a baseline if there is none; returns the one that holds (another process may have been first)."""
         with self._transaction() as connection:
-            known, count = connection.execute(f"SELECT MIN(reference_ms), COUNT(*) {_BASELINES}", (key, key)).fetchone()
-            if count and reference_ms > _FASTER * known:
-                return float(known)
-            row = (f"{key}.{count}" if count else key, reference_ms)
-            connection.execute("INSERT INTO baselines (key, reference_ms) VALUES (?, ?)", row)
+            row = connection.execute("SELECT reference_ms FROM baselines WHERE key = ?", (key,)).fetchone()
+            if row is not None:
+                return float(row[0])
+            connection.execute("INSERT INTO baselines (key, reference_ms) VALUES (?, ?)", (key, reference_ms))
         return reference_ms
 
     def close(self) -> None:
@@ -213,16 +206,6 @@ class MeasurementStore:
                 f"{self.path}: measurement store of schema version {version}, expected {SCHEMA_VERSION}; "
                 "use the natdeploy version that wrote it, or another file"
             )
-
-    def _read(self, rows: Sequence[tuple[str]]) -> list[Measurement]:
-        """Timings in terms of the baselines that hold now; those that name none stay as they are."""
-        stored = [self._parse(body) for (body,) in rows]
-        keys = [str(item.conditions.get("baseline")) for item in stored]
-        holds = {key: self.baseline(key) for key in set(keys)}
-        return [
-            item if (reference_ms := holds.get(key)) is None else item.on_baseline(reference_ms)
-            for item, key in zip(stored, keys)
-        ]
 
     def _parse(self, body: str) -> Measurement:
         try:

@@ -20,14 +20,7 @@ from natdeploy.measure.builds import (
     scratch_folder,
     with_artifact_toolchain,
 )
-from natdeploy.measure.correction import (
-    is_steady,
-    is_trusted,
-    kept_visits,
-    median_and_deviation,
-    relative_values,
-    visit_value,
-)
+from natdeploy.measure.correction import kept_visits, median_and_deviation, relative_values, visit_value
 from natdeploy.measure.measurement import Measurement, Visit, timing_key
 from natdeploy.measure.protocol import TimingProtocol, protocol_for
 from natdeploy.measure.store import MeasurementStore
@@ -129,8 +122,7 @@ def time_archs(
                 # Another process may have been quicker: then its timing is the one that stays.
                 found.update((item.arch, stand.store.find(item.key) or item) for item in taken if item.arch is not None)
         report.tell("timed", len(found))
-    # A later batch may have found the machine in a better state than an earlier one: read all in the same terms.
-    return [stand.store.find(keys[arch]) or found[arch] for arch in archs]
+    return [found[arch] for arch in archs]
 
 
 def time_runnable(
@@ -222,10 +214,13 @@ class _Stand:
         processors = timing_processors(self.profile, self.protocol.threads)
         return Timer(self.runtime, reference, self.protocol, processors)
 
-    @property
-    def baseline_key(self) -> str:
-        """What timings that share a baseline have in common."""
-        return content_key(
+    def baseline(self, references_ms: Sequence[float]) -> float:
+        """The reference's baseline: what it took, undisturbed, when this device was first timed with this toolchain.
+
+        All latencies of a device and toolchain are in terms of this one baseline, so that a predictor can be trained
+        on timings of different days.
+        """
+        key = content_key(
             {
                 "device_fingerprint": self.fingerprint,
                 "runtime": self.runtime,
@@ -235,17 +230,8 @@ class _Stand:
                 "visit_quantile": self.protocol.visit_quantile,
             }
         )
-
-    def baseline(self, references_ms: Sequence[float]) -> float:
-        """The reference's baseline: what it took on this device with this toolchain when nothing disturbed it.
-
-        All latencies of a device and toolchain are in terms of this one baseline, so that a predictor can be trained
-        on timings of different days. It is the fastest that was seen so far; but a moment's speed does not lower it.
-        """
-        known, reference_ms = self.store.baseline(self.baseline_key), float(np.quantile(references_ms, 0.1))
-        if known is None or (reference_ms < known and is_steady(references_ms, self.protocol.kept_share)):
-            return self.store.keep_baseline(self.baseline_key, reference_ms)
-        return known
+        known = self.store.baseline(key)
+        return self.store.keep_baseline(key, float(np.quantile(references_ms, 0.1))) if known is None else known
 
     def measurement(
         self,
@@ -282,13 +268,13 @@ class _Stand:
             mad_ms=mad_ms,
             reference_ms=baseline_ms,
             drift=drift,
-            trusted=is_trusted(drift, self.protocol.max_drift),
+            trusted=1 / (1 + self.protocol.max_drift) <= 1 + drift <= 1 + self.protocol.max_drift,
             taken_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
             role=role,
             num_classes=num_classes,
             occurrence=occurrence,
             visits=tuple(visits),
-            conditions={**conditions, "baseline": self.baseline_key},
+            conditions=dict(conditions),
         )
 
     def add_again(self, taken: Measurement) -> Measurement:

@@ -4,8 +4,6 @@ import pytest
 from natdeploy.ground.errors import BadInput
 from natdeploy.measure import TimingProtocol, protocol_for
 from natdeploy.measure.correction import (
-    is_steady,
-    is_trusted,
     kept_visits,
     local_reference,
     median_and_deviation,
@@ -44,17 +42,6 @@ def test_visits_that_count() -> None:
     assert list(kept_visits([5, 1, 4, 2, 3, 6], 0.5)) == [1, 3, 4]
     assert list(kept_visits([5, 1], 0.5)) == [0, 1]
     assert list(kept_visits([2, 2, 2, 2], 0.1)) == [0, 1, 2]
-
-
-def test_a_moment_of_speed_is_not_steady() -> None:
-    assert is_steady([1.0, 1.02] * 5 + [1.5] * 10, 0.4)
-    assert not is_steady([1.0] * 3 + [1.5] * 17, 0.4)
-    assert not is_steady([1.0] * 9, 0.4)
-
-
-def test_trust_is_even_in_both_directions() -> None:
-    assert is_trusted(0.6, 0.6) and is_trusted(1 / 1.6 - 1, 0.6) and is_trusted(0, 0.1)
-    assert not is_trusted(0.61, 0.6) and not is_trusted(-0.4, 0.6)
 
 
 def test_interval_narrows_with_the_spread_and_the_number() -> None:
