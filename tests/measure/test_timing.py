@@ -164,6 +164,9 @@ int natdeploy_input_count(const natdeploy_model *m) { return 1; }
 int natdeploy_output_count(const natdeploy_model *m) { return 1; }
 const natdeploy_tensor *natdeploy_input(const natdeploy_model *m, int i) { return &in; }
 const natdeploy_tensor *natdeploy_output(const natdeploy_model *m, int i) { return &out; }
+int natdeploy_call_count(const natdeploy_model *m) { return 0; }
+const char *natdeploy_call_name(const natdeploy_model *m, int i) { return 0; }
+int natdeploy_time_calls(natdeploy_instance *i, const void *const *x, void *const *y, double *ms) { return 0; }
 int natdeploy_create(const natdeploy_model *m, int n, natdeploy_instance **i) { *i = malloc(1); return 0; }
 int natdeploy_run(natdeploy_instance *i, const void *const *x, void *const *y) {
   for (int k = 0; k < 10; k++) ((float *)y[0])[k] = 0;
