@@ -67,7 +67,7 @@ def _unseen_sizes(name: str, timings: Sequence[PublishedTiming], count: int) -> 
     table = FILES[name]
     space = get_space(table.space)
     assert isinstance(space, MobileNetV3Space)
-    every = sorted({int(size) for timing in timings for size in _sizes(timing)})
+    every = _whole_sizes(block_table(timings))
     chosen = [every[index] for index in np.unique(np.linspace(0, len(every) - 1, min(count, len(every))).astype(int))]
     rows, new_maps, sums = [], [], []
     for size in chosen:
@@ -111,8 +111,8 @@ def _other_width(name: str, timings: Sequence[PublishedTiming]) -> float:
     model = fit_blocks({block: latency for block, latency in every.items() if block in blocks}, assumed=absent)
     narrow = get_space("ofa-mbv3-w1.0")
     assert isinstance(narrow, MobileNetV3Space)
-    sizes = {int(size) for timing in timings for size in _sizes(timing)}
-    narrow = replace(narrow, resolutions=tuple(size for size in narrow.resolutions if size in sizes))
+    sizes = tuple(size for size in _whole_sizes(every) if size in narrow.resolutions)
+    narrow = replace(narrow, resolutions=sizes)
     return _networks_mape(model, every, narrow, absent)
 
 
@@ -145,6 +145,11 @@ def _net(row: Mapping[str, str]) -> list[Block]:
     )
     arch = Arch(name, tuple(kernels[1:]), tuple(expands[1:]), tuple(depths[-5:]), size, space.width)
     return table_blocks(replace(space, resolutions=(size,)).layers(arch))
+
+
+def _whole_sizes(table: Mapping[Block, float]) -> list[int]:
+    """Image sizes that a table has all blocks of: maps of others are there only where they are as large."""
+    return sorted({block.in_h for block in table if block_kind(block) == "spatial"})
 
 
 def _sizes(timing: PublishedTiming) -> tuple[str, ...]:
