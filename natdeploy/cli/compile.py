@@ -35,6 +35,9 @@ def compile(
     explain: Annotated[
         bool, typer.Option("--explain", help="List every layer's kernel, shape, MACs, bytes and time.")
     ] = False,
+    producer: Annotated[
+        str, typer.Option("--producer", help="Who computes convolutions: relax (TVM), or kernels, natdeploy's own.")
+    ] = "relax",
     as_json: options.Json = False,
 ) -> None:
     """Compile any ONNX model with static shapes, and check it against ONNX Runtime."""
@@ -43,7 +46,7 @@ def compile(
     output.answer(
         as_json,
         lambda progress: verbs.compile(
-            model, device=device, target=target, out=out, explain=explain, progress=progress
+            model, device=device, target=target, out=out, explain=explain, producer=producer, progress=progress
         ),
         _show,
     )

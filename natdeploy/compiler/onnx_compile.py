@@ -15,7 +15,7 @@ from tvm import relax
 from tvm.relax.frontend.onnx import from_onnx
 
 from natdeploy.compiler.kernels.isa import Isa, isa_of
-from natdeploy.compiler.onnx_jobs import AXES, DEPTHWISE, PLAIN, Job
+from natdeploy.compiler.onnx_jobs import AXES, BLOCKED, DEPTHWISE, PLAIN, Job, stored_shape
 from natdeploy.compiler.relax_schedule import inline_before_reduction, schedule
 from natdeploy.compiler.tvm_target import resolve, vector_bits
 from natdeploy.ground.errors import BadInput
@@ -79,20 +79,18 @@ def _stored(main: Any, job: Job) -> Any:
     count = len(main.params)
     params = []
     for index, (param, layout) in enumerate(zip(main.params, job.layouts)):
-        shape = [int(size) for size in param.ty.shape.values]
-        stored = [shape[axis] for axis in AXES[layout]] if layout != PLAIN else shape
-        params.append(relax.Var(f"a{index}", relax.TensorType(stored, param.ty.dtype)))
+        params.append(relax.Var(f"a{index}", relax.TensorType(stored_shape(_shape(param), layout), param.ty.dtype)))
     with builder.function("main", params):
         with builder.dataflow():
-            images = [
-                param if layout == PLAIN else builder.emit(relax.op.permute_dims(param, _inverse(AXES[layout])))
-                for param, layout in zip(params, job.layouts)
+            given = [
+                builder.emit(_loaded(param, layout, _shape(own))) if layout != PLAIN else param
+                for param, layout, own in zip(params, job.layouts, main.params)
             ]
-            value = builder.emit(relax.Call(inner, images))
+            value = builder.emit(relax.Call(inner, given))
             several = isinstance(value.ty, relax.TupleType)
             results = [builder.emit(value[i]) for i in range(len(value.ty.fields))] if several else [value]
             stored = [
-                result if layout == PLAIN else builder.emit(relax.op.permute_dims(result, AXES[layout]))
+                builder.emit(_written(result, layout)) if layout != PLAIN else result
                 for result, layout in zip(results, job.layouts[count:])
             ]
             output = builder.emit_output(relax.Tuple(stored) if several else stored[0])
@@ -100,8 +98,31 @@ def _stored(main: Any, job: Job) -> Any:
     return builder.get()
 
 
-def _inverse(axes: tuple[int, ...]) -> list[int]:
-    return [axes.index(place) for place in range(len(axes))]
+def _shape(value: Any) -> tuple[int, ...]:
+    return tuple(int(size) for size in value.ty.shape.values)
+
+
+def _loaded(stored: Any, layout: str, shape: tuple[int, ...]) -> Any:
+    """A stored tensor in ONNX's order of axes."""
+    if not layout.startswith(BLOCKED):
+        axes = AXES[layout]
+        return relax.op.permute_dims(stored, [axes.index(place) for place in range(len(axes))])
+    (blocks, _, lanes), (_, c, h, w) = _shape(stored), shape
+    by_block = relax.op.permute_dims(relax.op.reshape(stored, (1, blocks, h, w, lanes)), [0, 1, 4, 2, 3])
+    whole = relax.op.reshape(by_block, (1, blocks * lanes, h, w))
+    return whole if c == blocks * lanes else relax.op.strided_slice(whole, axes=[1], begin=[0], end=[c])
+
+
+def _written(value: Any, layout: str) -> Any:
+    """A tensor in ONNX's order of axes as it is stored; zeros behind the last channel of blocks."""
+    if not layout.startswith(BLOCKED):
+        return relax.op.permute_dims(value, AXES[layout])
+    _, c, h, w = _shape(value)
+    blocks, pixels, lanes = stored_shape((1, c, h, w), layout)
+    if c != blocks * lanes:
+        value = relax.op.nn.pad(value, [0, 0, 0, blocks * lanes - c, 0, 0, 0, 0])
+    by_block = relax.op.permute_dims(relax.op.reshape(value, (1, blocks, lanes, h, w)), [0, 1, 3, 4, 2])
+    return relax.op.reshape(by_block, (blocks, pixels, lanes))
 
 
 def _as_one_function(module: Any) -> Any:

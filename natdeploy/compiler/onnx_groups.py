@@ -46,17 +46,23 @@ class Groups:
     Attributes:
         order: groups in order of execution.
         memory: the value whose memory a reshaped value is, by name.
-        channels_last: names of images stored ``[n, h, w, c]``.
+        images: names of the values that are stored as images are, not in ONNX's own order of axes.
+        lanes: 0 where images are stored ``[n, h, w, c]``; else a single image is stored in blocks of so many channels,
+            ``[blocks, h * w, lanes]``, as natdeploy's own kernels take it.
     """
 
     order: tuple[Group, ...]
     memory: Mapping[str, str]
-    channels_last: frozenset[str]
+    images: frozenset[str]
+    lanes: int = 0
 
 
-def group_nodes(model: OnnxModel) -> Groups:
-    """Put every node into a group, or find that it computes nothing. Convolutions and products choose first."""
-    last = _channels_last(model)
+def group_nodes(model: OnnxModel, lanes: int = 0) -> Groups:
+    """Put every node into a group, or find that it computes nothing. Convolutions and products choose first.
+
+    ``lanes`` says how images are stored, see :class:`Groups`.
+    """
+    images = _images(model)
     memory: dict[str, str] = {}
     readers: dict[str, list[int]] = {}
     for index, node in enumerate(model.nodes):
@@ -64,7 +70,7 @@ def group_nodes(model: OnnxModel) -> Groups:
             readers.setdefault(name, []).append(index)
     taken: set[int] = set()
     for index, node in enumerate(model.nodes):
-        if node.op_type in RESHAPES and _is_same_memory(model, node.input[0], node.output[0], last):
+        if node.op_type in RESHAPES and _is_same_memory(model, node.input[0], node.output[0], images, lanes):
             memory[node.output[0]] = memory.get(node.input[0], node.input[0])
             taken.add(index)
     placed: list[tuple[int, Group]] = []
@@ -72,8 +78,8 @@ def group_nodes(model: OnnxModel) -> Groups:
         if index not in taken:
             members = _grow(model, index, readers, taken)
             taken |= set(members)
-            placed.append((members[-1], _group(model, [model.nodes[member] for member in members])))
-    return Groups(tuple(group for _, group in sorted(placed, key=lambda pair: pair[0])), memory, last)
+            placed.append((members[-1], make_group(model, [model.nodes[member] for member in members])))
+    return Groups(tuple(group for _, group in sorted(placed, key=lambda pair: pair[0])), memory, images, lanes)
 
 
 def _grow(model: OnnxModel, index: int, readers: Mapping[str, Sequence[int]], taken: Collection[int]) -> list[int]:
@@ -112,7 +118,8 @@ def _reads(model: OnnxModel, nodes: Sequence[Any], *, constants: bool) -> tuple[
     return tuple(dict.fromkeys(kept))
 
 
-def _group(model: OnnxModel, nodes: list[Any]) -> Group:
+def make_group(model: OnnxModel, nodes: Sequence[Any]) -> Group:
+    """A group of these nodes, the last of which writes what others read."""
     writes = tuple(name for name in nodes[-1].output if name)
     return Group(
         nodes[-1].name, tuple(nodes), _reads(model, nodes, constants=False), writes, sum(_macs(model, n) for n in nodes)
@@ -137,7 +144,7 @@ def _macs(model: OnnxModel, node: Any) -> int:
     return 0
 
 
-def _channels_last(model: OnnxModel) -> frozenset[str]:
+def _images(model: OnnxModel) -> frozenset[str]:
     """Images that operators on images write, and what elementwise operators make of them.
 
     What the caller gives and takes, and 2-D convolutions' likes in other dimensions, keep ONNX's own order.
@@ -156,12 +163,12 @@ def _channels_last(model: OnnxModel) -> frozenset[str]:
     return frozenset(found)
 
 
-def _is_same_memory(model: OnnxModel, source: str, result: str, last: Collection[str]) -> bool:
+def _is_same_memory(model: OnnxModel, source: str, result: str, images: Collection[str], lanes: int) -> bool:
     """Whether a reshape leaves every number where it is."""
 
     def is_row_major(name: str) -> bool:
         shape = model.values[name].shape
-        return name not in last or shape[1] == 1 or prod(shape[2:]) == 1
+        return name not in images or prod(shape[2:]) == 1 or (shape[1] == 1 and not lanes)
 
     return is_row_major(source) and is_row_major(result)
 

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from natdeploy.compiler.kernels.kind import Kernel
 from natdeploy.compiler.onnx_groups import Group, Groups, as_number
 from natdeploy.compiler.onnx_model import DTYPES, OnnxModel, Value, attributes
 from natdeploy.compiler.onnx_operators import CONFIGURED, IMMEDIATE
@@ -24,6 +25,8 @@ _CODES = {name: code for code, name in DTYPES.items()}
 #: How an argument is stored, compared with ONNX's order of axes: the same; images channels-last; filters with output
 #: channels innermost; filters of depthwise convolutions likewise; matrices column by column.
 PLAIN, LAST, FILTER, DEPTHWISE, COLUMNS = "plain", "last", "filter", "depthwise", "columns"
+#: In blocks of channels; the number of lanes follows.
+BLOCKED = "blocked"
 AXES = {LAST: (0, 2, 3, 1), FILTER: (2, 3, 1, 0), DEPTHWISE: (2, 3, 0, 1), COLUMNS: (1, 0)}
 
 
@@ -51,24 +54,43 @@ class Job:
 
 @dataclass(frozen=True)
 class Bound:
-    """A job in its place: what it reads and writes there.
+    """A kernel in its place: what it reads and writes there.
 
     Attributes:
-        job: what is compiled.
+        kernel: what is compiled.
         arguments: names of the values and constants behind the arguments, in order, outputs last.
         views: how the kernel sees them.
         packed: constants in the order in which the kernel reads them, by name in the plan.
+        parts: pieces of its work that threads may share.
     """
 
-    job: Job
+    kernel: Job | Kernel
     arguments: tuple[str, ...]
     views: tuple[View, ...]
     packed: dict[str, np.ndarray]
+    parts: int = 1
+
+
+def layout_of(model: OnnxModel, groups: Groups, name: str) -> str:
+    """How a value is stored."""
+    if name not in groups.images:
+        return PLAIN
+    return f"{BLOCKED}{groups.lanes}" if groups.lanes and model.values[name].shape[0] == 1 else LAST
+
+
+def stored_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
+    """The shape in memory of a tensor of ONNX's ``shape``."""
+    if layout.startswith(BLOCKED):
+        _, c, h, w = shape
+        lanes = int(layout.removeprefix(BLOCKED))
+        return (-(-c // lanes), h * w, lanes)
+    return tuple(shape[axis] for axis in AXES[layout]) if layout != PLAIN else shape
 
 
 def bind(model: OnnxModel, groups: Groups, group: Group) -> Bound:
     """The job of a group."""
     places: dict[str, str] = {}
+    constant_places: dict[str, str] = {}
     infos: list[Any] = []
     settings: list[Any] = []
     arguments: list[str] = []
@@ -80,16 +102,15 @@ def bind(model: OnnxModel, groups: Groups, group: Group) -> Bound:
     def argue(name: str, value: Value, layout: str) -> str:
         place = f"a{len(infos)}"
         infos.append(helper.make_tensor_value_info(place, _CODES[value.dtype], value.shape))
-        shape = tuple(value.shape[axis] for axis in AXES[layout]) if layout != PLAIN else value.shape
         arguments.append(name)
         layouts.append(layout)
-        views.append(View(shape, value.dtype))
+        views.append(View(stored_shape(value.shape, layout), value.dtype))
         return place
 
     def place(node: Any, slot: int, name: str) -> str:
         """Where a node finds what it reads."""
         if name not in places and name in model.values:
-            places[name] = argue(name, model.values[name], LAST if name in groups.channels_last else PLAIN)
+            places[name] = argue(name, model.values[name], layout_of(model, groups, name))
         if name in places:
             return places[name]
         array = model.constants[name]
@@ -104,9 +125,10 @@ def bind(model: OnnxModel, groups: Groups, group: Group) -> Bound:
             raise unsupported(model.path, node, node.op_type, f"its constant {name!r} is {array.dtype}")
         layout = _layout(model, groups, node, slot, array)
         stored = f"{name}.{layout}" if layout != PLAIN else name
-        packed[stored] = array.transpose(AXES[layout]) if layout != PLAIN else array
-        places[name] = argue(stored, Value(array.shape, array.dtype.name), layout)
-        return places[name]
+        if stored not in packed:
+            packed[stored] = array.transpose(AXES[layout]) if layout != PLAIN else array
+            constant_places[stored] = argue(stored, Value(array.shape, array.dtype.name), layout)
+        return constant_places[stored]
 
     for index, node in enumerate(group.nodes):
         copy = onnx.NodeProto()
@@ -120,7 +142,7 @@ def bind(model: OnnxModel, groups: Groups, group: Group) -> Bound:
     inputs = list(infos)
     outputs = []
     for name in group.writes:
-        written = argue(name, model.values[name], LAST if name in groups.channels_last else PLAIN)
+        written = argue(name, model.values[name], layout_of(model, groups, name))
         for node in nodes:
             node.output[:] = [written if each == places[name] else each for each in node.output]
         outputs.append(infos[-1])
@@ -139,6 +161,6 @@ def _layout(model: OnnxModel, groups: Groups, node: Any, slot: int, array: np.nd
         return DEPTHWISE if count > 1 and array.shape[0] == count and array.shape[1] == 1 else FILTER
     if node.op_type == "Gemm" and slot == 1 and attributes(node).get("transB", 0):
         return COLUMNS
-    if array.ndim == 4 and node.output[0] in groups.channels_last and array.dtype == np.float32:
+    if array.ndim == 4 and node.output[0] in groups.images and array.dtype == np.float32:
         return LAST
     return PLAIN

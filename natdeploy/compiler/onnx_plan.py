@@ -1,22 +1,25 @@
-"""From an ONNX model to a plan: each group of nodes one kernel, compiled by TVM's Relax."""
+"""From an ONNX model to a plan: each group of nodes one kernel, by TVM's Relax or natdeploy's own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from natdeploy.compiler.build import PRODUCERS
 from natdeploy.compiler.kernel_cache import KernelCache
 from natdeploy.compiler.kernel_objects import Progress, object_code
+from natdeploy.compiler.kernels.isa import Isa
+from natdeploy.compiler.kernels.kind import Kernel as OwnKernel
+from natdeploy.compiler.kernels.objects import isa_for, kernel_code
 from natdeploy.compiler.onnx_entry import compile_jobs
-from natdeploy.compiler.onnx_groups import group_nodes
-from natdeploy.compiler.onnx_jobs import Job, bind
+from natdeploy.compiler.onnx_groups import Group, Groups, group_nodes, make_group
+from natdeploy.compiler.onnx_jobs import Bound, Job, bind
+from natdeploy.compiler.onnx_kernels import bind_own
 from natdeploy.compiler.onnx_model import OnnxModel
 from natdeploy.compiler.plan import Call, Kernel, Plan, Port, View, make_plan
 from natdeploy.compiler.target import check_target
 from natdeploy.compiler.toolchain import sources_digest, toolchain_versions
 from natdeploy.ground.files import sha256_bytes
-
-PRODUCER = "onnx-relax"
 
 
 def make_onnx_plan(
@@ -25,26 +28,38 @@ def make_onnx_plan(
     target: Mapping[str, Any],
     cache: KernelCache | None = None,
     progress: Progress | None = None,
+    producer: str = "relax",
 ) -> Plan:
     """The static plan of an ONNX model; inputs and outputs keep their names and order.
 
-    Raises BadInput for an operator that cannot be compiled (named with its node) and for a bad target; ChildFailed
-    where TVM crashes.
+    Args:
+        model: what was read.
+        target: TVM's target.
+        cache: where object code is kept.
+        progress: told how many kernels are compiled.
+        producer: ``relax``, or ``kernels``: natdeploy's own kernels compute the convolutions that they match.
+
+    Raises BadInput for an operator that cannot be compiled (named with its node), for a bad target and an unknown
+    producer; ChildFailed where TVM crashes.
     """
-    checked = check_target(target)
-    groups = group_nodes(model)
-    bound = [bind(model, groups, group) for group in groups.order]
-    codes = _object_code([each.job for each in bound], checked, cache or KernelCache(), progress)
+    PRODUCERS.get(producer)
+    checked, cache = check_target(target), cache or KernelCache()
+    isa = isa_for(checked, cache) if producer == "kernels" else None
+    groups = group_nodes(model, isa.lanes if isa else 0)
+    steps = [step for group in groups.order for step in _steps(model, groups, group, isa)]
+    used = [bound.kernel for _, bound in steps]
+    own = kernel_code([each for each in used if isinstance(each, OwnKernel)], checked, cache, progress)
+    codes = _object_code([each for each in used if isinstance(each, Job)], checked, cache, progress) | own
     kernels: dict[str, Kernel] = {}
     constants: dict[str, bytes] = {}
     activations = {name: View(model.values[name].shape, model.values[name].dtype).bytes for name in model.inputs}
     calls = []
-    for group, each in zip(groups.order, bound):
-        symbol = each.job.symbol
-        kernels[symbol] = Kernel(symbol, sha256_bytes(codes[symbol]), each.views, writes=len(group.writes))
+    for group, each in steps:
+        symbol, writes = each.kernel.symbol, len(group.writes)
+        kernels[symbol] = Kernel(symbol, sha256_bytes(codes[symbol]), each.views, writes, each.parts)
         for name, array in each.packed.items():
             constants[name] = array.astype(array.dtype.newbyteorder("<"), order="C").tobytes()
-        for name, view in zip(each.arguments[-len(group.writes) :], each.views[-len(group.writes) :]):
+        for name, view in zip(each.arguments[-writes:], each.views[-writes:]):
             activations[name] = view.bytes
         tensors = tuple(groups.memory.get(name, name) for name in each.arguments)
         calls.append(Call(group.name, symbol, tensors, group.macs))
@@ -54,7 +69,7 @@ def make_onnx_plan(
         return Port(given, groups.memory.get(name, name), View(value.shape, value.dtype))
 
     return make_plan(
-        producer=PRODUCER,
+        producer=f"onnx-{producer}",
         target=checked,
         kernels=list(kernels.values()),
         objects={sha256_bytes(code): code for code in codes.values()},
@@ -64,6 +79,16 @@ def make_onnx_plan(
         inputs=[port(name, name) for name in model.inputs],
         outputs=[port(name, given) for name, given in zip(model.outputs, model.output_names)],
     )
+
+
+def _steps(model: OnnxModel, groups: Groups, group: Group, isa: Isa | None) -> list[tuple[Group, Bound]]:
+    """One kernel for a group, or an own kernel for its first nodes and one for the others, if any are left."""
+    found = bind_own(model, groups, group, isa) if isa else None
+    if found is None:
+        return [(group, bind(model, groups, group))]
+    first, bound = found
+    rest = group.nodes[len(first.nodes) :]
+    return [(first, bound), *(_steps(model, groups, make_group(model, rest), None) if rest else ())]
 
 
 def _object_code(

@@ -73,6 +73,7 @@ def compile(
     target: str | None = None,
     out: str | Path | None = None,
     explain: bool = False,
+    producer: str = "relax",
     progress: Progress | None = None,
 ) -> CompileResult:
     """Compile an ONNX model with static shapes into ``libmodel.so``, ``libmodel.a``, ``model.h`` and ``model_run``.
@@ -86,6 +87,7 @@ def compile(
         target: instead, ``TRIPLE/cpu`` as LLVM names them, for instance ``aarch64-linux-gnu/cortex-a76``.
         out: folder for the artifacts; None makes one in the working directory, named after model and device.
         explain: list every layer's kernel, shape, multiply-accumulates and bytes, and time it where it can run here.
+        producer: ``relax``, or ``kernels``: natdeploy's own kernels compute the convolutions that they match.
         progress: told what is going on.
 
     Raises BadInput for a file that cannot be read, dynamic shapes, an operator that cannot be compiled, and for an
@@ -103,7 +105,9 @@ def compile(
     name, llvm = chosen_target(device, target)
     folder = Path(out) if out is not None else Path(f"{path.stem}-{name}")
     _refuse_other_content(folder)
-    plan = make_onnx_plan(loaded, target=llvm, progress=lambda stage, done: say(stage, 0.05 + 0.75 * done))
+    plan = make_onnx_plan(
+        loaded, target=llvm, progress=lambda stage, done: say(stage, 0.05 + 0.75 * done), producer=producer
+    )
     verified, reason, times = None, None, None
     with atomic_folder(folder) as temporary:
         say("linking", 0.8)

@@ -84,6 +84,6 @@ def test_equal_work_is_one_job_wherever_it_stands(tmp_path: Path, change: str) -
         path = save(tmp_path / f"{x}{w}.onnx", nodes, {x: [2, 3]}, ["y"], {w: np.full((3, 5), value, np.float32)})
         model = load_onnx(path)
         groups = group_nodes(model)
-        return bind(model, groups, groups.order[0]).job.symbol
+        return bind(model, groups, groups.order[0]).kernel.symbol
 
     assert job("x", "w", 1) == (job("a", "b", 1) if change == "names" else job("x", "w", 2))
