@@ -38,9 +38,7 @@ PUBLICATIONS = {
         "github.com/mikelzc1990/nsganetv2 @ 04c495a, data/i7-8700K_lut.yaml",
         *("Apache-2.0", "2020", "unstated runtime"),
     ),
-    "help": Publication(
-        "github.com/HayeonLee/HELP @ 45f70eb, data/*/latency", *("MIT", "2021", "unstated runtime")
-    ),
+    "help": Publication("github.com/HayeonLee/HELP @ 45f70eb, data/*/latency", *("MIT", "2021", "unstated runtime")),
     "oneproxy": Publication(
         "github.com/Ren-Research/OneProxy @ e3c9b2c, latency_data", *("MIT", "2021", "unstated runtime")
     ),

@@ -100,11 +100,11 @@ def compile(
 
     path = Path(model)
     say = progress or (lambda stage, fraction: None)
-    say("reading the model", 0.0)
     loaded = load_onnx(path)
     name, llvm = chosen_target(device, target)
     folder = Path(out) if out is not None else Path(f"{path.stem}-{name}")
     _refuse_other_content(folder)
+    say("planning", 0.05)
     plan = make_onnx_plan(
         loaded, target=llvm, progress=lambda stage, done: say(stage, 0.05 + 0.75 * done), producer=producer
     )

@@ -87,7 +87,7 @@ def test_a_budget_that_is_none_names_its_field(natdeploy, budget: str, tmp_path:
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (("devices", "nope"), "unknown device 'nope'; known: "),
+        (("devices", "nope"), "unknown device 'nope'"),
         (("profile", "--device", "nope"), "unknown device"),
         (("profile", "--networks", "0"), "'networks'"),
         (("profile", "--space", "nope"), "unknown space"),

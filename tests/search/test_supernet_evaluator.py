@@ -1,6 +1,7 @@
 """The loop with a real supernet, real images and real training, as small as they come."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_a_supernet_of_another_space_and_a_missing_one(config, tmp_path) -> None
 def test_a_device_without_a_latency_model(config, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("natdeploy.latency.find_latency_model", lambda profile, space, runtime: None)
-    monkeypatch.setattr("natdeploy.devices.load_profile", lambda name: name)
+    monkeypatch.setattr("natdeploy.devices.load_profile", lambda name: SimpleNamespace(name=name))
     with pytest.raises(BadInput, match="run natdeploy profile --device host first"):
         search(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
