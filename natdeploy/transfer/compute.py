@@ -26,7 +26,9 @@ def placed(module: ModuleT, device: torch.device) -> ModuleT:
 
 def autocast(device: torch.device) -> torch.autocast:
     """Context of bfloat16 arithmetic where the device has units for it; of no change elsewhere."""
-    fast = device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    fast = device.type == "cuda" or (
+        torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast)
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from natdeploy.data import Dataset, normalise
 from natdeploy.ground.errors import BadInput
-from natdeploy.ground.files import write_bytes
+from natdeploy.ground.files import content_key, write_bytes
 from natdeploy.transfer.batches import TrainingBatches
 from natdeploy.transfer.compute import autocast, compute_device, keep_freed_memory, placed
 from natdeploy.transfer.optimizer import set_learning_rate
@@ -93,22 +93,32 @@ def trained_teacher(
     """The teacher in ``path``, trained there first if need be; frozen, in evaluation mode.
 
     Raises:
-        BadInput: the file is not a teacher for these classes.
+        BadInput: the file is damaged, or a teacher of other images or settings.
         TrainingDiverged: the loss is not a number.
     """
     device = compute_device()
+    asked = {"data": dataset.fingerprint, "resolution": resolution, "epochs": epochs}
+    key = content_key({**asked, "augmentation": augmentation, "seed": seed})
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = placed(TeacherNetwork(len(dataset.classes)), device)
     if path.exists():
-        try:
-            network.load_state_dict(load_file(path))
-        except (SafetensorError, OSError, RuntimeError) as error:
-            raise BadInput(f"{path}: not a teacher for these classes ({error})") from None
+        network.load_state_dict(_read(path, key))
     else:
         _train(network, dataset, resolution, epochs, augmentation, seed, device, progress)
-        write_bytes(path, save({name: value.contiguous() for name, value in network.state_dict().items()}))
+        state = {name: value.contiguous() for name, value in network.state_dict().items()}
+        write_bytes(path, save(state, {"key": key}))
     return network.eval().requires_grad_(False)
+
+
+def _read(path: Path, key: str) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, "pt") as file:
+            if (file.metadata() or {}).get("key") != key:
+                raise BadInput(f"{path}: not a teacher of these images and settings; choose another folder")
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise BadInput(f"{path}: not a readable teacher ({error}); remove it to train another") from None
 
 
 def _train(

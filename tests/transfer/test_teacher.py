@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from natdeploy.transfer.replicas import Replicas
 from natdeploy.transfer.step import elastic_step, softened_divergence
 from natdeploy.transfer.teacher import TeacherNetwork, trained_teacher, triangle
 
+Progress = Callable[[str, float], None]
 
-def train(dataset: Dataset, path: Path, epochs: int = 3) -> TeacherNetwork:
-    return trained_teacher(dataset, 32, epochs, path, augmentation="crop", seed=0)
+
+def train(dataset: Dataset, path: Path, epochs: int = 3, progress: Progress | None = None) -> TeacherNetwork:
+    return trained_teacher(dataset, 32, epochs, path, augmentation="crop", seed=0, progress=progress)
 
 
 def top1(network: TeacherNetwork, dataset: Dataset) -> float:
@@ -29,17 +32,21 @@ def test_it_learns_and_is_kept(stripes: Dataset, tmp_path: Path) -> None:
     trained = train(stripes, path)
     assert top1(trained, stripes) > 0.9
     assert not any(parameter.requires_grad for parameter in trained.parameters())
-    again = train(stripes, path, epochs=1000)  # would take minutes if it trained
+    stages: list[str] = []
+    again = train(stripes, path, progress=lambda stage, _: stages.append(stage))
+    assert stages == []  # it was read
     assert all(torch.equal(one, again.state_dict()[name]) for name, one in trained.state_dict().items())
+    with pytest.raises(BadInput, match="not a teacher of these images and settings"):
+        train(stripes, path, epochs=4)
 
 
-def test_a_file_that_is_not_a_teacher_for_these_classes_is_refused(stripes: Dataset, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_teacher_is_refused(stripes: Dataset, tmp_path: Path) -> None:
     path = tmp_path / "teacher.safetensors"
     path.write_bytes(b"no")
-    with pytest.raises(BadInput, match="not a teacher"):
+    with pytest.raises(BadInput, match="not a readable teacher"):
         train(stripes, path)
     save_file(TeacherNetwork(3).state_dict(), path)
-    with pytest.raises(BadInput, match="not a teacher for these classes"):
+    with pytest.raises(BadInput, match="not a teacher of these images"):
         train(stripes, path)
 
 
