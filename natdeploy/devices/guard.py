@@ -2,7 +2,7 @@
 
 A shell on the device makes the folder, answers each line with the same line, and tidies up at the end of its input: on
 :meth:`Guard.close`, when this process is killed, or when the cable is pulled. A folder whose shell died with the device
-is removed by the next guard.
+is removed by the next guard; that shell may stay a zombie where the first process reaps none, as in many containers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _CLOSE_LIMIT_S = 4.0
 
 _SCRIPT = """
 umask 077
-for d in {folder}/natdeploy-*-*; do [ -d "$d" ] && [ ! -d "/proc/${{d##*-}}" ] && rm -rf "$d"; done 2>/dev/null
+gone() {{ [ ! -d "/proc/$1" ] || grep -q '^State:[[:space:]]*Z' "/proc/$1/status"; }}
+for d in {folder}/natdeploy-*-*; do [ -d "$d" ] && gone "${{d##*-}}" && rm -rf "$d"; done 2>/dev/null
 d={folder}/natdeploy-{nonce}-$$
 trap '' HUP INT TERM PIPE
 mkdir "$d" || exit 73
