@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 from natdeploy.devices.commands import CommandTimeout, Finished, run_command
 from natdeploy.devices.description import ANDROID_PROBE
 from natdeploy.devices.link import Command
-from natdeploy.devices.remote_run import RemoteRunner
 from natdeploy.ground.errors import DeviceNotReachable
 
 _LIST_LIMIT_S = 6.0
@@ -68,7 +66,7 @@ class AdbLink:
     via = "adb"
     probe = ANDROID_PROBE
 
-    def __init__(self, serial: str | None, *, folder: str = "/data/local/tmp", adb: str | None = None) -> None:
+    def __init__(self, serial: str | None = None, *, folder: str = "/data/local/tmp", adb: str | None = None) -> None:
         self._adb, self.folder = find_adb(adb), folder
         self.unit = serial if serial is not None else self._only_one()
 
@@ -122,20 +120,6 @@ class AdbLink:
         if not ready:
             raise DeviceNotReachable("adb: no device is attached; plug it in, switch USB debugging on: adb devices")
         raise DeviceNotReachable(f"adb: {len(ready)} devices are attached ({', '.join(ready)}); name one by its serial")
-
-
-class AdbRunner(RemoteRunner):
-    """A :class:`RemoteRunner` over adb; takes :class:`AdbLink`'s arguments and, by name, that of the runner."""
-
-    def __init__(
-        self,
-        serial: str | None = None,
-        *,
-        folder: str = "/data/local/tmp",
-        adb: str | None = None,
-        **settings: Any,
-    ) -> None:
-        super().__init__(AdbLink(serial, folder=folder, adb=adb), **settings)
 
 
 def _adb(argv: list[str]) -> Finished:

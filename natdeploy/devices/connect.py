@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from natdeploy.devices.link import Link
 from natdeploy.devices.profile import HardwareProfile
 from natdeploy.devices.reach import Adb, Ssh, Via
 from natdeploy.devices.runner import Runner
@@ -54,7 +55,7 @@ def connect(
 
 def connect_adb(profile: HardwareProfile, unit: str | None, settings: Mapping[str, Any]) -> Runner:
     """The phone of a serial, or the first attached one that is of the profile's kind."""
-    from natdeploy.devices.adb import AdbRunner, attached_devices
+    from natdeploy.devices.adb import AdbLink, attached_devices
 
     way = profile.way("adb")
     assert isinstance(way, Adb)
@@ -65,7 +66,7 @@ def connect_adb(profile: HardwareProfile, unit: str | None, settings: Mapping[st
     refusals = []
     for one in serials:
         try:
-            return AdbRunner(one, folder=way.folder, **_remote(profile, settings))
+            return _runner(AdbLink(one, folder=way.folder), profile, settings)
         except DeviceNotReachable as error:
             refusals.append(error)
     if len(refusals) > 1:
@@ -75,13 +76,13 @@ def connect_adb(profile: HardwareProfile, unit: str | None, settings: Mapping[st
 
 def connect_ssh(profile: HardwareProfile, unit: str | None, settings: Mapping[str, Any]) -> Runner:
     """The board that the profile names; a unit is another host."""
-    from natdeploy.devices.ssh import SshRunner
+    from natdeploy.devices.ssh import SshLink
 
     way = profile.way("ssh")
     assert isinstance(way, Ssh)
     key = None if way.key is None else Path(way.key)
-    reach = {"user": way.user, "port": way.port, "key": key, "folder": way.folder}
-    return SshRunner(unit or way.host or profile.name, **reach, **_remote(profile, settings))  # type: ignore[arg-type]
+    link = SshLink(unit or way.host or profile.name, user=way.user, port=way.port, key=key, folder=way.folder)
+    return _runner(link, profile, settings)
 
 
 def connect_qemu(profile: HardwareProfile, unit: str | None, settings: Mapping[str, Any]) -> Runner:
@@ -91,18 +92,15 @@ def connect_qemu(profile: HardwareProfile, unit: str | None, settings: Mapping[s
     return QemuRunner(profile.machine, run_limit_s=settings["run_limit_s"])
 
 
-def _remote(profile: HardwareProfile, settings: Mapping[str, Any]) -> dict[str, Any]:
-    from natdeploy.devices.remote_run import Expected
+def _runner(link: Link, profile: HardwareProfile, settings: Mapping[str, Any]) -> Runner:
+    from natdeploy.devices.remote_run import Expected, RemoteRunner
 
-    return {
-        "expected": Expected(
-            abi=profile.abi,
-            machine=profile.machine,
-            accepts=profile.reach.accepts,
-            models=profile.reach.models,
-            min_battery_percent=profile.timing.min_battery_percent,
-            max_celsius=profile.timing.max_celsius,
-        ),
-        "processors": profile.timed_cluster.processors or None,
-        **settings,
-    }
+    expected = Expected(
+        abi=profile.abi,
+        machine=profile.machine,
+        accepts=profile.reach.accepts,
+        models=profile.reach.models,
+        min_battery_percent=profile.timing.min_battery_percent,
+        max_celsius=profile.timing.max_celsius,
+    )
+    return RemoteRunner(link, expected=expected, processors=profile.timed_cluster.processors or None, **settings)

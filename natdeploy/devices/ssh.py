@@ -10,12 +10,10 @@ import shlex
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from natdeploy.devices.commands import CommandTimeout, Finished, run_command
 from natdeploy.devices.description import PROBE
 from natdeploy.devices.link import Command
-from natdeploy.devices.remote_run import RemoteRunner
 from natdeploy.ground.errors import BadInput, DeviceNotReachable
 
 #: No option, nothing that a shell or OpenSSH's own configuration would expand.
@@ -134,21 +132,3 @@ class SshLink:
         # The user's login shell may be any; the one word that it gets is a POSIX shell with the script.
         remote = f"exec sh -c {shlex.quote(script)}"
         return Command((self._ssh, *self._words, "-o", master, *words, "--", self._host, remote))
-
-
-class SshRunner(RemoteRunner):
-    """A :class:`RemoteRunner` over OpenSSH; takes :class:`SshLink`'s arguments and, by name, those of the runner."""
-
-    def __init__(
-        self,
-        host: str,
-        *,
-        user: str | None = None,
-        port: int | None = None,
-        key: Path | None = None,
-        known_hosts: Path | None = None,
-        folder: str = "/tmp",
-        **settings: Any,
-    ) -> None:
-        link = SshLink(host, user=user, port=port, key=key, known_hosts=known_hosts, folder=folder)
-        super().__init__(link, **settings)

@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from natdeploy.compiler import Artifact
-from natdeploy.devices.adb import AdbRunner, attached_devices
-from natdeploy.devices.remote_run import Expected
+from natdeploy.devices.adb import AdbLink, attached_devices
+from natdeploy.devices.remote_run import Expected, RemoteRunner
 from natdeploy.ground.errors import BadInput, DeviceNotReachable, TimingNotPossible
 from tests.devices.boards import emulator, image, reference
 from tests.devices.phones import ADB, Phone, make_phone, wait_until
@@ -44,12 +45,16 @@ def phone(root: Path) -> Iterator[Phone]:
         os.kill(pid, signal.SIGKILL)
 
 
+def over_adb(serial: str | None = None, **settings: Any) -> RemoteRunner:
+    return RemoteRunner(AdbLink(serial, adb=ADB), **settings)
+
+
 def nothing_is_left(phone: Phone, tmp_path: Path) -> bool:
     return not phone.left() and not phone.processes() and not list((tmp_path / "temporary").iterdir())
 
 
 def test_runs_an_executable_and_tidies_up(phone: Phone, aarch64: Artifact, tmp_path: Path) -> None:
-    runner = AdbRunner(adb=ADB)
+    runner = over_adb()
     session = runner.open(aarch64)
     for seed in range(2):
         np.testing.assert_allclose(session.run(image(seed)), reference(image(seed)), rtol=1e-4, atol=1e-4)
@@ -67,7 +72,7 @@ def test_runs_an_executable_and_tidies_up(phone: Phone, aarch64: Artifact, tmp_p
 
 
 def test_describes_the_phone(phone: Phone) -> None:
-    runner = AdbRunner(phone.serial, adb=ADB)
+    runner = over_adb(phone.serial)
     said = runner.describe()
     runner.close()
     assert (said.via, said.unit, said.model, said.machine) == ("adb", "R58M123", "Stand-in 4", "aarch64")
@@ -78,7 +83,7 @@ def test_describes_the_phone(phone: Phone) -> None:
 
 
 def test_times_of_an_emulated_processor_are_refused(phone: Phone, aarch64: Artifact) -> None:
-    runner = AdbRunner(adb=ADB)
+    runner = over_adb()
     with pytest.raises(TimingNotPossible, match=r"adb device 'R58M123': its processor is emulated \(it says aarch64"):
         runner.open(aarch64).time_ms(3, image())
     runner.close()
@@ -91,7 +96,7 @@ def test_the_timing_path_with_a_test_only_clock(phone: Phone, aarch64: Artifact)
         asked.append(repeats)
         return [1.5] * repeats
 
-    runner = AdbRunner(adb=ADB, test_only_clock=clock, processors=(0,))
+    runner = over_adb(test_only_clock=clock, processors=(0,))
     session = runner.open(aarch64)
     assert session.time_ms(4, image()) == [1.5] * 4 and asked == [4]
     assert runner.describe().clock == "test-only" and runner.toolchain()["clock"] == "test-only"
@@ -103,8 +108,8 @@ def test_several_phones_by_serial(phone: Phone, root: Path, aarch64: Artifact) -
     make_phone(root, "locked", "unauthorized")
     assert attached_devices(ADB) == {"R58M123": "device", "emulator-5554": "device", "locked": "unauthorized"}
     with pytest.raises(DeviceNotReachable, match=r"2 devices are attached \(R58M123, emulator-5554\); name one"):
-        AdbRunner(adb=ADB)
-    runners = [AdbRunner(serial, adb=ADB) for serial in (phone.serial, other.serial)]
+        over_adb()
+    runners = [over_adb(serial) for serial in (phone.serial, other.serial)]
     for runner in runners:
         assert np.isfinite(runner.open(aarch64).run(image())).all()
     assert phone.left() and other.left()
@@ -119,9 +124,9 @@ def test_a_serial_is_never_part_of_a_shells_line(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x").touch()
     with pytest.raises(DeviceNotReachable, match=r"adb device ';rm -rf x': adb sees 'R58M123'; plug it in"):
-        AdbRunner(";rm -rf x", adb=ADB)
+        over_adb(";rm -rf x")
     nasty = make_phone(root, ";rm -rf x")  # a device that really has this name is reached by it
-    runner = AdbRunner(";rm -rf x", adb=ADB)
+    runner = over_adb(";rm -rf x")
     np.testing.assert_allclose(runner.open(aarch64).run(image()), reference(image()), rtol=1e-4, atol=1e-4)
     runner.close()
     assert (tmp_path / "x").exists() and not nasty.left()
@@ -140,18 +145,18 @@ def test_a_device_that_is_not_ready(root: Path, state: str, advice: str) -> None
     make_phone(root, "R1", state)
     for serial in ("R1", None):
         with pytest.raises(DeviceNotReachable, match=advice.replace("(", r"\(")) as caught:
-            AdbRunner(serial, adb=ADB)
+            over_adb(serial)
         assert caught.value.exit_code == 3 and "\n" not in str(caught.value)
 
 
 def test_no_adb_and_no_device(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DeviceNotReachable, match="no device is attached; plug it in"):
-        AdbRunner(adb=ADB)
+        over_adb()
     with pytest.raises(DeviceNotReachable, match="adb sees no device at all; plug it in"):
-        AdbRunner("R1", adb=ADB)
+        over_adb("R1")
     monkeypatch.setenv("PATH", os.devnull)
     with pytest.raises(DeviceNotReachable, match=r"adb: not installed .*apt install adb"):
-        AdbRunner()
+        AdbLink()
 
 
 def test_another_model_or_interface_is_refused(phone: Phone, tmp_path: Path) -> None:
@@ -161,15 +166,15 @@ def test_another_model_or_interface_is_refused(phone: Phone, tmp_path: Path) -> 
     with pytest.raises(
         DeviceNotReachable, match="interfaces are arm64-v8a, armeabi-v7a, armeabi, the profile's is x86"
     ):
-        AdbRunner(adb=ADB, expected=Expected(abi="x86_64"))
+        over_adb(expected=Expected(abi="x86_64"))
     with pytest.raises(DeviceNotReachable, match="it is a 'Stand-in 4', the profile is for Pixel 4"):
-        AdbRunner(adb=ADB, expected=Expected(accepts=only("Pixel 4"), models=("Pixel 4",)))
-    AdbRunner(adb=ADB, expected=Expected(abi="arm64-v8a", accepts=only("Stand-in 4"))).close()
+        over_adb(expected=Expected(accepts=only("Pixel 4"), models=("Pixel 4",)))
+    over_adb(expected=Expected(abi="arm64-v8a", accepts=only("Stand-in 4"))).close()
     assert nothing_is_left(phone, tmp_path)
 
 
 def test_an_executable_of_another_machine_is_refused(phone: Phone, here: Artifact, tmp_path: Path) -> None:
-    runner = AdbRunner(adb=ADB)
+    runner = over_adb()
     with pytest.raises(
         DeviceNotReachable, match=r"cannot run .*model_run, built for .*; use the profile of this device"
     ):
@@ -179,7 +184,7 @@ def test_an_executable_of_another_machine_is_refused(phone: Phone, here: Artifac
 
 
 def test_a_model_of_other_shapes_is_refused(phone: Phone, aarch64: Artifact) -> None:
-    runner = AdbRunner(adb=ADB)
+    runner = over_adb()
     with pytest.raises(BadInput, match=r"expected one of float32\[1, 7\]; build it again"):
         runner.open(dataclasses.replace(aarch64, output_shape=(1, 7)))
     runner.close()
@@ -202,7 +207,7 @@ def silicon(phone: Phone) -> None:
 def test_a_weak_or_hot_phone_is_not_timed(phone: Phone, aarch64: Artifact, old: str, new: str, message: str) -> None:
     silicon(phone)
     phone.change("dumpsys", old, new)
-    runner = AdbRunner(adb=ADB, expected=Expected(min_battery_percent=20, max_celsius=40))
+    runner = over_adb(expected=Expected(min_battery_percent=20, max_celsius=40))
     session = runner.open(aarch64)
     assert np.isfinite(session.run(image())).all()
     with pytest.raises(TimingNotPossible, match=message):
@@ -211,7 +216,7 @@ def test_a_weak_or_hot_phone_is_not_timed(phone: Phone, aarch64: Artifact, old: 
 
 
 def test_a_full_disk_is_said(phone: Phone, aarch64: Artifact, tmp_path: Path) -> None:
-    runner = AdbRunner(adb=ADB)
+    runner = over_adb()
     phone.switch("full")
     with pytest.raises(DeviceNotReachable, match=r"the device's disk is full .*; free some space on it"):
         runner.open(aarch64)
@@ -220,7 +225,7 @@ def test_a_full_disk_is_said(phone: Phone, aarch64: Artifact, tmp_path: Path) ->
 
 
 def test_output_that_is_not_json_is_said(phone: Phone, aarch64: Artifact, tmp_path: Path) -> None:
-    runner = AdbRunner(adb=ADB)
+    runner = over_adb()
     session = runner.open(aarch64)
     phone.switch("noise")
     with pytest.raises(DeviceNotReachable, match="expected model_run's JSON, found 'WARNING: linker"):
@@ -233,13 +238,13 @@ def test_an_adb_that_hangs_is_stopped(phone: Phone, root: Path, tmp_path: Path) 
     started = time.monotonic()
     (root / "hang").touch()
     with pytest.raises(DeviceNotReachable, match="adb: no answer after 6 s; try: adb kill-server"):
-        AdbRunner("R58M123", adb=ADB)
+        over_adb("R58M123")
     (root / "hang").unlink()
     assert time.monotonic() - started < LIMIT_S
     started = time.monotonic()
     phone.switch("hang")
     with pytest.raises(DeviceNotReachable, match=r"no answer after .*; check the cable"):
-        AdbRunner("R58M123", adb=ADB)
+        over_adb("R58M123")
     assert time.monotonic() - started < LIMIT_S and nothing_is_left(phone, tmp_path)
 
 
@@ -247,7 +252,7 @@ def test_an_adb_that_hangs_is_stopped(phone: Phone, root: Path, tmp_path: Path) 
 def test_a_connection_that_freezes_or_dies_in_a_long_run(
     phone: Phone, aarch64: Artifact, tmp_path: Path, with_signal: signal.Signals
 ) -> None:
-    runner = AdbRunner(adb=ADB, test_only_clock=lambda repeats: [1.0] * repeats)
+    runner = over_adb(test_only_clock=lambda repeats: [1.0] * repeats)
     session = runner.open(aarch64)
     stopped: list[float] = []
 
@@ -265,7 +270,7 @@ def test_a_connection_that_freezes_or_dies_in_a_long_run(
     thread.join()
     phone.stop(signal.SIGKILL) if phone.processes() else None  # the device's own, which froze with it
     wait_until(lambda: not phone.processes())
-    AdbRunner(adb=ADB).close()  # removes what the device could not
+    over_adb().close()  # removes what the device could not
     assert nothing_is_left(phone, tmp_path)
 
 
@@ -273,11 +278,12 @@ def test_a_crash_of_natdeploy_leaves_nothing(phone: Phone, aarch64: Artifact, tm
     program = (
         "import numpy as np\n"
         "from natdeploy.compiler import Artifact\n"
-        "from natdeploy.devices.adb import AdbRunner\n"
+        "from natdeploy.devices.adb import AdbLink\n"
+        "from natdeploy.devices.remote_run import RemoteRunner\n"
         "from pathlib import Path\n"
         f"path, digest = Path({str(aarch64.path)!r}), {aarch64.digest!r}\n"
         "artifact = Artifact('executable', path, digest, (1, 3, 8, 8), (1, 5), {})\n"
-        f"runner = AdbRunner(adb={ADB!r}, test_only_clock=lambda repeats: [1.0] * repeats)\n"
+        f"runner = RemoteRunner(AdbLink(adb={ADB!r}), test_only_clock=lambda repeats: [1.0] * repeats)\n"
         "runner.open(artifact).time_ms(1_000_000, np.zeros((1, 3, 8, 8), np.float32))\n"
     )
     environment = os.environ | {"TMPDIR": str(tmp_path / "temporary"), "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from natdeploy.compiler import Artifact
-from natdeploy.devices.remote_run import Expected
-from natdeploy.devices.ssh import SshRunner
+from natdeploy.devices.remote_run import Expected, RemoteRunner
+from natdeploy.devices.ssh import SshLink
 from natdeploy.ground.errors import BadInput, DeviceNotReachable, TimingNotPossible
 from tests.devices.boards import emulator, image, reference
 from tests.devices.boards_over_ssh import Board
@@ -57,7 +57,7 @@ def nothing_is_left(board: Board) -> bool:
 
 def test_runs_and_times_on_this_machine_over_ssh(make_board: Callable[..., Board], here: Artifact) -> None:
     board = make_board()
-    runner = SshRunner(**board.reach(), expected=Expected(machine=platform.machine()))
+    runner = RemoteRunner(SshLink(**board.reach()), expected=Expected(machine=platform.machine()))
     said = runner.describe()
     assert (said.via, said.unit) == ("ssh", f"{board.reach()['user']}@127.0.0.1:{board.port}")
     assert said.machine == platform.machine() and said.clock == "device"
@@ -78,14 +78,14 @@ def test_runs_and_times_on_this_machine_over_ssh(make_board: Callable[..., Board
 
 def test_an_emulated_board_runs_and_is_not_timed(make_board: Callable[..., Board], aarch64: Artifact) -> None:
     board = make_board(QEMU=emulator("aarch64"))
-    runner = SshRunner(**board.reach())
+    runner = RemoteRunner(SshLink(**board.reach()))
     session = runner.open(aarch64)
     np.testing.assert_allclose(session.run(image()), reference(image()), rtol=1e-4, atol=1e-4)
     if platform.machine() == "x86_64":
         with pytest.raises(TimingNotPossible, match="it says x86_64, and executables for aarch64 run on it"):
             session.time_ms(3, image())
     runner.close()
-    timed = SshRunner(**board.reach(), test_only_clock=lambda repeats: [2.0] * repeats)
+    timed = RemoteRunner(SshLink(**board.reach()), test_only_clock=lambda repeats: [2.0] * repeats)
     assert timed.open(aarch64).time_ms(3, image()) == [2.0] * 3
     timed.close()
     wait_until(lambda: nothing_is_left(board))
@@ -94,8 +94,8 @@ def test_an_emulated_board_runs_and_is_not_timed(make_board: Callable[..., Board
 def test_another_machine_is_refused(make_board: Callable[..., Board], arm: Artifact) -> None:
     board = make_board()
     with pytest.raises(DeviceNotReachable, match="the profile's is riscv64; choose the profile of this device"):
-        SshRunner(**board.reach(), expected=Expected(machine="riscv64"))
-    runner = SshRunner(**board.reach())
+        RemoteRunner(SshLink(**board.reach()), expected=Expected(machine="riscv64"))
+    runner = RemoteRunner(SshLink(**board.reach()))
     with pytest.raises(DeviceNotReachable, match=r"cannot run .*model_run, built for armv7l"):
         runner.open(arm)
     runner.close()
@@ -106,15 +106,15 @@ def test_refusals_of_the_server(make_board: Callable[..., Board], tmp_path: Path
     board = make_board()
     reach = board.reach()
     with pytest.raises(DeviceNotReachable, match=r"Permission denied .*; add your key there"):
-        SshRunner(**reach | {"key": board.folder / "host"})
+        RemoteRunner(SshLink(**reach | {"key": board.folder / "host"}))
     with pytest.raises(DeviceNotReachable, match="log in once by hand"):
-        SshRunner(**reach | {"known_hosts": tmp_path / "none"})
+        RemoteRunner(SshLink(**reach | {"known_hosts": tmp_path / "none"}))
     with pytest.raises(DeviceNotReachable, match=r"no scratch folder can be made in /nowhere: .*No such file"):
-        SshRunner(**reach | {"folder": "/nowhere"})
+        RemoteRunner(SshLink(**reach | {"folder": "/nowhere"}))
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         with pytest.raises(DeviceNotReachable, match="Connection refused; start its ssh server") as caught:
-            SshRunner(**reach | {"port": silent.getsockname()[1]})
+            RemoteRunner(SshLink(**reach | {"port": silent.getsockname()[1]}))
         assert caught.value.exit_code == 3 and "\n" not in str(caught.value)
 
 
@@ -124,7 +124,7 @@ def test_a_server_that_says_nothing_is_given_up(temporary: Path) -> None:
         silent.listen()
         started = time.monotonic()
         with pytest.raises(DeviceNotReachable, match=r"ssh device '127\.0\.0\.1:"):
-            SshRunner("127.0.0.1", port=silent.getsockname()[1])
+            RemoteRunner(SshLink("127.0.0.1", port=silent.getsockname()[1]))
         assert time.monotonic() - started < LIMIT_S
 
 
@@ -132,9 +132,9 @@ def test_a_server_that_says_nothing_is_given_up(temporary: Path) -> None:
 def test_hosts_and_users_are_words(word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInput, match=r"ssh: host .* is none: expected letters"):
-        SshRunner(word)
+        SshLink(word)
     with pytest.raises(BadInput, match=r"ssh: user .* is none: expected letters"):
-        SshRunner("127.0.0.1", user=word)
+        SshLink("127.0.0.1", user=word)
     assert not list(tmp_path.iterdir())
 
 
@@ -142,7 +142,7 @@ def test_a_scratch_folder_with_odd_signs_is_quoted(make_board: Callable[..., Boa
     board = make_board()
     folder = board.tmp / "a $(touch x) 'b' ;c"
     folder.mkdir()
-    runner = SshRunner(**board.reach() | {"folder": str(folder)})
+    runner = RemoteRunner(SshLink(**board.reach() | {"folder": str(folder)}))
     assert np.isfinite(runner.open(here).run(image())).all()
     runner.close()
     assert board.left() == [folder]
@@ -150,7 +150,7 @@ def test_a_scratch_folder_with_odd_signs_is_quoted(make_board: Callable[..., Boa
 
 def test_a_greeting_is_told_from_the_result(make_board: Callable[..., Board], here: Artifact) -> None:
     board = make_board(GREETING="Welcome!", QEMU="")
-    runner = SshRunner(**board.reach())
+    runner = RemoteRunner(SshLink(**board.reach()))
     with pytest.raises(DeviceNotReachable, match=r"says 'Welcome!.*let its shell's start-up files print nothing"):
         runner.open(here)
     runner.close()
@@ -162,7 +162,7 @@ def test_a_full_disk_is_said(make_board: Callable[..., Board], here: Artifact) -
     if mounted.returncode:
         pytest.skip("a small file system cannot be mounted here")
     try:
-        runner = SshRunner(**board.reach())
+        runner = RemoteRunner(SshLink(**board.reach()))
         with pytest.raises(DeviceNotReachable, match=r"the device's disk is full .*; free some space on it"):
             runner.open(here)
         runner.close()
@@ -176,7 +176,7 @@ def test_a_connection_that_freezes_or_dies_in_a_long_run(
     make_board: Callable[..., Board], here: Artifact, with_signal: signal.Signals
 ) -> None:
     board = make_board()
-    runner = SshRunner(**board.reach(), test_only_clock=lambda repeats: [1.0] * repeats)
+    runner = RemoteRunner(SshLink(**board.reach()), test_only_clock=lambda repeats: [1.0] * repeats)
     session = runner.open(here)
     stopped: list[float] = []
 
@@ -193,7 +193,7 @@ def test_a_connection_that_freezes_or_dies_in_a_long_run(
     thread.join()
     assert time.monotonic() - stopped[0] < LIMIT_S
     board.send(signal.SIGKILL)  # what froze with it
-    SshRunner(**board.reach()).close()  # removes what the device could not
+    RemoteRunner(SshLink(**board.reach())).close()  # removes what the device could not
     wait_until(lambda: nothing_is_left(board))
 
 
@@ -202,10 +202,11 @@ def test_a_crash_of_natdeploy_leaves_nothing(make_board: Callable[..., Board], h
     program = (
         "import numpy as np\n"
         "from natdeploy.compiler import Artifact\n"
-        "from natdeploy.devices.ssh import SshRunner\n"
+        "from natdeploy.devices.remote_run import RemoteRunner\n"
+        "from natdeploy.devices.ssh import SshLink\n"
         "from pathlib import Path, PosixPath\n"
         f"artifact = Artifact('executable', Path({str(here.path)!r}), {here.digest!r}, (1, 3, 8, 8), (1, 5), {{}})\n"
-        f"runner = SshRunner(**{board.reach()!r}, test_only_clock=lambda repeats: [1.0] * repeats)\n"
+        f"runner = RemoteRunner(SshLink(**{board.reach()!r}), test_only_clock=lambda repeats: [1.0] * repeats)\n"
         "runner.open(artifact).time_ms(1_000_000, np.zeros((1, 3, 8, 8), np.float32))\n"
     )
     environment = os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(sys.path)}
