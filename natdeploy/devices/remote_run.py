@@ -30,7 +30,7 @@ from natdeploy.devices.model_run import (
     parse_result,
     runs_natively,
 )
-from natdeploy.devices.runner import Runnable, Session, check_artifact, checked_input
+from natdeploy.devices.runner import Runnable, check_artifact, checked_input
 from natdeploy.ground.errors import BadInput, DeviceNotReachable, TimingNotPossible
 
 #: Seconds for connecting, and for what a healthy device does at once. With a ping at the end, 15 s are not exceeded.
@@ -118,7 +118,7 @@ class RemoteRunner:
         """Versions of the client, and whose clock times."""
         return self._link.toolchain() | ({"clock": "test-only"} if self.test_only_clock else {})
 
-    def open(self, runnable: Runnable, *, threads: int = 1) -> Session:
+    def open(self, runnable: Runnable, *, threads: int = 1) -> RemoteSession:
         """Push an executable and check that it runs there and has its own shapes.
 
         Raises BadInput for one that is missing, damaged or of other shapes, DeviceNotReachable for another machine's.
@@ -126,7 +126,7 @@ class RemoteRunner:
         check_artifact(self, runnable)
         machine = executable_machine(Path(runnable.path))
         words = options(repeats=1, warmup=0, threads=threads, processors=self._processors)
-        return _RemoteSession(self, runnable, machine, words[4:], self._processors, self._warmup)
+        return RemoteSession(self, runnable, machine, words[4:], self._processors, self._warmup)
 
     def close(self) -> None:
         """Remove the scratch folder, end what still runs in it, and hang up."""
@@ -246,7 +246,16 @@ class RemoteRunner:
             )
 
 
-class _RemoteSession:
+class RemoteSession:
+    """An executable in the scratch folder of a device.
+
+    Attributes:
+        path: the executable on this machine.
+        name: of its file there; its input is beside it, with ``.bin`` at the end, once it has run.
+        machine: what it was compiled for, as ``uname -m`` says it.
+        options: threads and affinity, as ``model_run`` takes them.
+    """
+
     def __init__(
         self,
         runner: RemoteRunner,
@@ -256,16 +265,16 @@ class _RemoteSession:
         processors: Sequence[int] | None,
         warmup: int,
     ) -> None:
-        self._runner, self._machine, self._warmup = runner, machine, warmup
-        self._threads_and_affinity, self._processors = words, processors
-        self._path = Path(runnable.path)
+        self._runner, self.machine, self._warmup = runner, machine, warmup
+        self.options, self._processors = tuple(words), processors
+        self.path = Path(runnable.path)
         self._in_shape, self._out_shape = tuple(runnable.input_shape), tuple(runnable.output_shape)
-        self._name = f"model-{secrets.token_hex(4)}"
+        self.name = f"model-{secrets.token_hex(4)}"
         self._pushed: bytes | None = None
-        runner.push(self._path, self._name)
-        self._in_scratch(f"chmod 700 {self._name}")
+        runner.push(self.path, self.name)
+        self._in_scratch(f"chmod 700 {self.name}")
         done = self._execute([])
-        check_description(done.stdout, self._in_shape, self._out_shape, self._path, runner.where)
+        check_description(done.stdout, self._in_shape, self._out_shape, self.path, runner.where)
 
     def run(self, x: np.ndarray) -> np.ndarray:
         """Outputs of one image; NaN for whatever is not finite."""
@@ -276,43 +285,43 @@ class _RemoteSession:
 
         Raises TimingNotPossible on an emulated processor, and on a device that is too hot or whose battery is low.
         """
-        checked_input(x, self._in_shape, self._path)
-        self._runner.refuse_to_time(self._machine)
+        checked_input(x, self._in_shape, self.path)
+        self._runner.refuse_to_time(self.machine)
         found = self._model_run(x, repeats=repeats, warmup=self._warmup)
         clock = self._runner.test_only_clock
         return list(found.milliseconds) if clock is None else clock(repeats)
 
     def close(self) -> None:
         """Remove the executable from the device, as far as the runner is still there."""
-        if self._name:
-            name, self._name = self._name, ""
+        if self.name:
+            name, self.name = self.name, ""
             try:
                 self._in_scratch(f"rm -f {name} {name}.bin")
             except (BadInput, DeviceNotReachable):
                 return  # the runner was closed, or the device has gone: its guard has removed the file
 
     def _model_run(self, x: np.ndarray, *, repeats: int, warmup: int) -> ModelRun:
-        x = checked_input(x, self._in_shape, self._path)
+        x = checked_input(x, self._in_shape, self.path)
         data = x.astype("<f4").tobytes()
         if data != self._pushed:
             with tempfile.NamedTemporaryFile(prefix="natdeploy-") as file:
                 file.write(data)
                 file.flush()
-                self._runner.push(Path(file.name), f"{self._name}.bin")
+                self._runner.push(Path(file.name), f"{self.name}.bin")
             self._pushed = data
-        numbers = ["--repeat", str(repeats), "--warmup", str(warmup), *self._threads_and_affinity]
-        done = self._execute(["--input", f"{self._name}.bin", *numbers])
+        numbers = ["--repeat", str(repeats), "--warmup", str(warmup), *self.options]
+        done = self._execute(["--input", f"{self.name}.bin", *numbers])
         where = self._runner.where
         return parse_result(done.stdout, self._out_shape, where, repeats=repeats, processors=self._processors)
 
     def _execute(self, words: Sequence[str]) -> Finished:
         """Start the executable beside a file with its number, by which the guard finds it."""
-        if not self._name:
-            raise BadInput(f"{self._path}: the session is closed")
-        command = shlex.join([f"./{self._name}", *words])
-        pid = f"{self._name}.pid"
+        if not self.name:
+            raise BadInput(f"{self.path}: the session is closed")
+        command = shlex.join([f"./{self.name}", *words])
+        pid = f"{self.name}.pid"
         done = self._in_scratch(f"{command} & echo $! > {pid}; wait $!; s=$?; rm -f {pid}; exit $s")
-        check_finished(done, self._path, self._runner.where)
+        check_finished(done, self.path, self._runner.where)
         return done
 
     def _in_scratch(self, script: str) -> Finished:
