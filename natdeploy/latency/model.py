@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from natdeploy.spaces import Arch, Space, get_space
 
 if TYPE_CHECKING:
     from natdeploy.measure import Measurement
+    from natdeploy.measure.published import Publication
 
 SCHEMA_VERSION = 1
 KIND = "natdeploy latency model"
@@ -158,6 +159,33 @@ class LatencyModel:
             raise BadInput(
                 f"{path}: not a latency model that this version can read ({error!r}); profile again"
             ) from None
+
+
+def published_model(
+    predictor: TablePredictor | RatesPredictor, space: Space, *, device: str, publication: Publication, quality: Quality
+) -> LatencyModel:
+    """A model whose knowledge is published measurements.
+
+    Args:
+        predictor: fitted on them.
+        space: whose networks it predicts.
+        device: name of the hardware profile.
+        publication: where the measurements come from; its runtime is the model's.
+        quality: measured on networks, or parts of them, that were left out; its coverage is the model's.
+    """
+    return LatencyModel(
+        space=space.name,
+        device=device,
+        device_fingerprint=f"published:{device}",
+        runtime=publication.runtime,
+        source="table",
+        coverage=quality.nominal_coverage,
+        quality=quality,
+        toolchain={},
+        predictor=predictor,
+        origin=asdict(publication),
+        _space=space,
+    )
 
 
 def _read_predictor(

@@ -16,7 +16,7 @@ import numpy as np
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.latency.conformal import calibration_rank, fit_conformal
-from natdeploy.latency.model import LatencyModel
+from natdeploy.latency.model import LatencyModel, published_model
 from natdeploy.latency.operator_rates import RatesPredictor, amounts, fit_rates_ms, rated_ms
 from natdeploy.latency.quality import Quality, point_quality
 from natdeploy.measure.published import Publication, PublishedTiming
@@ -87,24 +87,10 @@ def fit_published_networks(
         networks=int(like.sum()),
         training_networks=len(names),
         evaluated_on="published networks with depthwise convolutions, families left out",
-        repeatability_within5=None,
-        repeatability_within10=None,
-        repeats=0,
         baselines={"macs": point_quality(latency_ms[like], by_macs[like])},
     )
-    return LatencyModel(
-        space=space.name,
-        device=device,
-        device_fingerprint=f"published:{device}",
-        runtime=publication.runtime,
-        source="table",
-        coverage=coverage,
-        quality=quality,
-        toolchain={},
-        predictor=RatesPredictor(fit_rates_ms(table, latency_ms), conformal, space),
-        origin=asdict(publication),
-        _space=space,
-    )
+    predictor = RatesPredictor(fit_rates_ms(table, latency_ms), conformal, space)
+    return published_model(predictor, space, device=device, publication=publication, quality=quality)
 
 
 def family(model: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -56,10 +56,10 @@ class Quality:
     networks: int
     training_networks: int
     evaluated_on: str
-    repeatability_within5: float | None
-    repeatability_within10: float | None
-    repeats: int
-    baselines: Mapping[str, PointQuality]
+    repeatability_within5: float | None = None
+    repeatability_within10: float | None = None
+    repeats: int = 0
+    baselines: Mapping[str, PointQuality] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready."""

@@ -12,7 +12,7 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.latency.block_costs import block_kind, channels
 from natdeploy.latency.block_regression import BlockRegression, fit_blocks
 from natdeploy.latency.conformal import calibration_rank
-from natdeploy.latency.model import LatencyModel
+from natdeploy.latency.model import LatencyModel, published_model
 from natdeploy.latency.quality import Quality, point_quality
 from natdeploy.latency.table_predictor import TablePredictor, half_width, network_errors, table_blocks
 from natdeploy.measure.published import Publication, PublishedTiming
@@ -88,24 +88,9 @@ def fit_table_model(
         networks=len(networks),
         training_networks=len(regression.table),
         evaluated_on="sums of blocks, channels left out" if new_channels else "sums of blocks, image sizes left out",
-        repeatability_within5=None,
-        repeatability_within10=None,
-        repeats=0,
-        baselines={},
     )
-    return LatencyModel(
-        space=space.name,
-        device=device,
-        device_fingerprint=f"published:{device}",
-        runtime=publication.runtime,
-        source="table",
-        coverage=coverage,
-        quality=quality,
-        toolchain={},
-        predictor=TablePredictor(regression, np.sort(scores), space),
-        origin=asdict(publication),
-        _space=space,
-    )
+    predictor = TablePredictor(regression, np.sort(scores), space)
+    return published_model(predictor, space, device=device, publication=publication, quality=quality)
 
 
 def _score(true_ms: np.ndarray, left_out_ms: np.ndarray, spread: np.ndarray) -> float:
