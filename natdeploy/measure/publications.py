@@ -64,10 +64,7 @@ def import_published(
     device: str,
     *,
     named: str | None = None,
-    source: str | None = None,
-    licence: str | None = None,
-    published: str | None = None,
-    runtime: str | None = None,
+    **stated: str | None,
 ) -> tuple[PublishedTable, Path]:
     """Read a file and keep what it says of one device.
 
@@ -76,7 +73,8 @@ def import_published(
         path: the file.
         device: hardware profile that the latencies are of.
         named: the same device as the file names it; not needed where the file has one device, or the same name.
-        source, licence, published, runtime: fields of the publication that differ from the format's usual one.
+        stated: fields of :class:`~natdeploy.measure.published.Publication` in place of those of the format's usual
+            one; None leaves the usual.
 
     Returns the table and where it is kept. Raises BadInput for a bad file, or a device that it does not have.
     """
@@ -88,9 +86,8 @@ def import_published(
             f"{path}: no device {name!r} in this file; say which one is meant with --of: "
             f"{'; '.join(shown or 'unnamed' for shown in devices[:40])}" + (" ..." if len(devices) > 40 else "")
         )
-    given = {"source": source, "licence": licence, "published": published, "runtime": runtime}
     usual = PUBLICATIONS.get(format_name, Publication("not stated", "not stated", "not stated", "not stated"))
-    publication = replace(usual, **{field: value for field, value in given.items() if value is not None})
+    publication = replace(usual, **{field: value for field, value in stated.items() if value is not None})
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     origin = Origin(publication, format_name, Path(path).name, sha256_file(Path(path)), name, now)
     table = PublishedTable(origin, tuple(timing for timing in timings if timing.device == name))
