@@ -17,9 +17,7 @@ from natdeploy.deploy.integrity import check_files
 from natdeploy.deploy.manifest import ArtifactCheck, Manifest, MeasuredLatency, PredictedLatency
 from natdeploy.deploy.timings import measured_latency
 from natdeploy.deploy.verify import SUBNET, read_reference, runnable_of
-from natdeploy.devices import HardwareProfile, Session, Via, device_fingerprint, load_profile
-from natdeploy.devices.connect import connect
-from natdeploy.devices.description import DeviceDescription
+from natdeploy.devices import DeviceDescription, HardwareProfile, Runner, Session, connect, device_fingerprint
 from natdeploy.ground.errors import BadInput, VerificationFailed
 from natdeploy.measure import Measurement
 from natdeploy.spaces import Arch
@@ -51,12 +49,7 @@ class BenchReport:
 
 
 def bench(
-    bundle: str | Path,
-    *,
-    device: str,
-    via: Via | None = None,
-    unit: str | None = None,
-    test_only_clock: Callable[[int], list[float]] | None = None,
+    bundle: str | Path, profile: HardwareProfile, reach: Callable[[HardwareProfile], Runner] = connect
 ) -> BenchReport:
     """Run a bundle's executable on its device, hold its outputs against the recorded ones, time it, write that down.
 
@@ -65,15 +58,13 @@ def bench(
 
     Args:
         bundle: folder of a bundle that was built for the device.
-        device: hardware profile.
-        via: way to the device; the profile's preferred one by default.
-        unit: which one of several, for instance a serial.
-        test_only_clock: for tests on emulators; what it says is never trusted.
+        profile: the device.
+        reach: makes a runner that holds the device; called once the bundle is known to be sound.
 
     Raises BadInput for a bundle without an executable or for another device, DeviceNotReachable (TimingNotPossible
     for an emulator), VerificationFailed where the bundle is damaged or the device computes something else.
     """
-    folder, profile = Path(bundle), load_profile(device)
+    folder = Path(bundle)
     manifest = check_files(folder)
     artifact = next((found for found in manifest.artifacts if found.kind == EXECUTABLE), None)
     if artifact is None:
@@ -81,7 +72,7 @@ def bench(
     if manifest.device.name != profile.name:
         raise BadInput(f"{folder}: was built for {manifest.device.name}, not for {profile.name}")
     _, inputs, expected = read_reference(folder, manifest)
-    runner = connect(profile, via=via, unit=unit, test_only_clock=test_only_clock)
+    runner = reach(profile)
     try:
         said, toolchain = runner.describe(), dict(runner.toolchain())
         session = runner.open(runnable_of(folder, manifest, artifact), threads=profile.timing.threads)

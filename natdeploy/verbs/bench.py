@@ -55,13 +55,17 @@ def bench(
         device: hardware profile.
         via: way to the device; the profile's preferred one by default.
         unit: which one of several, for instance a serial.
-        test_only_clock: for tests on emulators, see :func:`natdeploy.deploy.bench.bench`.
+        test_only_clock: for tests on emulators, see :func:`natdeploy.devices.connect`.
 
     Raises BadInput, DeviceNotReachable (TimingNotPossible for an emulator), VerificationFailed.
     """
-    from natdeploy.deploy.bench import bench as measure
+    from functools import partial
 
-    found = measure(bundle, device=device, via=via, unit=unit, test_only_clock=test_only_clock)
+    from natdeploy.deploy.bench import bench as measure
+    from natdeploy.devices import connect, load_profile
+
+    reach = partial(connect, via=via, unit=unit, test_only_clock=test_only_clock)
+    found = measure(bundle, load_profile(device), reach)
     timing, predicted = found.timing, found.manifest.latency.predicted
     return BenchResult(
         bundle=found.path,
