@@ -1,5 +1,6 @@
 """A finished run made by hand: a supernet without training, and a latency model of timings that were made up."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from natdeploy.runs import ArchiveEntry, RunConfig, RunFolder
 from natdeploy.runs.folder import write_items
 from natdeploy.spaces import Arch, costs
 from natdeploy.supernets import build_supernet, save_supernet
-from tests.deploy.stand_ins import SPACE, archs
+from tests.deploy.stand_ins import SPACE, archs, timing
 
 RUNTIME = "tvm"
 
@@ -37,24 +38,15 @@ def made_up_timings(profile: HardwareProfile, ms_per_million_macs: float, count:
     for number, arch in enumerate(timed):
         ms = costs(SPACE.layers(arch)).macs / 1e6 * ms_per_million_macs * float(rng.lognormal(0, 0.01))
         found.append(
-            Measurement(
-                arch=arch,
-                space=SPACE.name,
-                runtime=RUNTIME,
+            replace(
+                timing(arch, ms),
                 device=profile.name,
                 device_fingerprint=device_fingerprint(profile),
                 artifact_digest=f"{number:064x}",
                 toolchain=toolchain,
                 protocol=TimingProtocol().to_json(),
-                samples_ms=(ms,),
-                latency_ms=ms,
-                raw_median_ms=ms,
-                mad_ms=0.0,
-                reference_ms=1.0,
-                drift=0.0,
-                trusted=True,
-                taken_at="2026-01-01T00:00:00.000+00:00",
                 role="train",
+                num_classes=None,
             )
         )
     return found

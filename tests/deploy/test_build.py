@@ -25,21 +25,10 @@ from natdeploy.supernets import load_supernet, to_network
 from natdeploy.transfer import calibrated_subnet
 from tests.deploy.made_run import made_up_timings, make_run, small_archs
 
+pytestmark = pytest.mark.usefixtures("home")
+
 #: Milliseconds per million MACs that the latency model believes in: a machine much faster than any.
 FAST = 1e-4
-
-
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache of its own; compiled kernels and what is known of the processor are shared, being kept by content."""
-    kept = cache_root()
-    path = tmp_path_factory.mktemp("home")
-    for name in ("kernels", "host"):
-        (kept / name).mkdir(parents=True, exist_ok=True)
-        (path / name).symlink_to(kept / name, target_is_directory=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NATDEPLOY_HOME", str(path))
-        yield path
 
 
 @pytest.fixture(scope="module")

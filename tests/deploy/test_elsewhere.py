@@ -1,6 +1,5 @@
 """Building for a phone that is not here: cross-compiled, verified under emulation, nothing claimed of its latency."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,25 +10,14 @@ from natdeploy.deploy import BuiltBundle, build, predict_images, verify_bundle
 from natdeploy.deploy.verify import read_reference
 from natdeploy.devices import load_profile
 from natdeploy.ground.errors import BadInput, DeviceNotReachable, VerificationFailed
-from natdeploy.ground.files import cache_root, read_json
+from natdeploy.ground.files import read_json
 from natdeploy.measure import MeasurementStore
 from natdeploy.runs import RunFolder
 from natdeploy.verbs.bundle_info import bundle_info
 from tests.deploy.made_run import make_run, small_archs
 from tests.devices.boards import emulator
 
-
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache of its own; compiled kernels and what is known of the processor are shared, being kept by content."""
-    kept = cache_root()
-    path = tmp_path_factory.mktemp("home")
-    for name in ("kernels", "host", "zig"):
-        (kept / name).mkdir(parents=True, exist_ok=True)
-        (path / name).symlink_to(kept / name, target_is_directory=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NATDEPLOY_HOME", str(path))
-        yield path
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture(scope="module")
