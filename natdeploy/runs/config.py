@@ -22,6 +22,12 @@ Budget = Annotated[Real, Field(gt=0)]
 Share = Annotated[Real, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
 Seed = Annotated[Whole, Field(ge=0, lt=2**32)]
+#: Of training, whoever trains.
+BatchSize = Annotated[Whole, Field(ge=2, le=65_536)]
+LearningRate = Annotated[Real, Field(gt=0, le=10)]
+Smoothing = Annotated[Real, Field(ge=0, lt=1)]
+Clip = Annotated[Real, Field(gt=0)]
+Parts = Annotated[Whole, Field(ge=1, le=64)]
 
 
 class SearchSettings(Settings):
@@ -77,11 +83,11 @@ class AdaptSettings(Settings):
 
     warm_up_epochs: Annotated[Whole, Field(ge=0, le=10_000)] = 8
     epochs_per_iteration: Annotated[Whole, Field(ge=0, le=10_000)] = 2
-    batch_size: Annotated[Whole, Field(ge=2, le=65_536)] = 64
-    lr: Annotated[Real, Field(gt=0, le=10)] = 0.05
-    weight_decay: Annotated[Real, Field(ge=0, le=1)] = 1e-4
-    label_smoothing: Annotated[Real, Field(ge=0, lt=1)] = 0.0
-    clip: Annotated[Real, Field(gt=0)] = 5.0
+    batch_size: BatchSize = 64
+    lr: LearningRate = 0.05
+    weight_decay: Share = 1e-4
+    label_smoothing: Smoothing = 0.0
+    clip: Clip = 5.0
     subnets_per_step: Annotated[Whole, Field(ge=1, le=64)] = 2
     distillation: Share = 0.5
     augmentation: Name = "crop"

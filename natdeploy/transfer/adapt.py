@@ -19,6 +19,7 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import read_json, write_json
 from natdeploy.ground.validation import Settings, Whole, validate
 from natdeploy.runs import AdaptSettings
+from natdeploy.runs.config import Parts
 from natdeploy.spaces.arch import Arch
 from natdeploy.supernets import MobileNetV3Supernet, load_supernet, save_supernet
 from natdeploy.transfer.batches import TrainingBatches
@@ -39,7 +40,7 @@ class AdaptConfig(AdaptSettings):
     """
 
     iterations: Annotated[Whole, Field(ge=0, le=1_000)] = 5
-    parts: Annotated[Whole, Field(ge=1, le=64)] = 2
+    parts: Parts = 2
 
     @property
     def epochs(self) -> int:

@@ -30,6 +30,7 @@ from natdeploy.ground.files import (
 )
 from natdeploy.ground.lock import only_process_in
 from natdeploy.ground.validation import Real, Settings, Whole
+from natdeploy.runs.config import BatchSize, Clip, LearningRate, Name, Parts, Seed, Share, Smoothing
 from natdeploy.spaces.arch import Arch
 from natdeploy.spaces.space import Space
 from natdeploy.supernets import (
@@ -46,6 +47,8 @@ from natdeploy.transfer.epoch import train_epoch
 from natdeploy.transfer.evaluate import evaluate, evaluate_arch
 from natdeploy.transfer.optimizer import cosine, load_momentum, save_momentum, sgd
 from natdeploy.transfer.teacher import trained_teacher
+
+Epochs = Annotated[Whole, Field(ge=0, le=100_000)]
 
 
 class PretrainConfig(Settings):
@@ -67,21 +70,21 @@ class PretrainConfig(Settings):
         seed: of weights, order, augmentation and sampling.
     """
 
-    epochs_largest: Annotated[Whole, Field(ge=0, le=100_000)] = 8
-    epochs_elastic: Annotated[Whole, Field(ge=0, le=100_000)] = 20
-    batch_size: Annotated[Whole, Field(ge=2, le=65_536)] = 128
-    lr: Annotated[Real, Field(gt=0, le=10)] = 0.1
-    weight_decay: Annotated[Real, Field(ge=0, le=1)] = 1e-4
-    label_smoothing: Annotated[Real, Field(ge=0, lt=1)] = 0.05
-    clip: Annotated[Real, Field(gt=0)] = 5.0
-    distillation: Annotated[Real, Field(ge=0, le=1)] = 0.9
+    epochs_largest: Epochs = 8
+    epochs_elastic: Epochs = 20
+    batch_size: BatchSize = 128
+    lr: LearningRate = 0.1
+    weight_decay: Share = 1e-4
+    label_smoothing: Smoothing = 0.05
+    clip: Clip = 5.0
+    distillation: Share = 0.9
     student_weight: Annotated[Real, Field(gt=0, le=100)] = 1.0
     random_subnets: Annotated[Whole, Field(ge=0, le=64)] = 1
-    teacher_epochs: Annotated[Whole, Field(ge=0, le=100_000)] = 0
-    teacher_weight: Annotated[Real, Field(ge=0, le=1)] = 0.7
-    augmentation: Annotated[str, Field(min_length=1)] = "crop-flip"
-    parts: Annotated[Whole, Field(ge=1, le=64)] = 2
-    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
+    teacher_epochs: Epochs = 0
+    teacher_weight: Share = 0.7
+    augmentation: Name = "crop-flip"
+    parts: Parts = 2
+    seed: Seed = 0
 
     @property
     def epochs(self) -> int:
