@@ -22,7 +22,7 @@ def train(dataset: Dataset, path: Path, epochs: int = 3, progress: Progress | No
 
 
 def top1(network: TeacherNetwork, dataset: Dataset) -> float:
-    images = torch.from_numpy(dataset.test.at(32)).permute(0, 3, 1, 2).float() / 255
+    images = torch.tensor(dataset.test.at(32)).permute(0, 3, 1, 2).float() / 255
     images = (images - torch.tensor(dataset.mean).view(1, 3, 1, 1)) / torch.tensor(dataset.std).view(1, 3, 1, 1)
     return (network(images).argmax(1) == torch.from_numpy(dataset.test.labels)).float().mean().item()
 
