@@ -34,11 +34,13 @@ class ModelRun:
         output: float32 of the model's output shape; NaN for whatever was not finite.
         milliseconds: wall-clock time of each repeat by the device's clock.
         affinity: processors it was allowed to run on.
+        peak_rss_kib: most memory that the process held at once; None from an executable that does not say.
     """
 
     output: np.ndarray
     milliseconds: tuple[float, ...]
     affinity: tuple[int, ...]
+    peak_rss_kib: int | None = None
 
 
 def executable_machine(path: Path) -> str:
@@ -92,13 +94,18 @@ def check_finished(done: Finished, path: Path, where: str) -> None:
 
 
 def parse_result(
-    stdout: bytes, output_shape: tuple[int, ...], where: str, *, repeats: int, processors: Sequence[int] | None = None
+    stdout: bytes,
+    output_shape: tuple[int, ...] | None,
+    where: str,
+    *,
+    repeats: int,
+    processors: Sequence[int] | None = None,
 ) -> ModelRun:
     """Read ``model_run``'s JSON.
 
     Args:
         stdout: all that was printed.
-        output_shape: of the model's one output.
+        output_shape: of the model's one output; None where that was not asked for (``--output``).
         where: the device, named in errors.
         repeats: how many times are to be there.
         processors: which ones it was to be held to, if any.
@@ -113,12 +120,18 @@ def parse_result(
         raise _odd(where, "no list of processors in field 'affinity'")
     if processors is not None and sorted(affinity) != sorted(processors):
         raise _odd(where, f"processors {affinity} although {sorted(processors)} were asked for")
+    output = np.empty(0, np.float32) if output_shape is None else _output(said, output_shape, where)
+    memory = said.get("peak_rss_kib")
+    memory = memory if isinstance(memory, int) and not isinstance(memory, bool) and memory > 0 else None
+    return ModelRun(output, tuple(map(float, times)), tuple(affinity), memory)
+
+
+def _output(said: dict[str, Any], shape: tuple[int, ...], where: str) -> np.ndarray:
     try:  # numbers that are not finite are null; nine digits give every float32 back
         values = [math.nan if one is None else float(one) for one in said["outputs"][0]["values"]]
-        output = np.array(values, np.float32).reshape(output_shape)
+        return np.array(values, np.float32).reshape(shape)
     except (KeyError, IndexError, TypeError, ValueError):
-        raise _odd(where, f"no float32{list(output_shape)} in field 'outputs'") from None
-    return ModelRun(output, tuple(map(float, times)), tuple(affinity))
+        raise _odd(where, f"no float32{list(shape)} in field 'outputs'") from None
 
 
 def check_description(

@@ -196,6 +196,11 @@ class HardwareProfile(Settings):
         return self.reach.abi or self._machine[1]
 
     @property
+    def is_this_machine(self) -> bool:
+        """Whether the device is the machine that natdeploy runs on."""
+        return "local" in self.reach.via
+
+    @property
     def _machine(self) -> tuple[str, str | None]:
         if self.llvm_triple is None:
             raise BadInput(f"hardware profile {self.name!r}: derived from the machine, but not filled in yet")

@@ -30,7 +30,7 @@ from natdeploy.devices.model_run import (
     parse_result,
     runs_natively,
 )
-from natdeploy.devices.runner import Runnable, check_artifact, checked_input
+from natdeploy.devices.runner import Runnable, Series, SeriesTimes, check_artifact, checked_input
 from natdeploy.ground.errors import BadInput, DeviceNotReachable, TimingNotPossible
 
 #: Seconds for connecting, and for what a healthy device does at once. With a ping at the end, 15 s are not exceeded.
@@ -127,6 +127,12 @@ class RemoteRunner:
         machine = executable_machine(Path(runnable.path))
         words = options(repeats=1, warmup=0, threads=threads, processors=self._processors)
         return RemoteSession(self, runnable, machine, words[4:], self._processors, self._warmup)
+
+    def time_turn(self, turn: Sequence[Series], *, limit_s: float) -> list[SeriesTimes]:
+        """Run series one after another: see :func:`natdeploy.devices.turn.time_turn`."""
+        from natdeploy.devices.turn import time_turn
+
+        return time_turn(self, turn, limit_s=limit_s)
 
     def close(self) -> None:
         """Remove the scratch folder, end what still runs in it, and hang up."""
@@ -254,6 +260,7 @@ class RemoteSession:
         name: of its file there; its input is beside it, with ``.bin`` at the end, once it has run.
         machine: what it was compiled for, as ``uname -m`` says it.
         options: threads and affinity, as ``model_run`` takes them.
+        processors: the affinity, if any.
     """
 
     def __init__(
@@ -266,7 +273,7 @@ class RemoteSession:
         warmup: int,
     ) -> None:
         self._runner, self.machine, self._warmup = runner, machine, warmup
-        self.options, self._processors = tuple(words), processors
+        self.options, self.processors = tuple(words), processors
         self.path = Path(runnable.path)
         self._in_shape, self._out_shape = tuple(runnable.input_shape), tuple(runnable.output_shape)
         self.name = f"model-{secrets.token_hex(4)}"
@@ -312,7 +319,7 @@ class RemoteSession:
         numbers = ["--repeat", str(repeats), "--warmup", str(warmup), *self.options]
         done = self._execute(["--input", f"{self.name}.bin", *numbers])
         where = self._runner.where
-        return parse_result(done.stdout, self._out_shape, where, repeats=repeats, processors=self._processors)
+        return parse_result(done.stdout, self._out_shape, where, repeats=repeats, processors=self.processors)
 
     def _execute(self, words: Sequence[str]) -> Finished:
         """Start the executable beside a file with its number, by which the guard finds it."""

@@ -7,6 +7,8 @@ and is closed. Runners of this machine run a runtime's own artifacts (:data:`RUN
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -99,6 +101,50 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """Let go of the device; nothing stays on it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Series:
+    """One uninterrupted series of runs of an opened artifact.
+
+    Attributes:
+        session: what to run; it has been run once.
+        repeats: timed runs in a row.
+        warmup: untimed runs before them.
+    """
+
+    session: Any
+    repeats: int
+    warmup: int
+
+
+@dataclass(frozen=True)
+class SeriesTimes:
+    """What a series gave.
+
+    Attributes:
+        milliseconds: of each timed run, by the device's clock.
+        peak_rss_kib: most memory that the process held at once; None where the device does not say.
+    """
+
+    milliseconds: tuple[float, ...]
+    peak_rss_kib: int | None = None
+
+
+class RemoteTimekeeper(Runner, Protocol):
+    """A runner of another device, which times many artifacts in one go."""
+
+    def refuse_to_time(self, machine: str) -> None:
+        """Raise TimingNotPossible where times of a machine's executables would not be the device's, or not now."""
+        ...
+
+    def time_turn(self, turn: Sequence[Series], *, limit_s: float) -> list[SeriesTimes]:
+        """Run series one after another, within ``limit_s`` seconds for all of them.
+
+        Raises TimingNotPossible on an emulated processor, and on a device that is too hot or whose battery is low;
+        BadInput for an artifact that fails; DeviceNotReachable.
+        """
         ...
 
 

@@ -44,6 +44,11 @@ class ArtifactBuilder:
         self._kind = get_runner(runtime).kind
         if self._kind not in ("onnx", "native"):
             raise BadInput(f"runtime {runtime!r}: takes {self._kind!r} artifacts, which natdeploy cannot build")
+        if not profile.is_this_machine and self._kind != "native":
+            raise BadInput(
+                f"device {profile.name!r}: runtime {runtime!r} runs on this machine only; natdeploy brings its own "
+                "executables to other devices (runtime tvm)"
+            )
         self._profile = profile
         self._build = build
         self._workers = len(allowed_processors())
@@ -81,11 +86,13 @@ class ArtifactBuilder:
     def _built(self, network: Network, folder: Path) -> Runnable:
         if self._build is not None:
             return self._build(network, folder)
-        from natdeploy.compiler import build_native, build_onnx
+        from natdeploy.compiler import build_artifacts, build_onnx, make_network_plan
 
         if self._kind == "onnx":
             return build_onnx(network, folder)
-        return build_native(network, target=llvm_target(self._profile), folder=folder)
+        plan = make_network_plan(network, target=llvm_target(self._profile))
+        kind = "native" if self._profile.is_this_machine else "executable"
+        return build_artifacts(plan, folder, kinds=(kind,))[kind]
 
 
 def reference_arch(space: Space) -> Arch:

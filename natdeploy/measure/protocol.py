@@ -8,7 +8,7 @@ visits (:mod:`natdeploy.measure.correction`).
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from natdeploy.devices import HardwareProfile
@@ -76,5 +76,12 @@ class TimingProtocol:
 
 
 def protocol_for(profile: HardwareProfile) -> TimingProtocol:
-    """The protocol with a profile's own settings."""
-    return TimingProtocol(threads=profile.timing.threads, max_drift=profile.timing.max_drift)
+    """The protocol with a profile's own settings.
+
+    On a device that is not this machine each visit is a process of its own, whose first runs fetch the weights:
+    warm-up and visits are longer there.
+    """
+    protocol = TimingProtocol(threads=profile.timing.threads, max_drift=profile.timing.max_drift)
+    if profile.is_this_machine:
+        return protocol
+    return replace(protocol, visit_ms=12.0, reference_visit_ms=8.0, warmup_ms=6.0)

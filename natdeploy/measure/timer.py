@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from natdeploy.devices import Runnable
 from natdeploy.ground.errors import ChildFailed, NatdeployError
 from natdeploy.ground.processes import ChildWorker, call_in_child
 from natdeploy.measure import timer_child
-from natdeploy.measure.correction import (
-    kept_visits,
-    local_reference,
-    relative_interval,
-    relative_values,
-    visit_value,
-)
-from natdeploy.measure.measurement import Visit
 from natdeploy.measure.protocol import TimingProtocol
+from natdeploy.measure.turns import REFERENCE, BatchTiming, order_of_visits, visit_in_turns
 
 _OPEN_TIMEOUT_S = 300.0
 _VISIT_TIMEOUT_S = 60.0
-#: The reference's number in the child; networks are numbered from 1.
-_REFERENCE = 0
-#: Samples of a visit, and how many visits to the reference came before.
-_Taken = tuple[list[float], int]
-
-
-@dataclass(frozen=True)
-class BatchTiming:
-    """What a batch gave.
-
-    Attributes:
-        visits: for each artifact, its visits in order of time.
-        reference_ms: value of each visit to the reference, in order of time.
-    """
-
-    visits: tuple[tuple[Visit, ...], ...]
-    reference_ms: tuple[float, ...]
 
 
 class Timer:
@@ -60,7 +34,7 @@ class Timer:
         threads = str(protocol.threads)
         environment = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "TVM_NUM_THREADS": threads}
         self._child = ChildWorker(f"timing with {runtime}", cpus=processors, environment=environment)
-        self._next = _REFERENCE
+        self._next = REFERENCE
         try:
             self._child.call(timer_child.raise_priority, timeout_s=_OPEN_TIMEOUT_S)
             self._load(reference)
@@ -74,39 +48,20 @@ class Timer:
 
         Raises BadInput for a damaged artifact, ChildFailed for one that crashes or hangs.
         """
-        protocol = self._protocol
         numbers = [self._load(runnable) for runnable in runnables]
-        samples: dict[int, list[_Taken]] = {number: [] for number in numbers}
-        references: list[float] = []
-        active = list(numbers)
-        for done in range(1, protocol.max_visits + 1):
-            started = time.monotonic()
+
+        def take_turn(active: Sequence[int]) -> list[tuple[int, list[float]]]:
             limit_s = _OPEN_TIMEOUT_S + _VISIT_TIMEOUT_S * len(active)
+            order = order_of_visits(active, self._protocol)
             try:
-                turn = self._child.call(timer_child.turn, _REFERENCE, active, protocol, timeout_s=limit_s)
+                return self._child.call(timer_child.turn, order, self._protocol, timeout_s=limit_s)
             except ChildFailed as error:
                 raise self._culprit(runnables, error) from None
-            for number, found in turn:
-                if number == _REFERENCE:
-                    references.append(visit_value(found, protocol.visit_quantile))
-                else:
-                    samples[number].append((found, len(references)))
-            if done >= protocol.min_visits:
-                active = [
-                    one for one in active if self._interval(samples[one], references) > protocol.target_relative_ci
-                ]
-            if not active:
-                break
-            pause_s = protocol.spread_ms / 1e3 / protocol.min_visits - (time.monotonic() - started)
-            if pause_s > 0 and done < protocol.min_visits:
-                time.sleep(pause_s)
+
+        timing = visit_in_turns(numbers, self._protocol, take_turn)
         for number in numbers:
             self._child.call(timer_child.close_session, number, timeout_s=_OPEN_TIMEOUT_S)
-        visits = tuple(
-            tuple(Visit(tuple(found), local_reference(references, before)) for found, before in samples[number])
-            for number in numbers
-        )
-        return BatchTiming(visits, tuple(references))
+        return timing
 
     def close(self) -> None:
         """Stop the child process."""
@@ -140,9 +95,3 @@ class Timer:
             except NatdeployError as own:
                 return ChildFailed(str(own))
         return error
-
-    def _interval(self, taken: Sequence[_Taken], references: Sequence[float]) -> float:
-        """Relative confidence interval of a network as its visits stand now."""
-        around = [local_reference(references, before) for _, before in taken]
-        values = [visit_value(found, self._protocol.visit_quantile) for found, _ in taken]
-        return relative_interval(relative_values(values, around)[kept_visits(around, self._protocol.kept_share)])

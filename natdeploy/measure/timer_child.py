@@ -46,17 +46,15 @@ def close_session(number: int) -> None:
     session.close()
 
 
-def turn(reference: int, numbers: Sequence[int], protocol: TimingProtocol) -> list[tuple[int, list[float]]]:
-    """Visit each network once in order, the reference before, after, and in between; ``(number, samples)`` of each.
+def turn(order: Sequence[int], protocol: TimingProtocol) -> list[tuple[int, list[float]]]:
+    """Visit networks in this order (0 is the reference): number and samples of each visit.
 
     A whole turn is one call: asked visit by visit, a busy machine would leave gaps of many milliseconds in between.
     """
-    visits = [(reference, _visit(reference, protocol.reference_visit_ms, protocol))]
-    for place, number in enumerate(numbers, start=1):
-        visits.append((number, _visit(number, protocol.visit_ms, protocol)))
-        if place % protocol.reference_every == 0 or place == len(numbers):
-            visits.append((reference, _visit(reference, protocol.reference_visit_ms, protocol)))
-    return visits
+    return [
+        (number, _visit(number, protocol.visit_ms if number else protocol.reference_visit_ms, protocol))
+        for number in order
+    ]
 
 
 def try_alone(runtime: str, runnable: Runnable, protocol: TimingProtocol) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any
+from functools import partial
 
 import numpy as np
 
-from natdeploy.devices import HardwareProfile, Runnable, device_fingerprint, timing_processors
-from natdeploy.ground.errors import BadInput, DeviceNotReachable
+from natdeploy.devices import HardwareProfile, Runnable, device_fingerprint
+from natdeploy.devices.units import Access
+from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import content_key
+from natdeploy.measure.batch import Batch, TimedBatch, divided
+from natdeploy.measure.batch_timing import time_batches
 from natdeploy.measure.builds import (
     ArtifactBuilder,
     Build,
@@ -21,18 +24,13 @@ from natdeploy.measure.builds import (
     with_artifact_toolchain,
 )
 from natdeploy.measure.correction import kept_visits, median_and_deviation, relative_values, visit_value
-from natdeploy.measure.measurement import Measurement, Visit, timing_key
+from natdeploy.measure.measurement import Measurement, timing_key
 from natdeploy.measure.protocol import TimingProtocol, protocol_for
 from natdeploy.measure.store import MeasurementStore
-from natdeploy.measure.timer import BatchTiming, Timer
-from natdeploy.spaces import Arch, Space, costs, get_space
+from natdeploy.spaces import Arch, Space, get_space
 
 Progress = Callable[[str, float], None]
-
-#: Networks in a batch: more spread their visits over a longer time, fewer are stored sooner.
-_BATCH = 40
-#: Limit on the weights of a batch, all of which are loaded at once.
-_BATCH_BYTES = 1 << 30
+_ANY_UNIT = Access()
 
 
 def time_archs(
@@ -48,6 +46,7 @@ def time_archs(
     occurrence: int = 0,
     progress: Progress | None = None,
     build: Build | None = None,
+    access: Access = _ANY_UNIT,
 ) -> list[Measurement]:
     """Time architectures of a space on a device; what the store holds already is not timed again.
 
@@ -67,16 +66,17 @@ def time_archs(
         occurrence: which repetition this is; another number times again what is stored.
         progress: called with a stage and the fraction done.
         build: how to build a network in a folder, in place of natdeploy's compiler.
+        access: how to get at a device that is not this machine, and how many units of it to use.
 
     Returns one measurement for each of ``archs``, in their order. Raises BadInput for a runtime the device does not
-    have or an architecture of another space, DeviceNotReachable for a device that is not this machine, ChildFailed for
-    a network that crashes.
+    have or an architecture of another space, DeviceNotReachable for a device that is not there or was lost (what it had
+    timed is stored), TimingNotPossible for an emulated one, ChildFailed for a network that crashes.
     """
     space = get_space(space) if isinstance(space, str) else space
     for arch in archs:
         space.check(arch)
     roles = {arch: role if isinstance(role, str) else role[arch] for arch in archs}
-    stand = _Stand.of(space, profile, runtime, protocol, store)
+    stand = _Stand.of(space, profile, runtime, protocol, store, access)
 
     def key(arch: Arch) -> str:
         return timing_key(
@@ -98,25 +98,21 @@ def time_archs(
     if missing:
         builder = ArtifactBuilder(space, profile, runtime, num_classes=num_classes, build=build)
         report = _Reporter(progress, runtime, len(keys))
-        builder.prepare([*missing, reference_arch(space)], report.building(len(found)))
-        with scratch_folder() as folder, stand.timer(builder.reference(folder / "reference")) as timer:
-            for number, batch in enumerate(_batches(missing, space)):
-                report.tell("building", len(found))
-                runnables = builder.build_all(batch, folder / str(number))
-                report.tell("timing", len(found))
-                timing = timer.time_batch(runnables)
+        with scratch_folder() as folder:
+
+            def reference() -> Runnable:
+                builder.prepare([*missing, reference_arch(space)], report.building(len(found)))
+                return builder.reference(folder / "reference")
+
+            batches = [
+                Batch(tuple(batch), partial(builder.build_all, batch, folder / str(number)))
+                for number, batch in enumerate(divided(missing, space, profile, access))
+            ]
+            for timed in stand.time(batches, reference, lambda what: report.tell(what, len(found))):
                 taken = [
-                    stand.measurement(
-                        runnable,
-                        visits,
-                        timer.conditions,
-                        timing,
-                        arch=arch,
-                        role=roles[arch],
-                        num_classes=num_classes,
-                        occurrence=occurrence,
-                    )
-                    for arch, runnable, visits in zip(batch, runnables, timing.visits)
+                    stand.measurement(timed, place, role=roles[arch], num_classes=num_classes, occurrence=occurrence)
+                    for place, arch in enumerate(timed.batch.archs)
+                    if arch is not None
                 ]
                 stand.store.add_all(taken)
                 # Another process may have been quicker: then its timing is the one that stays.
@@ -138,6 +134,7 @@ def time_runnable(
     num_classes: int | None = None,
     progress: Progress | None = None,
     build: Build | None = None,
+    access: Access = _ANY_UNIT,
 ) -> Measurement:
     """Time one built artifact on a device, now, and store the timing.
 
@@ -147,27 +144,22 @@ def time_runnable(
         space: whose reference network is timed in between; the architecture's own where there is one.
         others: as for :func:`time_archs`.
 
-    Raises BadInput for a damaged artifact, ChildFailed for one that crashes or hangs.
+    Raises BadInput for a damaged artifact, ChildFailed for one that crashes or hangs, DeviceNotReachable.
     """
     space = get_space(space) if isinstance(space, str) else space
-    stand = _Stand.of(space, profile, runtime, protocol, store)
+    stand = _Stand.of(space, profile, runtime, protocol, store, access)
     classes = num_classes if num_classes is not None else int(runnable.output_shape[-1])
     builder = ArtifactBuilder(space, profile, runtime, build=build)
     report = _Reporter(progress, runtime, 1)
-    builder.prepare([reference_arch(space)], report.building(0))
-    with scratch_folder() as folder, stand.timer(builder.reference(folder / "reference")) as timer:
-        report.tell("timing", 0)
-        timing = timer.time_batch([runnable])
-        taken = stand.measurement(
-            runnable,
-            timing.visits[0],
-            timer.conditions,
-            timing,
-            arch=arch,
-            role=role,
-            num_classes=classes,
-            occurrence=0,
-        )
+    with scratch_folder() as folder:
+
+        def reference() -> Runnable:
+            builder.prepare([reference_arch(space)], report.building(0))
+            return builder.reference(folder / "reference")
+
+        batch = Batch((arch,), lambda: [runnable])
+        (timed,) = stand.time([batch], reference, lambda what: report.tell(what, 0))
+        taken = stand.measurement(timed, 0, role=role, num_classes=classes, occurrence=0)
     kept = stand.add_again(taken)
     report.tell("timed", 1)
     return kept
@@ -184,6 +176,7 @@ class _Stand:
     store: MeasurementStore
     fingerprint: str
     toolchain: Mapping[str, str]
+    access: Access
 
     @staticmethod
     def of(
@@ -192,14 +185,13 @@ class _Stand:
         runtime: str,
         protocol: TimingProtocol | None,
         store: MeasurementStore | None,
+        access: Access,
     ) -> _Stand:
         if runtime not in profile.runtimes:
             raise BadInput(f"device {profile.name!r}: no runtime {runtime!r}; it has {', '.join(profile.runtimes)}")
-        if "local" not in profile.reach.via:
-            raise DeviceNotReachable(
-                f"device {profile.name!r}: field 'reach.via' is {', '.join(profile.reach.via)}; "
-                "only devices reached as 'local' can be timed by this version"
-            )
+        toolchain = runtime_toolchain(runtime, profile)
+        if access.test_only_clock is not None and not profile.is_this_machine:
+            toolchain["clock"] = "test-only"
         return _Stand(
             space,
             profile,
@@ -207,12 +199,22 @@ class _Stand:
             protocol or protocol_for(profile),
             store if store is not None else MeasurementStore(),
             device_fingerprint(profile),
-            runtime_toolchain(runtime, profile),
+            toolchain,
+            access,
         )
 
-    def timer(self, reference: Runnable) -> Timer:
-        processors = timing_processors(self.profile, self.protocol.threads)
-        return Timer(self.runtime, reference, self.protocol, processors)
+    def time(
+        self, batches: Sequence[Batch], reference: Callable[[], Runnable], tell: Callable[[str], None]
+    ) -> Iterator[TimedBatch]:
+        return time_batches(
+            batches,
+            profile=self.profile,
+            runtime=self.runtime,
+            protocol=self.protocol,
+            reference=reference,
+            access=self.access,
+            tell=tell,
+        )
 
     def baseline(self, references_ms: Sequence[float]) -> float:
         """The reference's baseline: what it took, undisturbed, when this device was first timed with this toolchain.
@@ -234,19 +236,14 @@ class _Stand:
         return self.store.keep_baseline(key, float(np.quantile(references_ms, 0.1))) if known is None else known
 
     def measurement(
-        self,
-        runnable: Runnable,
-        visits: Sequence[Visit],
-        conditions: Mapping[str, Any],
-        timing: BatchTiming,
-        *,
-        arch: Arch | None,
-        role: str,
-        num_classes: int | None,
-        occurrence: int,
+        self, timed: TimedBatch, place: int, *, role: str, num_classes: int | None, occurrence: int
     ) -> Measurement:
-        """Put the visits of one artifact together."""
-        baseline_ms = self.baseline(timing.reference_ms)
+        """Put the visits of one artifact of a batch together."""
+        arch, runnable, visits = timed.batch.archs[place], timed.runnables[place], timed.timing.visits[place]
+        conditions = dict(timed.conditions)
+        if timed.timing.peak_rss_kib and (memory := timed.timing.peak_rss_kib[place]) is not None:
+            conditions["peak_rss_kib"] = memory
+        baseline_ms = self.baseline(timed.timing.reference_ms)
         around = [visit.reference_ms for visit in visits]
         kept = kept_visits(around, self.protocol.kept_share)
         values = [visit_value(visit.samples_ms, self.protocol.visit_quantile) for visit in visits]
@@ -274,7 +271,7 @@ class _Stand:
             num_classes=num_classes,
             occurrence=occurrence,
             visits=tuple(visits),
-            conditions=dict(conditions),
+            conditions=conditions,
         )
 
     def add_again(self, taken: Measurement) -> Measurement:
@@ -298,18 +295,3 @@ class _Reporter:
         if progress is None:
             return None
         return lambda stage, fraction: progress(f"{stage} ({fraction:.0%})", done / self._total)
-
-
-def _batches(archs: Sequence[Arch], space: Space) -> Iterator[list[Arch]]:
-    """Batches that fit into memory: runtimes keep about three copies of the weights."""
-    batch: list[Arch] = []
-    size = 0
-    for arch in archs:
-        weights = 3 * 4 * costs(space.layers(arch)).params
-        if batch and (len(batch) == _BATCH or size + weights > _BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(arch)
-        size += weights
-    if batch:
-        yield batch
