@@ -14,7 +14,7 @@ from natdeploy.devices.this_machine import describe_this_machine
 from natdeploy.ground.errors import BadInput
 
 #: NATDEPLOY_INTERFACE_VERSION and NATDEPLOY_FLOAT32 of the header this file is written against.
-_INTERFACE_VERSION = 1
+_INTERFACE_VERSION = 2
 _FLOAT32 = 0
 
 
@@ -30,9 +30,10 @@ class NativeTensor(ctypes.Structure):
     )
 
 
-#: Function -> (result, arguments).
+_VERSION = "natdeploy_interface_version"
+#: Function -> (result, arguments); the version comes first, since libraries of another have other functions.
 _FUNCTIONS = {
-    "natdeploy_interface_version": (ctypes.c_int, ()),
+    _VERSION: (ctypes.c_int, ()),
     "natdeploy_default_model": (ctypes.c_void_p, ()),
     "natdeploy_input_count": (ctypes.c_int, (ctypes.c_void_p,)),
     "natdeploy_output_count": (ctypes.c_int, (ctypes.c_void_p,)),
@@ -166,11 +167,11 @@ def load_library(path: Path) -> ctypes.CDLL:
         except AttributeError:
             raise BadInput(f"{path}: not a natdeploy library, {name} is missing") from None
         function.restype, function.argtypes = result, arguments
-    version = library.natdeploy_interface_version()
-    if version != _INTERFACE_VERSION:
-        raise BadInput(
-            f"{path}: built for interface version {version}, this natdeploy has {_INTERFACE_VERSION}; build it again"
-        )
+        if name == _VERSION and (version := function()) != _INTERFACE_VERSION:
+            raise BadInput(
+                f"{path}: has version {version} of natdeploy's C interface, this natdeploy takes version "
+                f"{_INTERFACE_VERSION}; build it again"
+            )
     return library
 
 

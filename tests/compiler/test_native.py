@@ -115,7 +115,7 @@ def test_a_damaged_kernel_is_compiled_again(
 
 def test_descriptions(tiny_native: Artifact) -> None:
     library = Library(tiny_native.path)
-    assert library.c.natdeploy_interface_version() == 1
+    assert library.c.natdeploy_interface_version() == 2
     assert library.c.natdeploy_input_count(library.model) == library.c.natdeploy_output_count(library.model) == 1
     assert library.c.natdeploy_input(library.model, 1) is None and library.c.natdeploy_output(None, 0) is None
     names = [

@@ -111,12 +111,22 @@ def test_a_damaged_artifact_is_one_line(
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_library_that_is_not_ours_is_refused(tmp_path: Path, artifacts: dict[str, Artifact]) -> None:
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("int x(void) { return 2; }", "not a natdeploy library, natdeploy_interface_version is missing"),
+        ("int natdeploy_interface_version(void) { return 1; }", "has version 1 .* takes version 2; build it again"),
+        ("int natdeploy_interface_version(void) { return 2; }", "not a natdeploy library, natdeploy_default_model is"),
+    ],
+)
+def test_a_library_of_others_or_of_another_version_is_refused(
+    text: str, expected: str, tmp_path: Path, artifacts: dict[str, Artifact]
+) -> None:
     source, path = tmp_path / "x.c", tmp_path / "libx.so"
-    source.write_text("int natdeploy_interface_version(void) { return 1; }")
+    source.write_text(text)
     subprocess.run([sys.executable, "-m", "ziglang", "cc", "-shared", "-o", str(path), str(source)], check=True)
     other = dataclasses.replace(artifacts["tvm"], path=path, digest=sha256_file(path))
-    with pytest.raises(BadInput, match="not a natdeploy library"):
+    with pytest.raises(BadInput, match=expected):
         get_runner("tvm").open(other)
 
 

@@ -20,8 +20,8 @@
 extern "C" {
 #endif
 
-/* Changes when a caller compiled against an older header would break. */
-#define NATDEPLOY_INTERFACE_VERSION 1
+/* Raised with every change of the functions below; 2 came with natdeploy_call_count, _call_name and _time_calls. */
+#define NATDEPLOY_INTERFACE_VERSION 2
 
 #define NATDEPLOY_API __attribute__((visibility("default")))
 
