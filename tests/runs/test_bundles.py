@@ -35,7 +35,18 @@ def test_a_bundle_that_was_removed_or_replaced_is_gone(tmp_path: Path) -> None:
     assert bundles_of(run).gone == (paths[1],)
 
 
-@pytest.mark.parametrize("note", [[], {"bundle": "x"}, "text", {"bundle": 3, "manifest_sha256": ""}])
+def test_a_bundle_that_was_timed_since_is_the_runs_own(tmp_path: Path) -> None:
+    run = create(tmp_path / "run")
+    path = bundle(tmp_path / "b")
+    note_bundle(run, path)
+    write_json(path / "manifest.json", {"name": "b", "latency": {"measured": [{"latency_ms": 1.5}]}, "files": ["x"]})
+    assert bundles_of(run).there == (path,) and bundles_of(run).gone == ()
+    for damaged in ("{", "[]"):
+        (path / "manifest.json").write_text(damaged)
+        assert bundles_of(run).gone == (path,)
+
+
+@pytest.mark.parametrize("note", [[], {"bundle": "x"}, "text", {"bundle": 3, "build": ""}])
 def test_a_damaged_note_is_named(tmp_path: Path, note: object) -> None:
     run = create(tmp_path / "run")
     write_json(run.path / "bundles_elsewhere" / "n.json", note)
