@@ -34,8 +34,9 @@ setup(
         "natdeploy.supernets": ["box/*", "*.cpp"],
         "natdeploy.compiler": ["runtime/*"],
         "natdeploy.devices": ["*.c", "*.h"],
-        "natdeploy.latency": ["shipped/README.md", "shipped/*/*.json"],
+        "natdeploy.latency": ["shipped/README.md", "shipped/prior.json", "shipped/*/*.json"],
         "natdeploy.report": ["page/*"],
+        "natdeploy.search": ["accuracy/shipped/*"],
     },
     include_package_data=False,
     install_requires=[

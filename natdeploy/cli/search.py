@@ -29,8 +29,12 @@ def search(
     ],
     device: options.Device = "host",
     data: Annotated[
-        str, typer.Option("--data", help="Images: digits, a folder of class folders, an .npz file, or hf:DATASET.")
-    ] = "digits",
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--data",
+            help="Images: digits, a folder of class folders, an .npz file, or hf:DATASET.  [default: digits]",
+        ),
+    ] = None,
     out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--out", help="The run's folder; without it one under runs/, named after the job."),
@@ -46,12 +50,21 @@ def search(
         ),
     ] = None,
     supernet: Annotated[
-        str,
+        Optional[str],  # noqa: UP045
         typer.Option(
             "--supernet",
-            help="Checkpoint (natdeploy's or Once-for-All's) or its address; box is the shipped one.",
+            help="Checkpoint (natdeploy's or Once-for-All's) or its address; box is the shipped one.  [default: box]",
         ),
-    ] = "box",
+    ] = None,
+    accuracy: Annotated[
+        str,
+        typer.Option(
+            "--accuracy",
+            metavar="HOW",
+            help="measured, or predictor:ofa-imagenet: full-size networks (--space ofa-mbv3-w1.0) without weights or "
+            "images, accuracies predicted, at 224 pixels only.",
+        ),
+    ] = "measured",
     seed: options.Seed = 0,
     set_: options.Set = None,
     as_json: options.Json = False,
@@ -74,6 +87,7 @@ def search(
             runtime=runtime,
             objectives=objective,
             supernet=supernet,
+            accuracy=accuracy,
             seed=seed,
             settings=options.assignments(set_),
             progress=progress,
@@ -88,6 +102,7 @@ def show(result: SearchResult) -> None:
     from natdeploy.runs import RunFolder
 
     tables.draw(front_table(RunFolder(result.run)))
+    tables.say(f"accuracy: {result.accuracy}")
     tables.say(f"budget: {result.budget_ms:.4g} ms on {result.device} with {result.runtime}")
     if result.caution:
         tables.say(f"caution: {result.caution}")

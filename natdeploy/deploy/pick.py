@@ -76,10 +76,16 @@ def standard_error(top1: float, images: int) -> float:
     return float(np.sqrt(share * (1 - share) / (images + 4)))
 
 
+def top1_error(entry: ArchiveEntry) -> float:
+    """Standard error of an entry's top-1: of the images it was measured on, or of the predictor it comes from."""
+    if entry.accuracy_source == "predicted":
+        return entry.top1_error
+    return standard_error(entry.top1, entry.val_images)
+
+
 def indistinguishable(entry: ArchiveEntry, highest: ArchiveEntry) -> bool:
     """Whether the difference in top-1 is within one standard error of that difference."""
-    own, other = (standard_error(each.top1, each.val_images) for each in (entry, highest))
-    return highest.top1 - entry.top1 <= math.hypot(own, other)
+    return highest.top1 - entry.top1 <= math.hypot(top1_error(entry), top1_error(highest))
 
 
 def _spend_the_budget(entries: Sequence[ArchiveEntry]) -> list[ArchiveEntry]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from natdeploy.deploy.pick import standard_error
+from natdeploy.deploy.pick import top1_error
 from natdeploy.report.facts import Facts
 from natdeploy.report.figure import Figure, axis, upright_line
 from natdeploy.report.units import milliseconds, stages
@@ -29,17 +29,20 @@ def front_figure(facts: Facts) -> Figure:
         },
         *_chosen(facts),
     ]
-    images = facts.archive[0].val_images
+    predicted = facts.config.predictor is not None
+    top1 = f"top-1 on {facts.archive[0].val_images} validation images (bars: one standard error)"
+    if predicted:
+        top1 = "predicted, not measured, top-1 (bars: typical error on held-out networks)"
     coverage = facts.model.coverage
     caption = (
-        f"Each point is an architecture: top-1 on {images} validation images (bars: one standard error) against the "
+        f"Each point is an architecture: {top1} against the "
         f"latency predicted for {facts.config.device} with {facts.config.runtime} (bars: {100 * coverage:.0f} % "
         "interval). The budget holds where the upper end of the interval is left of the dashed line. "
         "Point at a model, or tap it, to see its blocks."
     )
     layout = {
         "xaxis": axis("predicted latency, ms", rangemode="tozero"),
-        "yaxis": axis("validation top-1, %"),
+        "yaxis": axis("predicted top-1, %" if predicted else "validation top-1, %"),
         **upright_line(budget, f"budget {milliseconds(budget)} ms"),
     }
     return Figure("front", "Accuracy against latency", caption, tuple(t for t in traces if t["x"]), layout)
@@ -61,7 +64,7 @@ def _bars(entries: Sequence[ArchiveEntry], color: str) -> dict[str, Any]:
     look = {"type": "data", "color": color, "thickness": 1, "width": 0}
     above = [round(entry.latency_upper_ms - entry.latency_ms, 6) for entry in entries]
     below = [round(entry.latency_ms - entry.latency_lower_ms, 6) for entry in entries]
-    errors = [round(100 * standard_error(entry.top1, entry.val_images), 3) for entry in entries]
+    errors = [round(100 * top1_error(entry), 3) for entry in entries]
     return {
         "error_x": {**look, "symmetric": False, "array": above, "arrayminus": below},
         "error_y": {**look, "symmetric": True, "array": errors},
@@ -87,6 +90,7 @@ def models(facts: Facts) -> dict[str, dict[str, Any]]:
         entry.id: {
             "top1": round(entry.top1, 6),
             "images": entry.val_images,
+            "predicted": entry.accuracy_source == "predicted",
             "ms": [round(v, 6) for v in (entry.latency_ms, entry.latency_lower_ms, entry.latency_upper_ms)],
             "macs": entry.macs,
             "params": entry.params,

@@ -8,6 +8,7 @@ from natdeploy.deploy.manifest import Manifest
 from natdeploy.report.facts import Facts
 from natdeploy.report.predictor import judged_on
 from natdeploy.report.table import Column, Table
+from natdeploy.runs.folder import ACCURACY_PREDICTOR
 
 _SOURCES = {
     "measured": "trained on timings of this very device",
@@ -22,13 +23,21 @@ def provenance_table(facts: Facts) -> Table:
     config, model, quality = facts.config, facts.model, facts.model.quality
     images = sorted({entry.val_images for entry in facts.archive})
     generations = sorted({entry.generation for entry in facts.archive})
+    top1 = (
+        "validation top-1",
+        f"{_span(images)} validation images of {config.data}, held out of training; subnets of the supernet after "
+        f"{_span(generations)} adaptation(s), batch norm calibrated on {config.adapt.calibration_images} training "
+        "images",
+    )
+    if config.predictor is not None:
+        resolutions = ", ".join(map(str, config.resolutions))
+        top1 = (
+            "predicted top-1",
+            f"accuracy predictor {config.predictor}: predicted, not measured, at {resolutions} pixels only; its "
+            f"source, licence and quality are in the run's {ACCURACY_PREDICTOR}",
+        )
     rows = [
-        (
-            "validation top-1",
-            f"{_span(images)} validation images of {config.data}, held out of training; subnets of the supernet after "
-            f"{_span(generations)} adaptation(s), batch norm calibrated on {config.adapt.calibration_images} training "
-            "images",
-        ),
+        top1,
         *_test_rows(facts.bundles),
         (
             "predicted latency",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from natdeploy.deploy.manifest import Manifest
-from natdeploy.deploy.pick import indistinguishable, standard_error
+from natdeploy.deploy.pick import indistinguishable, top1_error
 from natdeploy.report.facts import Facts
 from natdeploy.report.units import interval, milliseconds, percent
 
@@ -24,13 +24,15 @@ def _rule(facts: Facts, pick: str, manifest: Manifest) -> str:
     feasible = [entry for entry in facts.archive if entry.feasible]
     if pick == "best" and feasible:
         highest = max(feasible, key=lambda entry: entry.top1)
-        error = standard_error(highest.top1, highest.val_images)
+        what, on = "validation", f" on {highest.val_images} images"
+        if highest.accuracy_source == "predicted":
+            what, on = "predicted", ""
         tied = sum(indistinguishable(entry, highest) for entry in feasible)
         return (
-            f"Picked as best: the highest validation top-1 within the budget is {percent(highest.top1, error)} on "
-            f"{highest.val_images} images. {tied} of {len(feasible)} architectures differ from it by no more than one "
-            "standard error of the difference; of these, the highest top-1 among those that use nearly as much of the "
-            "budget as any is tried first."
+            f"Picked as best: the highest {what} top-1 within the budget is "
+            f"{percent(highest.top1, top1_error(highest))}{on}. {tied} of {len(feasible)} architectures differ from it "
+            "by no more than one standard error of the difference; of these, the highest top-1 among those that use "
+            "nearly as much of the budget as any is tried first."
         )
     if pick == "knee":
         return "Picked as knee: on the front, the farthest from the straight line between its two ends."

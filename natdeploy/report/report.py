@@ -76,12 +76,15 @@ def report_html(facts: Facts, run: RunFolder) -> str:
 
 
 def _title(facts: Facts) -> str:
-    return f"{facts.name}: {Path(facts.config.data).name} on {facts.config.device}"
+    return f"{facts.name}: {facts.config.predictor or Path(facts.config.data).name} on {facts.config.device}"
 
 
 def _header(facts: Facts) -> str:
     config = facts.config
-    what = f"{config.space} searched for {config.data} on {config.device} with {config.runtime}, seed {config.seed}, "
+    task = config.data
+    if config.predictor is not None:
+        task = f"{config.predictor} with predicted accuracies, not measured ones,"
+    what = f"{config.space} searched for {task} on {config.device} with {config.runtime}, seed {config.seed}, "
     state = "" if facts.is_finished else " The search has not finished: these are the figures so far."
     return (
         "<header>"
@@ -102,7 +105,10 @@ def _tiles(facts: Facts) -> list[tuple[str, str, str]]:
             tiles.append(("Measured latency", f"{milliseconds(timing.latency_ms)} ms", budget))
     elif facts.front:
         best = facts.front[-1]
-        tiles.append(("Validation top-1", percent(best.top1), f"best within budget, {best.val_images} images"))
+        if facts.config.predictor is None:
+            tiles.append(("Validation top-1", percent(best.top1), f"best within budget, {best.val_images} images"))
+        else:
+            tiles.append(("Predicted top-1", percent(best.top1), "best within budget; predicted, not measured"))
         tiles.append(("Predicted latency", f"{milliseconds(best.latency_ms)} ms", f"not measured; {budget}"))
     tiles.append(("Front", f"{len(facts.front)} models", f"of {len(facts.archive)} in the archive"))
     if facts.history:

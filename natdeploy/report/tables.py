@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from natdeploy.deploy.manifest import Manifest
-from natdeploy.deploy.pick import standard_error
+from natdeploy.deploy.pick import top1_error
 from natdeploy.report.facts import read_manifests
 from natdeploy.report.table import Table, number, table_of, text
 from natdeploy.report.units import NONE, arch_text, interval, kib, millions, milliseconds, percent
@@ -81,7 +81,7 @@ def front_table(run: RunFolder) -> Table:
         run.front(),
         [
             text("model", lambda entry: entry.id),
-            number("validation top-1", lambda entry: percent(entry.top1, standard_error(entry.top1, entry.val_images))),
+            number(top1_name(run), lambda entry: percent(entry.top1, top1_error(entry))),
             number("predicted ms (interval)", _interval),
             number("MACs", lambda entry: millions(entry.macs)),
             number("params", lambda entry: millions(entry.params)),
@@ -89,6 +89,11 @@ def front_table(run: RunFolder) -> Table:
             text("resolution and blocks (kernel x expand)", lambda entry: arch_text(entry.arch)),
         ],
     )
+
+
+def top1_name(run: RunFolder) -> str:
+    """What a run's accuracies are called: they are measured on validation images, or predicted."""
+    return "validation top-1" if run.config().predictor is None else "predicted top-1"
 
 
 def _interval(entry: ArchiveEntry) -> str:
@@ -106,7 +111,7 @@ def progress_table(history: Sequence[HistoryStep]) -> Table:
             number("evaluated", lambda step: str(step.evaluations)),
             number("within budget", lambda step: str(step.feasible)),
             number("front", lambda step: str(step.front_size)),
-            number("best validation top-1", lambda step: percent(step.best_top1)),
+            number("best top-1", lambda step: percent(step.best_top1)),
             text("surrogate", lambda step: str(step.surrogate.get("name", NONE))),
             number("Kendall", _kendall),
             number("seconds", lambda step: f"{sum(step.seconds.values()):.1f}"),

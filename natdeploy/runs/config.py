@@ -6,17 +6,24 @@ Defaults are sized for a micro space on two processor cores, a search of about t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from natdeploy.ground.errors import BadInput
 from natdeploy.ground.processes import allowed_processors
 from natdeploy.ground.validation import Real, Settings, Whole
-from natdeploy.spaces import SPACES
+from natdeploy.spaces import SPACES, get_space
 
 #: Fields that say when and with what a run was made, not what it is.
 _CIRCUMSTANCES = ("created", "threads")
+
+#: Stands before a predictor's name in the field ``accuracy``.
+PREDICTOR = "predictor:"
+#: Images or weights that a job does not have.
+NOT_GIVEN = "none"
 
 Budget = Annotated[Real, Field(gt=0)]
 Share = Annotated[Real, Field(ge=0, le=1)]
@@ -28,6 +35,11 @@ LearningRate = Annotated[Real, Field(gt=0, le=10)]
 Smoothing = Annotated[Real, Field(ge=0, lt=1)]
 Clip = Annotated[Real, Field(gt=0)]
 Parts = Annotated[Whole, Field(ge=1, le=64)]
+
+
+def _one_as_many(value: Any) -> Any:
+    """A single number stands for a list of one."""
+    return (value,) if isinstance(value, int) else value
 
 
 class SearchSettings(Settings):
@@ -104,15 +116,20 @@ class Task(Settings):
 
     Attributes:
         space: search space.
+        resolutions: input resolutions that are searched, some of the space's; empty means all of them.
+        accuracy: ``measured`` on validation images with a supernet's weights, or ``predictor:NAME``: predicted, without
+            images and weights (``data`` and ``supernet`` are then for the build, and ``none`` if not given).
         data: source of labelled images, as ``--data`` takes it.
         device, runtime: hardware profile and runtime whose latency counts.
         objectives: what is traded off, by name.
         seed: of everything random.
-        supernet: ``box`` (the shipped one) or a checkpoint's path.
+        supernet: ``box`` (the shipped one), a checkpoint's path or its address.
         search, adapt: settings of the search, and of the weights that follow it.
     """
 
     space: Name = "mbv3-micro"
+    resolutions: Annotated[tuple[Whole, ...], BeforeValidator(_one_as_many)] = ()
+    accuracy: Annotated[str, Field(pattern=rf"^(measured|{PREDICTOR}.+)$")] = "measured"
     data: Name = "digits"
     device: Name = "host"
     runtime: Name = "tvm"
@@ -121,6 +138,27 @@ class Task(Settings):
     supernet: Name = "box"
     search: SearchSettings = SearchSettings()
     adapt: AdaptSettings = AdaptSettings()
+
+    @property
+    def predictor(self) -> str | None:
+        """Name of the accuracy predictor; None where accuracies are measured."""
+        return self.accuracy.removeprefix(PREDICTOR) if self.accuracy.startswith(PREDICTOR) else None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_to_train(cls, value: Any) -> Any:
+        """Predicted accuracies need neither images nor weights: what was not given is not taken from the box."""
+        if isinstance(value, Mapping) and str(value.get("accuracy", "")).startswith(PREDICTOR):
+            return {"data": NOT_GIVEN, "supernet": NOT_GIVEN, **value}
+        return value
+
+    @model_validator(mode="after")
+    def _known_resolutions(self) -> Task:
+        try:
+            get_space(self.space).at_resolutions(self.resolutions)
+        except BadInput as error:
+            raise ValueError(f"field 'resolutions': {error}") from None
+        return self
 
     @field_validator("space")
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import Arch
@@ -24,6 +24,8 @@ class ArchiveEntry:
         macs, params, peak_activation_bytes: static costs of one image's inference.
         generation: how often the supernet's weights had been adapted when ``top1`` was taken.
         feasible: whether ``latency_upper_ms`` is within the run's budget.
+        accuracy_source: ``measured`` on those images, or ``predicted`` without any; ``loss`` is then 0, too.
+        top1_error: typical error of a predicted ``top1``, a share; 0 of a measured one, whose error the images tell.
     """
 
     arch: Arch
@@ -38,6 +40,8 @@ class ArchiveEntry:
     peak_activation_bytes: int
     generation: int
     feasible: bool
+    accuracy_source: Literal["measured", "predicted"] = "measured"
+    top1_error: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("top1", "loss", "latency_ms", "latency_lower_ms", "latency_upper_ms"):
@@ -60,9 +64,19 @@ class ArchiveEntry:
             raise BadInput(f"archive entry: expected a JSON object, not {value!r:.60}")
         found: dict[str, Any] = {"arch": Arch.from_json(value.get("arch"))}
         for field in fields(ArchiveEntry):
-            if field.name != "arch":
+            if field.name == "accuracy_source":
+                found[field.name] = _source(value.get(field.name, "measured"))
+            elif field.name == "top1_error" and field.name not in value:
+                found[field.name] = 0.0
+            elif field.name != "arch":
                 found[field.name] = _checked(value, field.name, str(field.type))
         return ArchiveEntry(**found)
+
+
+def _source(item: Any) -> str:
+    if item not in ("measured", "predicted"):
+        raise BadInput(f"archive entry: field 'accuracy_source' is {item!r}, expected measured or predicted")
+    return str(item)
 
 
 def _checked(value: dict[str, Any], name: str, kind: str) -> Any:

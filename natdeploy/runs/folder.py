@@ -35,6 +35,8 @@ RANDOM = "random.json"
 SUMMARY = "summary.json"
 STATE = "state.json"
 SUPERNET = "supernet.safetensors"
+#: In place of a supernet where accuracies are predicted.
+ACCURACY_PREDICTOR = "accuracy_predictor.json"
 
 Item = TypeVar("Item")
 

@@ -1,5 +1,6 @@
 """Neural Architecture Transfer: objectives, surrogates, evolution, the archive and the loop that ties them together."""
 
+from natdeploy.search.accuracy import ACCURACY_PREDICTORS, AccuracyPredictor, get_accuracy_predictor
 from natdeploy.search.algorithms import ALGORITHMS
 from natdeploy.search.estimates import Estimate, Estimator
 from natdeploy.search.evaluator import Evaluator, LocalSurroundings, Surroundings
@@ -9,9 +10,11 @@ from natdeploy.search.objectives import OBJECTIVES, Objective, ObjectiveSet
 from natdeploy.search.surrogates import SURROGATES
 
 __all__ = [
+    "ACCURACY_PREDICTORS",
     "ALGORITHMS",
     "OBJECTIVES",
     "SURROGATES",
+    "AccuracyPredictor",
     "Estimate",
     "Estimator",
     "Evaluator",
@@ -21,6 +24,7 @@ __all__ = [
     "Surroundings",
     "check_names",
     "dominated_share",
+    "get_accuracy_predictor",
     "hypervolume",
     "search",
 ]

@@ -76,8 +76,13 @@ class Estimate:
         """Largest sum of live activations."""
         return self.static(self.arch).peak_activation_bytes
 
-    def with_accuracy(self, top1: float, loss: float, images: int, generation: int) -> ArchiveEntry:
-        """The archive's entry once the network was evaluated. Raises ValueError for values that are not finite."""
+    def with_accuracy(
+        self, top1: float, loss: float, images: int, generation: int, *, predicted_within: float | None = None
+    ) -> ArchiveEntry:
+        """The archive's entry once the network was evaluated. Raises ValueError for values that are not finite.
+
+        ``predicted_within`` is the typical error of an accuracy that was predicted; None of one that was measured.
+        """
         return ArchiveEntry(
             arch=self.arch,
             top1=top1,
@@ -91,6 +96,8 @@ class Estimate:
             peak_activation_bytes=self.peak_activation_bytes,
             generation=generation,
             feasible=self.feasible,
+            accuracy_source="measured" if predicted_within is None else "predicted",
+            top1_error=predicted_within or 0.0,
         )
 
 

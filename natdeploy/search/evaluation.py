@@ -9,6 +9,7 @@ from typing import Any
 
 from natdeploy.ground.errors import NatdeployError
 from natdeploy.runs import ArchiveEntry
+from natdeploy.search.accuracy.evaluator import PredictedAccuracy
 from natdeploy.search.estimates import Estimate
 from natdeploy.search.evaluator import Evaluator, Progress
 from natdeploy.spaces import Arch
@@ -62,9 +63,9 @@ def evaluate_all(
                 found = evaluator.evaluate(estimate.arch)
                 if not (math.isfinite(found.top1) and math.isfinite(found.loss)):
                     raise ArithmeticError(f"accuracy {found.top1}, loss {found.loss}")
-                entries.append(
-                    estimate.with_accuracy(float(found.top1), float(found.loss), int(found.images), generation)
-                )
+                figures = float(found.top1), float(found.loss), int(found.images), generation
+                error = found.error if isinstance(found, PredictedAccuracy) else None
+                entries.append(estimate.with_accuracy(*figures, predicted_within=error))
                 break
             except NatdeployError:
                 raise

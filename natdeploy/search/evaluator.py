@@ -10,6 +10,7 @@ import numpy as np
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.runs import RunConfig
+from natdeploy.runs.folder import ACCURACY_PREDICTOR
 from natdeploy.search.estimates import LatencyPredictor
 from natdeploy.spaces import Arch, get_space
 
@@ -66,7 +67,7 @@ class Evaluator(Protocol):
         ...
 
     def save(self, folder: Path) -> object:
-        """Write weights and optimizer into an existing folder, the weights as ``supernet.safetensors``."""
+        """Write weights (as ``supernet.safetensors``) and optimizer, or what stands for them, into a folder."""
         ...
 
 
@@ -127,20 +128,13 @@ class LocalSurroundings:
     """This machine: its profiled latency models, its data, its torch."""
 
     def latency_model(self, config: RunConfig) -> LatencyPredictor:
-        """The stored model of a profiled device; one from published measurements where there is none."""
+        """A profiled device's own; where there is none, one from published measurements; else a prior."""
         from natdeploy.devices import load_profile
-        from natdeploy.latency import find_latency_model, shipped_latency_model
+        from natdeploy.latency import find_latency_model, unmeasured_latency_model
 
         profile = load_profile(config.device)
         model = find_latency_model(profile, config.space, config.runtime)
-        if model is None:
-            model = shipped_latency_model(profile, config.space)
-        if model is None:
-            raise BadInput(
-                f"device {config.device!r} has no latency model for {config.space} with runtime {config.runtime!r}; "
-                f"run natdeploy profile --device {config.device} first"
-            )
-        return model
+        return model or unmeasured_latency_model(profile, config.space, config.runtime)
 
     def load_latency_model(self, path: Path, config: RunConfig) -> LatencyPredictor:
         """Read a saved model."""
@@ -149,7 +143,15 @@ class LocalSurroundings:
         return LatencyModel.load(path, config.space)
 
     def open_evaluator(self, config: RunConfig, state: Path | None) -> Evaluator:
-        """Load images and supernet; fixes the number of torch's threads, on which sums depend."""
+        """Load images and supernet; fixes the number of torch's threads, on which sums depend.
+
+        Where accuracies are predicted, the predictor is all that is loaded.
+        """
+        if config.predictor is not None:
+            from natdeploy.search.accuracy import AccuracyPredictor, PredictedEvaluator, get_accuracy_predictor
+
+            kept = None if state is None else AccuracyPredictor.load(state / ACCURACY_PREDICTOR)
+            return PredictedEvaluator(config.predictor, kept or get_accuracy_predictor(config.predictor))
         import torch
 
         from natdeploy.data import load_dataset
@@ -159,10 +161,12 @@ class LocalSurroundings:
         dataset = load_dataset(config.data, seed=config.seed)
         torch.set_num_threads(config.threads)
         if state is not None:
-            return SupernetEvaluator(Adaptation.load(state, dataset), dataset, config)
+            adaptation = Adaptation.load(state, dataset, resolutions=config.resolutions)
+            return SupernetEvaluator(adaptation, dataset, config)
         with torch.random.fork_rng(devices=[]):  # a classifier for other classes starts from random weights
             torch.manual_seed(config.seed)
-            supernet = load_supernet(config.supernet, num_classes=len(dataset.classes))
+            classes = len(dataset.classes)
+            supernet = load_supernet(config.supernet, num_classes=classes, resolutions=config.resolutions)
         if supernet.space.name != get_space(config.space).name:
             raise BadInput(f"supernet {config.supernet!r} is of space {supernet.space.name}, not {config.space}")
         adapt = AdaptConfig(**config.adapt.model_dump(), iterations=config.search.iterations)

@@ -8,7 +8,8 @@ from pathlib import Path
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import atomic_folder, write_json
 from natdeploy.runs import RunConfig, RunFolder
-from natdeploy.runs.folder import SUMMARY, SUPERNET, refuse_foreign
+from natdeploy.runs.folder import ACCURACY_PREDICTOR, SUMMARY, SUPERNET, refuse_foreign
+from natdeploy.search.accuracy import AccuracyPredictor, get_accuracy_predictor
 from natdeploy.search.algorithms import algorithm_name
 from natdeploy.search.estimates import Estimator, LatencyPredictor
 from natdeploy.search.evaluator import Evaluator, LocalSurroundings, Progress, Surroundings
@@ -63,15 +64,31 @@ def search(
 
 
 def check_names(config: RunConfig) -> None:
-    """Raise BadInput for an objective, surrogate or algorithm that is not known."""
+    """Raise BadInput for an objective, surrogate, algorithm or predictor that is not known or does not fit."""
     for name in config.objectives:
         OBJECTIVES.get(name)
+    if config.predictor is not None:
+        _check_predictor(config, get_accuracy_predictor(config.predictor))
     SURROGATES.get(config.search.surrogate)
     algorithm_name(config.search.algorithm, len(config.objectives))
 
 
+def _check_predictor(config: RunConfig, predictor: AccuracyPredictor) -> None:
+    if predictor.space != config.space:
+        raise BadInput(f"field 'accuracy': {config.accuracy} is of space {predictor.space}, not {config.space}")
+    if not config.resolutions or not set(config.resolutions) <= set(predictor.resolutions):
+        known = ", ".join(map(str, predictor.resolutions))
+        given = ", ".join(map(str, config.resolutions)) or "all of the space's"
+        raise BadInput(
+            f"field 'resolutions' is {given}, but {config.accuracy} knows networks at {known} pixels only; "
+            f"leave the field out, or give {known}"
+        )
+
+
 def _estimator(config: RunConfig, latency: LatencyPredictor, num_classes: int) -> Estimator:
-    return Estimator(get_space(config.space), latency, config.latency_ms, num_classes)
+    return Estimator(
+        get_space(config.space).at_resolutions(config.resolutions), latency, config.latency_ms, num_classes
+    )
 
 
 def _continue(run: RunFolder, here: Surroundings, evaluator: Evaluator | None, progress: Progress | None) -> None:
@@ -114,7 +131,8 @@ def _write_result(run: RunFolder, state: State, nat: NatSteps) -> None:
             seconds[stage] = round(seconds.get(stage, 0.0) + value, 3)
     random = hypervolume(state.random, nat.objectives) if config.search.random_baseline else None
     with atomic_folder(run.result_path) as folder:
-        shutil.copyfile(run.state_path / SUPERNET, folder / SUPERNET)
+        kept = SUPERNET if config.predictor is None else ACCURACY_PREDICTOR
+        shutil.copyfile(run.state_path / kept, folder / kept)
         write_lists(folder, state, nat.objectives)
         write_json(
             folder / SUMMARY,
@@ -129,7 +147,8 @@ def _write_result(run: RunFolder, state: State, nat: NatSteps) -> None:
                 "evaluations": state.evaluations,
                 "failed": [failure.to_json() for failure in state.failed],
                 "generation": state.generation,
-                "surrogate": config.search.surrogate,
+                "accuracy": config.accuracy,
+                "surrogate": config.search.surrogate if config.predictor is None else config.accuracy,
                 "algorithm": algorithm_name(config.search.algorithm, len(config.objectives)),
                 "data_fingerprint": state.data_fingerprint,
                 "seconds": seconds,

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from natdeploy.runs import ArchiveEntry, SearchSettings
+from natdeploy.search.accuracy import PredictedEvaluator
 from natdeploy.search.archive import front
 from natdeploy.search.candidates import select_candidates
 from natdeploy.search.estimates import Estimate, Estimator
 from natdeploy.search.evolution import evolve
 from natdeploy.search.objectives import ObjectiveSet
 from natdeploy.search.seeds import Purpose, key, whole
-from natdeploy.search.surrogates import AutoSurrogate, Surrogate, agreement, cross_validated, make_surrogate
+from natdeploy.search.surrogates import (
+    AutoSurrogate,
+    Prediction,
+    Surrogate,
+    agreement,
+    cross_validated,
+    make_surrogate,
+)
 from natdeploy.spaces import Arch
 
 
@@ -27,11 +35,13 @@ class Proposal:
         estimates: the architectures, all within the budget, none evaluated before; may be empty.
         predicted: costs of the learned objectives as the surrogates see them, ``[learned, n]``.
         surrogate: the surrogates' name and cross-validated rank correlation; of ``auto`` what it chose, too.
+        exact: whether ``predicted`` is what an evaluation says, so that there is nothing to judge.
     """
 
     estimates: tuple[Estimate, ...]
     predicted: np.ndarray
     surrogate: dict[str, Any]
+    exact: bool = False
 
 
 def propose(
@@ -43,6 +53,7 @@ def propose(
     *,
     seed: int,
     iteration: int,
+    exact: PredictedEvaluator | None = None,
 ) -> Proposal:
     """Propose up to ``settings.candidates`` architectures.
 
@@ -51,16 +62,22 @@ def propose(
         tried: what must not be proposed: everything evaluated, and everything that failed.
         estimator, objectives, settings: of the run.
         seed, iteration: key of all randomness.
+        exact: gives the accuracies themselves where they are predicted; nothing is learned then.
     """
     space = estimator.space
     surrogate_seed = whole(key(seed, iteration, Purpose.SURROGATE))
-    surrogates, quality = _learn(archive, estimator, objectives, settings.surrogate, surrogate_seed)
+    learners: list[Callable[[np.ndarray], Prediction]]
+    if exact is None:
+        surrogates, quality = _learn(archive, estimator, objectives, settings.surrogate, surrogate_seed)
+        learners, name = [surrogate.predict for surrogate in surrogates], settings.surrogate
+    else:
+        learners, quality, name = [exact.error_of for _ in objectives.learned], {}, f"predictor:{exact.name}"
 
     def judge(genomes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         archs = [space.decode(genome) for genome in genomes]
         estimates = estimator(archs)
         features = np.array([space.factored(arch) for arch in archs])
-        learned = [surrogate.predict(features).mean for surrogate in surrogates]
+        learned = [learner(features).mean for learner in learners]
         over = np.array([item.latency_upper_ms for item in estimates]) / estimator.budget_ms - 1
         return objectives.predicted(estimates, learned), over
 
@@ -85,16 +102,16 @@ def propose(
     ]
     picked = [archs[index] for index in chosen]
     features = np.array([space.factored(arch) for arch in picked])
-    predicted = [surrogate.predict(features).mean for surrogate in surrogates] if picked else []
+    predicted = [learner(features).mean for learner in learners] if picked else []
     rows = np.array(predicted).reshape(len(predicted), len(picked))
-    return Proposal(tuple(estimator(picked)), rows, {"name": settings.surrogate, **quality})
+    return Proposal(tuple(estimator(picked)), rows, {"name": name, **quality}, exact=exact is not None)
 
 
 def judged(proposal: Proposal, entries: Sequence[ArchiveEntry], objectives: ObjectiveSet) -> dict[str, Any]:
     """The proposal's ``surrogate`` with its agreement with the evaluations of the first learned objective."""
     found = {entry.arch: entry for entry in entries}
     rows = [row for row, estimate in enumerate(proposal.estimates) if estimate.arch in found]
-    if not objectives.learned or not len(proposal.predicted):
+    if proposal.exact or not objectives.learned or not len(proposal.predicted):
         return dict(proposal.surrogate)
     values = np.array([objectives.learned[0].cost(found[proposal.estimates[row].arch]) for row in rows])
     return {**proposal.surrogate, **agreement(proposal.predicted[0][rows], values)}

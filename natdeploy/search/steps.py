@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from natdeploy.runs import HistoryStep, RunConfig
+from natdeploy.search.accuracy import PredictedEvaluator
 from natdeploy.search.archive import front, keep
 from natdeploy.search.distribution import ArchiveDistribution
 from natdeploy.search.estimates import Estimator
@@ -48,16 +49,18 @@ class NatSteps:
     def __init__(self, config: RunConfig, estimator: Estimator, evaluator: Evaluator) -> None:
         self.config, self.estimator, self.evaluator = config, estimator, evaluator
         self.objectives = ObjectiveSet(config.objectives, estimator)
+        #: Where accuracies are predicted, the predictor needs no surrogate, and there are no weights to train.
+        self._exact = evaluator if isinstance(evaluator, PredictedEvaluator) else None
 
     @property
     def _adapts(self) -> bool:
-        return self.config.adapt.epochs_per_iteration > 0
+        return self._exact is None and self.config.adapt.epochs_per_iteration > 0
 
     def plan(self) -> list[Step]:
         """The steps in order; the state is saved after each."""
         search, adapt = self.config.search, self.config.adapt
         steps = []
-        if adapt.warm_up_epochs:
+        if adapt.warm_up_epochs and self._exact is None:
             steps.append(Step("warm-up", 0, adapt.warm_up_epochs * _EPOCH_COST, self._warm_up))
         steps.append(Step("initial archive", 0, search.initial, self._initial))
         for i in range(1, search.iterations + 1):
@@ -117,6 +120,7 @@ class NatSteps:
                 self.config.search,
                 seed=self.config.seed,
                 iteration=state.iteration,
+                exact=self._exact,
             )
         entries, failures = evaluate_all(
             self.evaluator,

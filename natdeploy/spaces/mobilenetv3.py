@@ -8,7 +8,7 @@ always there, and absent blocks come last.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import accumulate, pairwise
 
@@ -142,6 +142,13 @@ class MobileNetV3Space(MobileNetV3Shape):
             r=resolution,
             w=self.width,
         )
+
+    def at_resolutions(self, resolutions: Sequence[int]) -> MobileNetV3Space:
+        """The same space with these of its resolutions only, with all of them where none are given."""
+        for resolution in resolutions:
+            if resolution not in self.resolutions:
+                raise BadInput(f"space {self.name}: no resolution {resolution}, expected some of {self.resolutions}")
+        return replace(self, resolutions=tuple(sorted(set(resolutions)))) if resolutions else self
 
     def smallest(self) -> Arch:
         """Least of every choice."""

@@ -89,6 +89,13 @@ class OperatorSpace(ABC):
             raise BadInput(f"sampling must be uniform over 'gene' or 'phenotype', not {uniform!r}")
         return self.decode(rng.integers(len(self.operators), size=self.places))
 
+    def at_resolutions(self, resolutions: Sequence[int]) -> OperatorSpace:
+        """The space as it is: there is one resolution. Raises BadInput for another."""
+        for resolution in resolutions:
+            if resolution != self.resolution:
+                raise BadInput(f"space {self.name}: no resolution {resolution}, expected {self.resolution}")
+        return self
+
     def smallest(self) -> Arch:
         """The cheapest operator everywhere."""
         return self.decode([0] * self.places)

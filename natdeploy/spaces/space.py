@@ -66,6 +66,13 @@ class Space(Protocol):
         """A random architecture, uniform over each gene's choices or over ``"phenotype"``s."""
         ...
 
+    def at_resolutions(self, resolutions: Sequence[int]) -> Space:
+        """The same space with these of its resolutions only, with all of them where none are given.
+
+        What it decodes, samples, repairs and mutates stays at these. Raises BadInput for a resolution it does not have.
+        """
+        ...
+
     def smallest(self) -> Arch:
         """The architecture with the fewest MACs."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,16 @@ def read_supernet_header(source: str | Path) -> dict[str, Any]:
     return _read(_path(source), tensors=False)[0]
 
 
-def load_supernet(source: str | Path = BOX, num_classes: int | None = None) -> MobileNetV3Supernet:
+def load_supernet(
+    source: str | Path = BOX, num_classes: int | None = None, *, resolutions: Sequence[int] = ()
+) -> MobileNetV3Supernet:
     """Load a supernet, tensors only: nothing in the file can run code.
 
     Args:
         source: path of a checkpoint written by :func:`save_supernet` or published with Once-for-All, its address
             on the web (fetched once, kept in the cache folder), or ``"box"``.
         num_classes: with another number of classes than the checkpoint's, the classifier starts afresh.
+        resolutions: those of its space that it is used at; all of them where none are given.
 
     Raises:
         BadInput: the file is missing, damaged, of another format (a pickle, say) or does not fit its space; the
@@ -54,7 +58,7 @@ def load_supernet(source: str | Path = BOX, num_classes: int | None = None) -> M
     """
     path = _path(source)
     header, state = _read(path, tensors=True)
-    supernet = build_supernet(get_space(header["space"]), header["num_classes"])
+    supernet = build_supernet(get_space(header["space"]).at_resolutions(resolutions), header["num_classes"])
     expected = supernet.state_dict()
     for name in sorted(expected.keys() | state.keys()):
         if name not in state:

@@ -7,7 +7,7 @@ run continued from its saved state takes the very steps of an undisturbed one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -151,13 +151,17 @@ class Adaptation:
         write_json(folder / STATE, state.model_dump(mode="json"))
 
     @staticmethod
-    def load(folder: Path, dataset: Dataset) -> Adaptation:
-        """Continue from what :meth:`save` wrote. Raises BadInput for another data set or a damaged file."""
+    def load(folder: Path, dataset: Dataset, *, resolutions: Sequence[int] = ()) -> Adaptation:
+        """Continue from what :meth:`save` wrote. Raises BadInput for another data set or a damaged file.
+
+        The supernet is used at these of its space's resolutions, at all of them where none are given.
+        """
         path = folder / STATE
         state = validate(AdaptationState, read_json(path, "adaptation state"), path)
         if state.data != dataset.fingerprint:
             raise BadInput(f"{path}: the run was made with other images than {dataset.name}'s")
-        adaptation = Adaptation(load_supernet(folder / "supernet.safetensors"), dataset, state.config, state.seed)
+        supernet = load_supernet(folder / "supernet.safetensors", resolutions=resolutions)
+        adaptation = Adaptation(supernet, dataset, state.config, state.seed)
         load_momentum(folder / "optimizer.safetensors", adaptation.supernet, adaptation._optimizer)
         adaptation.epochs_done = state.epochs_done
         return adaptation

@@ -26,10 +26,17 @@ def budget_fields(latency_ms: float | str | None) -> dict[str, Any]:
 
 
 def read_job(file: Path | None, latency_ms: float | str | None, overrides: Mapping[str, Any]) -> JobConfig:
-    """A job from a file, flags, or both. Raises BadInput naming file and field."""
-    from natdeploy.runs import load_job
+    """A job from a file, flags, or both; a predictor's resolutions are its own. Raises BadInput naming file and field.
 
-    return load_job(file, {**overrides, **budget_fields(latency_ms)})
+    Where nothing is said of resolutions, predicted accuracies hold the search to those that the predictor knows.
+    """
+    from natdeploy.runs import load_job
+    from natdeploy.search import get_accuracy_predictor
+
+    job = load_job(file, {**overrides, **budget_fields(latency_ms)})
+    if job.predictor is None or job.resolutions:
+        return job
+    return job.model_copy(update={"resolutions": get_accuracy_predictor(job.predictor).resolutions})
 
 
 def check_job(job: JobConfig, profile: HardwareProfile) -> None:
@@ -41,7 +48,7 @@ def check_job(job: JobConfig, profile: HardwareProfile) -> None:
     from natdeploy.data import load_dataset
     from natdeploy.ground.errors import BadInput
     from natdeploy.runs.folder import refuse_foreign
-    from natdeploy.search import check_names
+    from natdeploy.search import ACCURACY_PREDICTORS, check_names, get_accuracy_predictor
     from natdeploy.supernets import PUBLISHED, read_supernet_header
     from natdeploy.transfer import AUGMENTATIONS
 
@@ -53,12 +60,16 @@ def check_job(job: JobConfig, profile: HardwareProfile) -> None:
         known = ", ".join(AUGMENTATIONS)
         raise BadInput(f"field 'adapt.augmentation' is {job.adapt.augmentation!r}, expected one of {known}")
     refuse_foreign(run_path(job))
+    if job.predictor is not None:
+        return
     load_dataset(job.data, seed=job.seed)
     if (found := read_supernet_header(job.supernet)["space"]) != job.space:
         published = f", or {PUBLISHED[job.space]}" if job.space in PUBLISHED else ""
+        predictors = [name for name in ACCURACY_PREDICTORS.names() if get_accuracy_predictor(name).space == job.space]
+        without = f"; or search without weights: --accuracy predictor:{predictors[0]}" if predictors else ""
         raise BadInput(
             f"field 'supernet': {job.supernet} is of space {found}, not {job.space}; give a checkpoint of that space: "
-            f"one that natdeploy pretrain made{published}"
+            f"one that natdeploy pretrain made{published}{without}"
         )
 
 
@@ -66,9 +77,13 @@ def ensure_latency_model(job: JobConfig, profile: HardwareProfile, progress: Pro
     """The device's latency model for the job's space and runtime.
 
     A device without one of its own has one from published measurements, if natdeploy ships that, and is profiled first
-    otherwise; so is one whose timings another version of the tools has taken.
+    otherwise; so is one whose timings another version of the tools has taken. A device that was never timed and cannot
+    be reached has a prior, reckoned from its hardware profile.
+
+    Raises DeviceNotReachable for a device that cannot be reached and whose profile lacks what a prior takes.
     """
-    from natdeploy.latency import find_latency_model, shipped_latency_model
+    from natdeploy.ground.errors import BadInput, DeviceNotReachable
+    from natdeploy.latency import find_latency_model, prior_latency_model, shipped_latency_model
     from natdeploy.measure import runtime_toolchain
     from natdeploy.verbs.profile import profile_with
 
@@ -85,15 +100,26 @@ def ensure_latency_model(job: JobConfig, profile: HardwareProfile, progress: Pro
     runtimes = settings.runtimes or profile.runtimes
     if job.runtime not in runtimes:
         runtimes = (*runtimes, job.runtime)
-    models = profile_with(
-        profile,
-        space=job.space,
-        runtimes=runtimes,
-        networks=settings.networks,
-        holdout=settings.holdout,
-        seed=job.seed,
-        progress=progress,
-    )
+    try:
+        models = profile_with(
+            profile,
+            space=job.space,
+            runtimes=runtimes,
+            networks=settings.networks,
+            holdout=settings.holdout,
+            seed=job.seed,
+            progress=progress,
+        )
+    except DeviceNotReachable as unreachable:
+        if model is not None:
+            raise
+        try:
+            prior = prior_latency_model(profile, job.space, job.runtime)
+        except BadInput as error:
+            raise DeviceNotReachable(f"{unreachable}; nor is there a prior: {error}") from None
+        if progress is not None:
+            progress(f"{prior.caution} (now: {unreachable})", 0.0)
+        return prior
     return models[job.runtime]
 
 
@@ -139,5 +165,6 @@ def run_path(job: JobConfig) -> Path:
     if job.out is not None:
         return Path(job.out)
     budget = f"p{job.latency_percentile:g}" if job.latency_ms is None else f"{job.latency_ms:g}ms"
-    data = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(job.data).name or job.data).strip("-.") or "data"
+    named = job.predictor or Path(job.data).name or job.data
+    data = re.sub(r"[^A-Za-z0-9._-]+", "-", named).strip("-.") or "data"
     return Path("runs") / f"{data}-{Path(job.device).stem}-{job.runtime}-{budget}-seed{job.seed}"

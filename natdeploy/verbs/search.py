@@ -27,6 +27,7 @@ class SearchResult(Result):
         summary: the search's own figures.
         seconds: wall-clock seconds of the stages ``profile`` and ``search`` in this call.
         caution: what to know of latencies that were not timed on this device; empty where they were.
+        accuracy: what the front's accuracies are: measured with which weights, or predicted by what.
     """
 
     run: Path
@@ -38,6 +39,7 @@ class SearchResult(Result):
     summary: Mapping[str, Any]
     seconds: Mapping[str, float]
     caution: str = ""
+    accuracy: str = ""
 
 
 def search(
@@ -50,6 +52,7 @@ def search(
     runtime: str | None = None,
     objectives: Sequence[str] | None = None,
     supernet: str | None = None,
+    accuracy: str | None = None,
     seed: int | None = None,
     settings: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
@@ -62,8 +65,8 @@ def search(
 
     Args:
         latency_ms: the budget in milliseconds, or ``"p40"``: that percentile of the profiled random subnets.
-        device, data, out, space, runtime, objectives, supernet, seed: fields of :class:`natdeploy.runs.JobConfig`; None
-            leaves a field's default.
+        device, data, out, space, runtime, objectives, supernet, accuracy, seed: fields of
+            :class:`natdeploy.runs.JobConfig`; None leaves a field's default.
         settings: further fields by dotted name, for instance ``{"search.iterations": 3}``.
         progress: told what is going on.
 
@@ -80,6 +83,7 @@ def search(
         "runtime": runtime,
         "objectives": None if objectives is None else tuple(objectives),
         "supernet": supernet,
+        "accuracy": accuracy,
         "seed": seed,
         **(settings or {}),
     }
@@ -94,6 +98,9 @@ def search_job(job: JobConfig, progress: Progress | None) -> SearchResult:
 
     started = time.monotonic()
     check_job(job, load_profile(job.device, derive=False))
+    accuracy = about_accuracy(job)
+    if progress is not None:
+        progress(accuracy, 0.0)
     profile = load_profile(job.device)
     budget_ms = started_budget(job)  # a run that was started has a latency model of its own
     if budget_ms is None:
@@ -105,4 +112,28 @@ def search_job(job: JobConfig, progress: Progress | None) -> SearchResult:
     hypervolume = tuple(step.hypervolume for step in run.history())
     caution = LatencyModel.load(run.latency_model_path, job.space).caution
     summary = run.summary()
-    return SearchResult(run.path, profile.name, job.runtime, budget_ms, front, hypervolume, summary, seconds, caution)
+    return SearchResult(
+        run.path,
+        profile.name,
+        job.runtime,
+        budget_ms,
+        front,
+        hypervolume,
+        summary,
+        seconds,
+        caution,
+        accuracy,
+    )
+
+
+def about_accuracy(job: JobConfig) -> str:
+    """What a job's accuracies are, in a sentence."""
+    from natdeploy.search import get_accuracy_predictor
+    from natdeploy.supernets import BOX
+
+    if job.predictor is not None:
+        return get_accuracy_predictor(job.predictor).description
+    weights = f"the supernet {job.supernet}"
+    if job.supernet == BOX:
+        weights = "the supernet shipped with natdeploy (mbv3-micro, CIFAR-10)"
+    return f"top-1 measured on validation images of {job.data}, with weights from {weights}"

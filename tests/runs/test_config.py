@@ -2,7 +2,7 @@ import pytest
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.validation import validate
-from natdeploy.runs import RunConfig, SearchSettings, load_job
+from natdeploy.runs import JobConfig, RunConfig, SearchSettings, load_job
 
 
 def config(**fields: object) -> RunConfig:
@@ -97,3 +97,30 @@ def test_a_flag_into_a_field_that_holds_no_fields(tmp_path) -> None:
         load_job(file, {"search.iterations": 1})
     with pytest.raises(BadInput, match="no such job file"):
         load_job(tmp_path / "none.yaml")
+
+
+def test_predicted_accuracies_take_nothing_from_the_box() -> None:
+    job = validate(JobConfig, {"latency_ms": 1, "space": "ofa-mbv3-w1.0", "accuracy": "predictor:p"}, "job")
+    assert (job.predictor, job.data, job.supernet) == ("p", "none", "none")
+    given = validate(JobConfig, {"latency_ms": 1, "accuracy": "predictor:p", "data": "digits"}, "job")
+    assert (given.data, given.supernet) == ("digits", "none")
+    measured = validate(JobConfig, {"latency_ms": 1}, "job")
+    assert (measured.predictor, measured.data, measured.supernet) == (None, "digits", "box")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"accuracy": "guessed"}, "'accuracy'"),
+        ({"accuracy": "predictor:"}, "'accuracy'"),
+        ({"resolutions": [33]}, "no resolution 33, expected some of"),
+        ({"resolutions": "all"}, "'resolutions'"),
+    ],
+)
+def test_wrong_resolutions_and_accuracies_are_named(fields: dict, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        validate(JobConfig, {"latency_ms": 1, **fields}, "job")
+
+
+def test_one_resolution_stands_for_a_list() -> None:
+    assert validate(JobConfig, {"latency_ms": 1, "resolutions": 28}, "job").resolutions == (28,)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from natdeploy.ground.errors import BadInput
@@ -156,3 +156,24 @@ def test_genomes_outside_the_space_are_refused(genome, message) -> None:
 def test_unknown_spaces_list_the_known_ones() -> None:
     with pytest.raises(BadInput, match="unknown space 'x'; known: mbv3-micro"):
         get_space("x")
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1), resolutions=st.sets(st.sampled_from(range(192, 257, 4)), min_size=1, max_size=17)
+)
+def test_a_space_held_to_some_resolutions_never_leaves_them(seed: int, resolutions: set[int]) -> None:
+    space, whole = get_space("ofa-mbv3-w1.0").at_resolutions(list(resolutions)), get_space("ofa-mbv3-w1.0")
+    rng = np.random.default_rng(seed)
+    genome = space.repair(rng.integers(space.gene_sizes))
+    for arch in (space.sample(rng), space.decode(genome), space.smallest(), space.largest()):
+        assert arch.r in resolutions
+        assert np.array_equal(space.encode(arch)[1:], whole.encode(arch)[1:])
+        assert space.decode(space.encode(arch)) == arch == whole.decode(whole.encode(arch))
+
+
+def test_resolutions_that_a_space_lacks_are_refused() -> None:
+    for name in ("ofa-mbv3-w1.0", "nasbench201"):
+        with pytest.raises(BadInput, match="no resolution 100"):
+            get_space(name).at_resolutions([100])
+        assert get_space(name).at_resolutions([]) == get_space(name)

@@ -25,11 +25,16 @@
   const blockText = (stages) =>
     stages.map((stage, index) => `stage ${index + 1}: ` + stage.map(([k, e]) => `${k}×${k} e${e}`).join(", "));
 
+  const top1 = (model) =>
+    model.predicted
+      ? `top-1 ${percent(model.top1)}, predicted, not measured`
+      : `top-1 ${percent(model.top1)} on ${model.images} validation images`;
+
   const hoverText = (id) => {
     const model = report.models[id];
     return [
       `<b>${id}</b>`,
-      `top-1 ${percent(model.top1)} on ${model.images} images`,
+      top1(model),
       `${ms(model.ms[0])} ms predicted (${ms(model.ms[1])} to ${ms(model.ms[2])})`,
       `${millions(model.macs)} MACs, ${millions(model.params)} parameters, ${model.r} px`,
       ...blockText(model.stages),
@@ -48,7 +53,7 @@
     const model = report.models[id];
     if (!model) return;
     const figures =
-      `top-1 ${percent(model.top1)} on ${model.images} validation images · predicted ${ms(model.ms[0])} ms ` +
+      `${top1(model)} · predicted ${ms(model.ms[0])} ms ` +
       `(${ms(model.ms[1])} to ${ms(model.ms[2])}), budget ${ms(report.budget)} ms · ${millions(model.macs)} MACs · ` +
       `${millions(model.params)} parameters · ${Math.round(model.peak / 1024)} KiB of activations · ` +
       `input ${model.r} × ${model.r}`;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +45,30 @@ class Perceptrons:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early is a regulariser
                 self._models.append(model.fit(x, (values - self._offset) / self._spread))
+
+    def learned(self, digits: int) -> dict[str, Any]:
+        """What fitting found, as plain data with so many significant digits, to be kept without scikit-learn.
+
+        ``columns``, ``center`` and ``scale`` of the features, ``offset`` and ``spread`` of the values, and of each
+        member ``layers`` of weights and biases.
+        """
+
+        def rounded(array: np.ndarray) -> Any:
+            if array.ndim > 1:
+                return tuple(map(rounded, array))
+            return tuple(float(f"{value:.{digits}g}") for value in array)
+
+        return {
+            "columns": tuple(int(column) for column in self._scale.columns),
+            "center": rounded(self._scale.mean),
+            "scale": rounded(self._scale.std),
+            "offset": self._offset,
+            "spread": self._spread,
+            "layers": tuple(
+                tuple((rounded(weight), rounded(bias)) for weight, bias in zip(model.coefs_, model.intercepts_))
+                for model in self._models
+            ),
+        }
 
     def predict(self, features: np.ndarray) -> Prediction:
         """Judge features ``[m, f]``; ``std`` is the members' spread."""
