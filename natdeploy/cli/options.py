@@ -17,6 +17,10 @@ Space = Annotated[str, typer.Option("--space", help="Search space.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of everything random.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
 Bundle = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of a bundle.")]
+Via = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--via", help="Way to the device: adb, ssh or tvm-rpc; without it the profile's preferred one."),
+]
 LatencyMs = Annotated[
     Optional[str],  # noqa: UP045 - evaluated at run time, by Python 3.10 too
     typer.Option(

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from natdeploy.cli import options, output, tables
 
 if TYPE_CHECKING:
-    from natdeploy.verbs.profile import ProfileResult
+    from natdeploy.verbs.profile import PlanResult, ProfileResult
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command(epilog="Example: natdeploy profile --device host --networks 200")(profile)
+    app.command(epilog="Example: natdeploy profile --device pixel4 --plan; natdeploy profile --device pixel4")(profile)
 
 
 def profile(
@@ -29,22 +29,41 @@ def profile(
     networks: Annotated[int, typer.Option("--networks", help="Subnets to train the predictor on.")] = 120,
     holdout: Annotated[int, typer.Option("--holdout", help="Further subnets to judge it by.")] = 40,
     seed: options.Seed = 0,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only print what would be timed and how long it takes; touch nothing.")
+    ] = False,
+    via: options.Via = None,
+    unit: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--unit", help="A unit: a serial (adb) or host (ssh). Given again, the units share the work."),
+    ] = None,
+    devices_matching: Annotated[
+        int, typer.Option("--devices-matching", min=1, help="Share the work among so many attached units.")
+    ] = 1,
     as_json: options.Json = False,
 ) -> None:
     """Time subnets on a device and train its predictors.
 
-    Each of the device's runtimes has a predictor of its own.
-    Every sample is stored at once; started again, the command takes only those that are missing.
+    Each of the device's runtimes has a predictor of its own. A phone is timed over adb, a board over ssh, as its
+    profile says. Every sample is stored at once; started again, the command takes only those that are missing.
     """
     from natdeploy import verbs
 
-    output.answer(
-        as_json,
-        lambda progress: verbs.profile(
-            device, space=space, runtimes=runtime, networks=networks, holdout=holdout, seed=seed, progress=progress
-        ),
-        _show,
-    )
+    way: Any = via  # any text: the profile says which ways there are
+    asked: dict[str, Any] = {
+        "space": space,
+        "runtimes": runtime,
+        "networks": networks,
+        "holdout": holdout,
+        "seed": seed,
+        "via": way,
+        "units": unit or (),
+        "devices_matching": devices_matching,
+    }
+    if plan:
+        output.answer(as_json, lambda progress: verbs.plan_profile(device, **asked), _show_plan)
+    else:
+        output.answer(as_json, lambda progress: verbs.profile(device, **asked, progress=progress), _show)
 
 
 def _show(result: ProfileResult) -> None:
@@ -52,3 +71,36 @@ def _show(result: ProfileResult) -> None:
 
     for item in result.runtimes:
         tables.draw(quality_table(item.quality, f"{result.device}, {result.space}, {item.runtime} ({item.source})"))
+    if result.units:
+        columns = (("unit", False), ("timings", True), ("untrusted", True), ("its reference", True))
+        rows = [(one.unit, one.timings, one.untrusted, f"{one.reference_ratio:.3f} x") for one in result.units]
+        tables.grid("Units; what the reference takes on them is divided out", columns, rows)
+
+
+def _show_plan(result: PlanResult) -> None:
+    who = ", ".join(result.units) if result.units else f"{result.devices} unit{'s' if result.devices > 1 else ''}"
+    place = "this machine" if result.via == "local" else f"{who}, reached by {result.via}"
+    tables.say(f"would time {result.space} on {result.device} ({place}):")
+    for one in result.runtimes:
+        counts = ", ".join(f"{count} {role}" for role, count in one.networks.items())
+        tables.say(
+            f"  {one.runtime}: {counts}; {one.stored} of them are stored already; "
+            f"the others take {_duration(one.least_s)} to {_duration(one.most_s)}"
+        )
+    protocol = result.protocol
+    tables.say(
+        f"each by {protocol.min_visits} to {protocol.max_visits} visits of {protocol.visit_ms:g} ms, the reference "
+        f"network in between, until its median is known to {100 * protocol.target_relative_ci:g} %, with "
+        f"{protocol.threads} thread{'s' if protocol.threads > 1 else ''}"
+    )
+    tables.say("kernels never compiled for the device come on top; nothing was touched")
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 90
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from natdeploy.devices import HardwareProfile, device_fingerprint
-from natdeploy.ground.errors import BadInput
-from natdeploy.latency.choose import choose_networks
-from natdeploy.latency.conformal import calibration_rank
-from natdeploy.latency.fit import MIN_NETWORKS, fit_latency_model
-from natdeploy.latency.library import latency_model_path
+from natdeploy.devices.units import Access
+from natdeploy.latency.fit import fit_latency_model
 from natdeploy.latency.model import LatencyModel
+from natdeploy.latency.plan import plan_profile
 from natdeploy.measure import Measurement, MeasurementStore, TimingProtocol, protocol_for, time_archs
-from natdeploy.spaces import Arch, Space, get_space
+from natdeploy.spaces import Space, get_space
 
 Progress = Callable[[str, float], None]
-#: How many of the holdout networks are timed a second time, at most.
-REPEATS = 20
 
 
 def profile_device(
@@ -34,6 +28,7 @@ def profile_device(
     protocol: TimingProtocol | None = None,
     num_classes: int | None = None,
     progress: Progress | None = None,
+    access: Access | None = None,
 ) -> dict[str, LatencyModel]:
     """Time networks on a device and train one latency model for each runtime.
 
@@ -51,46 +46,37 @@ def profile_device(
         protocol: how to time; the default for the device if not given.
         num_classes: classes of the timed networks; the space's own if not given.
         progress: called with the stage and the fraction done.
+        access: how to get at a device that is not this machine, and how many units of it to use.
 
     Returns the models by runtime; each is also written where :func:`natdeploy.latency.find_latency_model` finds it.
-    Raises BadInput for a runtime the device lacks or too few networks, before anything is timed.
+    Raises BadInput for a runtime the device lacks or too few networks, before anything is timed; DeviceNotReachable,
+    TimingNotPossible.
     """
     space = get_space(space) if isinstance(space, str) else space
-    paths = {runtime: latency_model_path(profile, space, runtime) for runtime in runtimes or profile.runtimes}
-    if networks < MIN_NETWORKS:
-        raise BadInput(
-            f"profiling: networks is {networks}, at least {MIN_NETWORKS} are needed to train a latency model"
-        )
-    calibration_rank(networks, coverage)
-    training, judged = choose_networks(space, networks, holdout, seed=seed)
+    plan = plan_profile(
+        profile, space, runtimes=runtimes, networks=networks, holdout=holdout, coverage=coverage, seed=seed
+    )
     store = MeasurementStore() if store is None else store
     if protocol is None:
         protocol = protocol_for(profile)
-    roles = dict.fromkeys(training, "train") | dict.fromkeys(judged, "holdout")
-    mixed = [list(roles)[place] for place in np.random.default_rng(seed).permutation(len(roles))]
-    # Trained on and judged by what was timed in the same batches; timed again later, to see how far timings repeat.
-    plan: tuple[tuple[list[Arch], dict[Arch, str]], ...] = (
-        (mixed, roles),
-        (judged[:REPEATS], dict.fromkeys(judged[:REPEATS], "repeat")),
-    )
-    total = len(paths) * sum(len(archs) for archs, _ in plan)
     done = 0
     models: dict[str, LatencyModel] = {}
-    for runtime, path in paths.items():
+    for runtime, path in plan.paths.items():
         measured: list[Measurement] = []
-        for archs, role in plan:
+        for part in plan.parts:
             measured += time_archs(
-                archs,
+                part.archs,
                 space=space,
                 profile=profile,
                 runtime=runtime,
                 protocol=protocol,
                 store=store,
-                role=role,
+                role=part.roles,
                 num_classes=num_classes,
-                progress=_part_of(progress, done / total, len(archs) / total),
+                progress=_part_of(progress, done / plan.timings, len(part.archs) / plan.timings),
+                access=access or Access(),
             )
-            done += len(archs)
+            done += len(part.archs)
         built = store.query(
             device_fingerprint=device_fingerprint(profile), runtime=runtime, space=space.name, role="build"
         )

@@ -102,13 +102,18 @@ def reference_arch(space: Space) -> Arch:
 
 def runtime_toolchain(runtime: str, profile: HardwareProfile) -> dict[str, str]:
     """Names and versions of what builds and runs the artifacts of a runtime for a device."""
+    versions = tool_versions(runtime)
+    if get_runner(runtime).kind == "native":
+        versions["llvm_target"] = canonical_json(llvm_target(profile))
+    return versions
+
+
+def tool_versions(runtime: str) -> dict[str, str]:
+    """The part of :func:`runtime_toolchain` that is the same for all devices."""
     from natdeploy.compiler import toolchain_versions
 
     runner = get_runner(runtime)
-    versions = {**toolchain_versions(runner.kind), **runner.toolchain()}
-    if runner.kind == "native":
-        versions["llvm_target"] = canonical_json(llvm_target(profile))
-    return versions
+    return {**toolchain_versions(runner.kind), **runner.toolchain()}
 
 
 def with_artifact_toolchain(toolchain: Mapping[str, str], runnable: Runnable) -> dict[str, str]:

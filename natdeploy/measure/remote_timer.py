@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -141,7 +141,7 @@ class RemoteTimer:
 
     def _rest(self) -> None:
         self._rests += 1
-        time.sleep(self._cooldown_s)
+        sleep(self._cooldown_s)
 
 
 def _counts(run_ms: float, visit_ms: float, protocol: TimingProtocol) -> tuple[int, int, int]:

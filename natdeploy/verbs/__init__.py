@@ -9,7 +9,7 @@ from natdeploy.verbs.doctor import doctor
 from natdeploy.verbs.import_measurements import import_measurements
 from natdeploy.verbs.predict import predict
 from natdeploy.verbs.pretrain import pretrain
-from natdeploy.verbs.profile import profile
+from natdeploy.verbs.profile import plan_profile, profile
 from natdeploy.verbs.report import report
 from natdeploy.verbs.run import run
 from natdeploy.verbs.search import search
@@ -23,6 +23,7 @@ __all__ = [
     "devices",
     "doctor",
     "import_measurements",
+    "plan_profile",
     "predict",
     "pretrain",
     "profile",

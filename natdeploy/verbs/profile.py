@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from natdeploy.verbs.result import Progress, Result
 
 if TYPE_CHECKING:
-    from natdeploy.devices import HardwareProfile
+    from natdeploy.devices import HardwareProfile, Runnable, Via
+    from natdeploy.devices.units import Access
     from natdeploy.latency import LatencyModel, Quality
+    from natdeploy.latency.forecast import RuntimeForecast
+    from natdeploy.measure import TimingProtocol
+    from natdeploy.measure.spread import UnitShare
+    from natdeploy.runs import ProfileSettings
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,36 @@ class ProfileResult(Result):
     Attributes:
         device, fingerprint, space: what was timed where.
         runtimes: one model each.
+        units: what each unit has measured, of a device that is not this machine.
     """
 
     device: str
     fingerprint: str
     space: str
     runtimes: tuple[RuntimeProfile, ...]
+    units: tuple[UnitShare, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlanResult(Result):
+    """What profiling would do.
+
+    Attributes:
+        device, via: what would be timed, and how it would be reached.
+        units: named ones; empty for whichever are there.
+        devices: how many share the work.
+        space: search space.
+        protocol: how each network would be timed.
+        runtimes: what would be timed with each, and how long that would take.
+    """
+
+    device: str
+    via: str
+    units: tuple[str, ...]
+    devices: int
+    space: str
+    protocol: TimingProtocol
+    runtimes: tuple[RuntimeForecast, ...]
 
 
 def profile(
@@ -51,7 +80,11 @@ def profile(
     networks: int = 120,
     holdout: int = 40,
     seed: int = 0,
+    via: Via | None = None,
+    units: Sequence[str] = (),
+    devices_matching: int = 1,
     progress: Progress | None = None,
+    test_only_clock: Callable[[Runnable, int], list[float]] | None = None,
 ) -> ProfileResult:
     """Time random subnets with each runtime and train a latency model from them; every sample is stored at once.
 
@@ -64,24 +97,22 @@ def profile(
         networks: subnets to train on.
         holdout: further subnets to judge the model by.
         seed: of the subnets drawn.
+        via: way to a device that is not this machine; the profile's preferred one by default.
+        units: which ones of several, by serial (adb) or host (ssh); they share the work.
+        devices_matching: without ``units``: how many attached ones of the device's kind share the work.
         progress: told what is going on.
+        test_only_clock: for tests on emulators, see :class:`natdeploy.devices.units.Access`.
 
-    Raises BadInput for an unknown device, space, runtime or count, DeviceNotReachable when the device is not here.
+    Raises BadInput for an unknown device, space, runtime or count, DeviceNotReachable when the device is not there or
+    lost (TimingNotPossible for an emulator); what was timed until then is stored.
     """
     from natdeploy.devices import device_fingerprint, load_profile
-    from natdeploy.ground.errors import BadInput
-    from natdeploy.ground.validation import validate
-    from natdeploy.runs import ProfileSettings
-    from natdeploy.spaces import get_space
+    from natdeploy.devices.units import Access
 
-    get_space(space)
-    settings = validate(
-        ProfileSettings, {"networks": networks, "holdout": holdout, "runtimes": tuple(runtimes or ())}, "profile"
-    )
+    settings = _settings(space, networks, holdout, runtimes)
     hardware = load_profile(device)
-    if unknown := [name for name in settings.runtimes if name not in hardware.runtimes]:
-        known = ", ".join(hardware.runtimes)
-        raise BadInput(f"field 'runtimes': device {hardware.name!r} has no runtime {unknown[0]!r}; it has {known}")
+    _refuse_unknown(settings, hardware)
+    access = Access(via, tuple(units), devices_matching, test_only_clock)
     models = profile_with(
         hardware,
         space=space,
@@ -90,9 +121,10 @@ def profile(
         holdout=settings.holdout,
         seed=seed,
         progress=progress,
+        access=access,
     )
     found = tuple(RuntimeProfile(name, model.source, model.quality) for name, model in models.items())
-    return ProfileResult(hardware.name, device_fingerprint(hardware), space, found)
+    return ProfileResult(hardware.name, device_fingerprint(hardware), space, found, _shares(hardware, space))
 
 
 def profile_with(
@@ -104,6 +136,7 @@ def profile_with(
     holdout: int,
     seed: int,
     progress: Progress | None,
+    access: Access | None = None,
 ) -> dict[str, LatencyModel]:
     """Profile a device whose settings were checked; runtime name to latency model."""
     from natdeploy.latency import profile_device
@@ -119,4 +152,81 @@ def profile_with(
         seed=seed,
         store=MeasurementStore(),
         progress=progress,
+        access=access,
     )
+
+
+def plan_profile(
+    device: str = "host",
+    *,
+    space: str = "mbv3-micro",
+    runtimes: Sequence[str] | None = None,
+    networks: int = 120,
+    holdout: int = 40,
+    seed: int = 0,
+    via: Via | None = None,
+    units: Sequence[str] = (),
+    devices_matching: int = 1,
+) -> PlanResult:
+    """What :func:`profile` would do with these arguments and how long it would take. Touches neither device nor store.
+
+    Raises BadInput like :func:`profile`.
+    """
+    from natdeploy.devices import load_profile
+    from natdeploy.devices.units import Access
+    from natdeploy.ground.files import cache_root
+    from natdeploy.latency.forecast import forecast
+    from natdeploy.latency.plan import plan_profile
+    from natdeploy.measure import MeasurementStore, protocol_for
+    from natdeploy.spaces import get_space
+
+    settings = _settings(space, networks, holdout, runtimes)
+    hardware = load_profile(device, derive=False)
+    _refuse_unknown(settings, hardware)
+    access = Access(via, tuple(units), devices_matching)
+    way = "local" if hardware.is_this_machine else via or hardware.reach.via[0]
+    hardware.way(way)
+    plan = plan_profile(
+        hardware,
+        get_space(space),
+        runtimes=settings.runtimes or hardware.runtimes,
+        networks=settings.networks,
+        holdout=settings.holdout,
+        seed=seed,
+    )
+    path, protocol = cache_root() / "measurements.sqlite", protocol_for(hardware)
+    store = MeasurementStore(path) if path.is_file() else None
+    found = forecast(plan, hardware, get_space(space), protocol=protocol, store=store, access=access)
+    if store is not None:
+        store.close()
+    return PlanResult(hardware.name, way, access.units, max(access.matching, len(access.units)), space, protocol, found)
+
+
+def _settings(space: str, networks: int, holdout: int, runtimes: Sequence[str] | None) -> ProfileSettings:
+    from natdeploy.ground.validation import validate
+    from natdeploy.runs import ProfileSettings
+    from natdeploy.spaces import get_space
+
+    get_space(space)
+    given = {"networks": networks, "holdout": holdout, "runtimes": tuple(runtimes or ())}
+    return validate(ProfileSettings, given, "profile")
+
+
+def _refuse_unknown(settings: ProfileSettings, hardware: HardwareProfile) -> None:
+    from natdeploy.ground.errors import BadInput
+
+    if unknown := [name for name in settings.runtimes if name not in hardware.runtimes]:
+        known = ", ".join(hardware.runtimes)
+        raise BadInput(f"field 'runtimes': device {hardware.name!r} has no runtime {unknown[0]!r}; it has {known}")
+
+
+def _shares(hardware: HardwareProfile, space: str) -> tuple[UnitShare, ...]:
+    """What each unit has measured so far, of a device that is not this machine."""
+    from natdeploy.devices import device_fingerprint
+    from natdeploy.measure import MeasurementStore
+    from natdeploy.measure.spread import unit_shares
+
+    if hardware.is_this_machine:
+        return ()
+    with MeasurementStore() as store:
+        return unit_shares(store.query(device_fingerprint=device_fingerprint(hardware), space=space))

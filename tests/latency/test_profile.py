@@ -29,7 +29,7 @@ class Stopwatch:
         self.timed: list[tuple[str, str, str]] = []
         self.stop_after: int | None = None
 
-    def __call__(self, archs, *, space, profile, runtime, protocol, store, role, num_classes, progress) -> list:
+    def __call__(self, archs, *, space, profile, runtime, protocol, store, role, num_classes, progress, access) -> list:
         fingerprint = device_fingerprint(profile)
         known = store.query(device_fingerprint=fingerprint, runtime=runtime, space=space.name)
         stored = {item.arch: item for item in known if item.role == role.get(item.arch)}
