@@ -28,6 +28,7 @@ import numpy as np
 from natdeploy.data import Preprocessing
 from natdeploy.deploy.card import model_card
 from natdeploy.deploy.integrity import MANIFEST, SUMS, plain_files, write_sums
+from natdeploy.deploy.layers import LAYERS, LayerTimes
 from natdeploy.deploy.manifest import MEASUREMENT_FILES, FileEntry, Manifest
 from natdeploy.deploy.timings import profile_json
 from natdeploy.deploy.verify import LABELS, PREPROCESS, PROFILE, SUBNET, VERIFY
@@ -65,6 +66,7 @@ def write_bundle(
     preprocessing: Preprocessing,
     reference: Reference,
     measurements: Sequence[Measurement],
+    layers: LayerTimes | None = None,
 ) -> Manifest:
     """Write a bundle's folder; an older one at ``path`` is replaced as a whole.
 
@@ -74,6 +76,7 @@ def write_bundle(
         artifacts: folder with ``model.onnx`` and ``native/``; copied.
         arch, labels, preprocessing, reference: contents of the files named after them.
         measurements: timings, raw samples included.
+        layers: what each layer takes; None where that was not timed.
 
     Returns the manifest as written. Raises BadInput when the disk is full or not writable.
     """
@@ -86,6 +89,8 @@ def write_bundle(
         write_json(folder / SUBNET, arch.to_json())
         write_json(folder / PREPROCESS, preprocessing.to_json())
         write_json(folder / LABELS, list(labels))
+        if layers is not None:
+            write_json(folder / LAYERS, layers.to_json())
         tensors = {"images": reference.images, "inputs": reference.inputs, "outputs": reference.outputs}
         write_bytes(folder / REFERENCE, save({name: np.ascontiguousarray(value) for name, value in tensors.items()}))
         return _tell(folder, manifest, measurements)

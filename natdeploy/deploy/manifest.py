@@ -19,7 +19,7 @@ SCHEMA_VERSION = 1
 #: Fields of the manifest, dotted, that hold measurements or follow from them; all others are reproducible.
 MEASUREMENT_FIELDS = ("latency.measured", "latency.missed", "latency.predicted", "files[measured]")
 #: Files that repeat measurements; their digests under ``files`` differ between two builds, as does ``SHA256SUMS``.
-MEASUREMENT_FILES = ("README.md", "profile.json")
+MEASUREMENT_FILES = ("README.md", "layers.json", "profile.json")
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]

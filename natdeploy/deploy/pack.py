@@ -40,10 +40,11 @@ def pack(
     """
     config, entry = run.config(), chosen.met.entry
     candidate, measured = chosen.met.built
-    measurements = []
+    measurements, layers = [], None
     if measured is not None:
         others = [runtime for runtime in candidate.artifacts if runtime != config.runtime]
         measurements = [measured, *(workshop.time(candidate, runtime) for runtime in others)]
+        layers = workshop.time_layers(candidate, model)
     elsewhere = measured is None
     # Under emulation the data set would take hours; the ONNX file holds the same weights and runs here.
     judge = "onnxruntime" if elsewhere else config.runtime
@@ -89,6 +90,7 @@ def pack(
         preprocessing=preprocessing,
         reference=candidate.reference,
         measurements=measurements,
+        layers=layers,
     )
     return path, written
 

@@ -13,6 +13,7 @@ import numpy as np
 from natdeploy.data import Preprocessing, normalise
 from natdeploy.deploy.artifacts import RunArtifact, RunnableFile, allowed_error, compare, run_in_child
 from natdeploy.deploy.integrity import MANIFEST, check_files
+from natdeploy.deploy.layers import LAYERS, read_layer_times
 from natdeploy.deploy.manifest import ArtifactInfo, Manifest
 from natdeploy.deploy.timings import measured_latencies
 from natdeploy.ground.errors import BadInput, DeviceNotReachable, VerificationFailed
@@ -179,6 +180,7 @@ def _check_companions(folder: Path, manifest: Manifest) -> None:
         measured = measured_latencies(_read(folder / PROFILE))
     except (BadInput, KeyError, TypeError, ValueError) as error:
         raise VerificationFailed(f"{folder / PROFILE}: not the timings of a bundle: {error}") from None
+    _check_layers(folder, manifest)
     if measured != (manifest.latency.measured or []):
         raise VerificationFailed(f"{folder / PROFILE}: differs from field 'latency.measured' of {MANIFEST}")
     try:
@@ -189,6 +191,15 @@ def _check_companions(folder: Path, manifest: Manifest) -> None:
     said = (manifest.model.space, manifest.model.arch_id, manifest.model.macs, manifest.model.params)
     if (arch.space, arch.id, costs(layers).macs, costs(layers).params) != said:
         raise VerificationFailed(f"{folder / SUBNET}: is not the architecture of field 'model' of {MANIFEST}")
+
+
+def _check_layers(folder: Path, manifest: Manifest) -> None:
+    try:
+        times = read_layer_times(folder)
+    except BadInput as error:
+        raise VerificationFailed(str(error)) from None
+    if times is not None and times.artifact_digest not in {artifact.digest for artifact in manifest.artifacts}:
+        raise VerificationFailed(f"{folder / LAYERS}: field 'artifact_digest' names no artifact of {MANIFEST}")
 
 
 def _check_preprocessing(folder: Path, manifest: Manifest, images: np.ndarray, inputs: np.ndarray) -> None:

@@ -39,16 +39,17 @@ class LookupTable:
 
     def network_ms(self, layers: Sequence[Layer]) -> float:
         """Sum over the layers. Raises BadInput naming a layer of a kind that was never measured: it is not 0 ms."""
-        total = 0.0
-        for layer in layers:
-            found = self.latency_ms.get(workload_key(layer))
-            if found is None:
-                kind = layer_kind(layer)
-                if kind not in self.kind_rates_ms:
-                    raise BadInput(f"lookup table: layer {layer.name!r} is of kind {kind}, which was never measured")
-                found = float(np.dot(self.kind_rates_ms[kind], _costs(layer)))
-            total += found
-        return total
+        return sum((self.layer_ms(layer) for layer in layers), 0.0)
+
+    def layer_ms(self, layer: Layer) -> float:
+        """One layer's part. Raises BadInput naming it where its kind was never measured."""
+        found = self.latency_ms.get(workload_key(layer))
+        if found is not None:
+            return found
+        kind = layer_kind(layer)
+        if kind not in self.kind_rates_ms:
+            raise BadInput(f"lookup table: layer {layer.name!r} is of kind {kind}, which was never measured")
+        return float(np.dot(self.kind_rates_ms[kind], _costs(layer)))
 
 
 def fit_lookup_table(networks: Sequence[Sequence[Layer]], latency_ms: np.ndarray) -> LookupTable:

@@ -8,6 +8,7 @@ import numpy as np
 from natdeploy.data import Preprocessing
 from natdeploy.deploy.artifacts import RunnableFile
 from natdeploy.deploy.bundle import REFERENCE, Reference, write_bundle
+from natdeploy.deploy.layers import LayerTime, LayerTimes
 from natdeploy.deploy.manifest import MEASUREMENT_FIELDS, Manifest
 from natdeploy.ground.files import sha256_file
 from natdeploy.measure import Measurement
@@ -74,7 +75,15 @@ def make_bundle(path: Path, *, measured_ms: float = 1.5, artifact_error: float =
         preprocessing=PREPROCESSING,
         reference=reference,
         measurements=[timing(arch, measured_ms)],
+        layers=layer_times(arch, measured_ms, sha256_file(artifacts / "native" / "libmodel.so")),
     )
+
+
+def layer_times(arch: Arch, measured_ms: float, digest: str) -> LayerTimes:
+    """Every layer takes the same share of the latency."""
+    layers = SPACE.layers(arch, len(CLASSES))
+    share = measured_ms / len(layers)
+    return LayerTimes("tvm", digest, 1, 9, 40, tuple(LayerTime(layer.name, share, 0.9 * share) for layer in layers))
 
 
 def timing(arch: Arch, measured_ms: float) -> Measurement:
