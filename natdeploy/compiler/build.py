@@ -29,6 +29,8 @@ PRODUCERS = Registry(
         "kernels": "natdeploy.compiler.kernels.producer:PRODUCER",
     },
 )
+#: natdeploy's own kernels. They refuse a layer that they cannot compute by its name; stock Relax is then to be asked for.
+DEFAULT_PRODUCER = "kernels"
 
 #: Kind of artifact -> its file and what makes the bytes of it.
 BINARIES: dict[str, tuple[str, Callable[[Plan], bytes]]] = {
@@ -41,7 +43,7 @@ ARTIFACT_FILES = ("plan.json", "model.h", *(name for name, _ in BINARIES.values(
 
 
 def make_network_plan(
-    network: Network, *, target: Mapping[str, Any], cache: KernelCache | None = None, producer: str = "relax"
+    network: Network, *, target: Mapping[str, Any], cache: KernelCache | None = None, producer: str = DEFAULT_PRODUCER
 ) -> Plan:
     """The static plan of a network. Raises BadInput for a bad network, target or producer; ChildFailed."""
     check_network(network)
@@ -55,7 +57,7 @@ def compile_layers(
     target: Mapping[str, Any],
     cache: KernelCache | None = None,
     progress: Progress | None = None,
-    producer: str = "relax",
+    producer: str = DEFAULT_PRODUCER,
 ) -> int:
     """Compile the kernels of many networks at once, which is quicker than one network after another.
 
@@ -71,7 +73,7 @@ def build_native(
     target: Mapping[str, Any],
     folder: Path,
     cache: KernelCache | None = None,
-    producer: str = "relax",
+    producer: str = DEFAULT_PRODUCER,
 ) -> Artifact:
     """Compile a network into ``folder``: ``libmodel.so`` (weights embedded), ``model.h`` and ``plan.json``.
 

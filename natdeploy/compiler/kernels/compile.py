@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import tvm
+from tvm import tirx
 
 from natdeploy.compiler.kernels.emitter import prim_func
 from natdeploy.compiler.kernels.isa import Isa, isa_of
@@ -21,8 +22,26 @@ def target_isa(target: dict[str, Any]) -> Isa:
 
 def compile_kernel(kernel: Kernel, target: dict[str, Any]) -> bytes:
     """The object file of a kernel."""
-    library = tvm.compile(tvm.IRModule({kernel.symbol: prim_func(kernel)}), target=resolve(target))
+    library = build(tvm.IRModule({kernel.symbol: prim_func(kernel)}), resolve(target))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "kernel.o")
-        library.mod.write_to_file(str(path), "o")
+        library.write_to_file(str(path), "o")
         return path.read_bytes()
+
+
+def build(module: tvm.IRModule, target: Any) -> tvm.runtime.Module:
+    """Machine code of kernels. Their loops and vectors are final: the rest of TVM's usual passes would take seconds to
+    change nothing."""
+    passes = [
+        tirx.transform.BindTarget(target.with_host(target)),
+        tirx.transform.FlattenBuffer(),
+        tirx.transform.StorageRewrite(),  # sums become vectors of one place, which LLVM keeps in registers
+        tirx.transform.StmtSimplify(),
+        tirx.transform.AnnotateEntryFunc(),
+        tirx.transform.SplitHostDevice(),
+        tirx.transform.MakePackedAPI(),
+        tirx.transform.LowerTVMBuiltin(),
+        tirx.transform.LowerIntrin(),
+    ]
+    generate = tvm.get_global_func("target.build.llvm")
+    return generate(tvm.transform.Sequential(passes)(module), target)

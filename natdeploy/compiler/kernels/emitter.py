@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import tvm
@@ -13,8 +15,24 @@ from tvm.script.ir_builder import tirx as T
 from natdeploy.compiler.kernels.kind import Kernel
 
 
+@dataclass(frozen=True)
+class Memory:
+    """A buffer, declared as one row of elements because TVM takes long to flatten others, and its real shape."""
+
+    buffer: Any
+    shape: tuple[int, ...]
+
+    def element(self, place: tuple[Any, ...]) -> Any:
+        """The number of the element at ``place``; of the first one there, where ``place`` leaves out an axis."""
+        offset = 0
+        for index, size in zip((*place, 0), self.shape):
+            offset = offset * size + index
+        return offset
+
+
 class Emitter:
-    """Writes statements into the function that is being built. Offsets are in rows of ``lanes`` values."""
+    """Writes statements into the function that is being built. Places leave out the last axis, of ``lanes`` values,
+    where a whole row is meant."""
 
     def __init__(self, lanes: int) -> None:
         self.lanes = lanes
@@ -32,45 +50,48 @@ class Emitter:
             with T.Else():
                 otherwise()
 
-    def vector(self, buffer: Any, *place: Any) -> Any:
+    def vector(self, memory: Memory, *place: Any) -> Any:
         """A whole row, as a value of its own, loaded once."""
-        return T.bind(tvm.tirx.BufferLoad(buffer, [*place, T.ramp(0, 1, self.lanes)]))
+        return T.bind(tvm.tirx.BufferLoad(memory.buffer, [self._row(memory, place)]))
 
-    def spread(self, buffer: Any, *place: Any) -> Any:
+    def spread(self, memory: Memory, *place: Any) -> Any:
         """One element in every lane, loaded once."""
-        return T.bind(T.broadcast(tvm.tirx.BufferLoad(buffer, list(place)), self.lanes))
+        return T.bind(T.broadcast(self.element(memory, *place), self.lanes))
 
-    def element(self, buffer: Any, *place: Any) -> Any:
+    def element(self, memory: Memory, *place: Any) -> Any:
         """One element."""
-        return tvm.tirx.BufferLoad(buffer, list(place))
+        return tvm.tirx.BufferLoad(memory.buffer, [memory.element(place)])
 
     def constant(self, value: float) -> Any:
         """A number in every lane."""
         return T.broadcast(T.float32(value), self.lanes)
 
-    def store(self, buffer: Any, value: Any, *place: Any) -> None:
+    def store(self, memory: Memory, value: Any, *place: Any) -> None:
         """Write a whole row."""
-        T.buffer_store(buffer, value, [*place, T.ramp(0, 1, self.lanes)])
+        T.buffer_store(memory.buffer, value, [self._row(memory, place)])
 
-    def store_element(self, buffer: Any, value: Any, *place: Any) -> None:
+    def store_element(self, memory: Memory, value: Any, *place: Any) -> None:
         """Write one element."""
-        T.buffer_store(buffer, value, list(place))
+        T.buffer_store(memory.buffer, value, [memory.element(place)])
 
     def zero(self) -> Any:
         """One element of value zero."""
         return T.float32(0)
 
-    def sums(self, count: int) -> Any:
+    def sums(self, count: int) -> Memory:
         """Accumulators ``[count, lanes]``; places are numbers known here, so LLVM keeps them in registers."""
-        return T.alloc_buffer((count, self.lanes), "float32", scope="local")
+        return Memory(T.alloc_buffer((count * self.lanes,), "float32", scope="local"), (count, self.lanes))
 
-    def add_to(self, sums: Any, place: int, value: Any) -> None:
+    def add_to(self, sums: Memory, place: int, value: Any) -> None:
         """``sums[place] += value``; a product becomes a fused multiply-add."""
         self.store(sums, self.read(sums, place) + value, place)
 
-    def read(self, sums: Any, place: int) -> Any:
+    def read(self, sums: Memory, place: int) -> Any:
         """``sums[place]``."""
-        return tvm.tirx.BufferLoad(sums, [place, T.ramp(0, 1, self.lanes)])
+        return tvm.tirx.BufferLoad(sums.buffer, [self._row(sums, (place,))])
+
+    def _row(self, memory: Memory, place: tuple[Any, ...]) -> Any:
+        return T.ramp(memory.element(place), 1, self.lanes)
 
     def least(self, a: Any, b: Any) -> Any:
         """The smaller of two integers."""
@@ -102,12 +123,17 @@ def prim_func(kernel: Kernel) -> Any:
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name(kernel.symbol)
         T.func_attr({"tirx.noalias": True, "global_symbol": kernel.symbol})
-        buffers = [
+        arguments = [
             T.arg(f"arg{index}", T.buffer(shape, "float32", layout=None)) for index, shape in enumerate(kernel.shapes)
         ]
+        shared = [T.arg(name, T.int32()) for name in ("first", "last") if kernel.parts > 1]
+        buffers = [
+            Memory(T.decl_buffer((prod(shape),), "float32", data=argument.data), shape)
+            for argument, shape in zip(arguments, kernel.shapes)
+        ]
         begin, count = 0, kernel.units
-        if kernel.parts > 1:
-            first, last = T.arg("first", T.int32()), T.arg("last", T.int32())
+        if shared:
+            first, last = shared
             begin = first * step
             count = (last if step == 1 else T.min(last * step, kernel.units)) - begin
         with T.serial(0, count) as index:

@@ -48,17 +48,18 @@ def run_in_child(cases: list[tuple[Kernel, list[np.ndarray]]]) -> list[np.ndarra
     """The outputs. Each is computed in one go and, where threads may share it, part after part from the last."""
     import tvm
 
+    from natdeploy.compiler.kernels.compile import build
     from natdeploy.compiler.kernels.emitter import prim_func
     from natdeploy.compiler.tvm_target import resolve
 
     target = resolve(check_target(TARGET))
     kernels = {kernel.symbol: kernel for kernel, _ in cases}
-    library = tvm.compile(tvm.IRModule({name: prim_func(kernel) for name, kernel in kernels.items()}), target=target)
+    library = build(tvm.IRModule({name: prim_func(kernel) for name, kernel in kernels.items()}), target)
     outputs = []
     for kernel, arguments in cases:
         tensors = [tvm.runtime.tensor(np.ascontiguousarray(value)) for value in arguments]
         out = tvm.runtime.tensor(np.full(kernel.shapes[-1], np.nan, np.float32))
-        function = library.mod[kernel.symbol] if hasattr(library, "mod") else library[kernel.symbol]
+        function = library[kernel.symbol]
         if kernel.parts == 1:
             function(*tensors, out)
         else:

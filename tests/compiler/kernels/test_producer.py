@@ -13,7 +13,7 @@ from natdeploy.compiler.kernels.producer import make_producer
 from natdeploy.compiler.target import check_target
 from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import Layer, Network, get_space, random_network
-from tests.compiler.conftest import TARGET, odd_network
+from tests.compiler.conftest import GROUPED, TARGET, odd_network
 from tests.compiler.library import Library, run_library
 from tests.compiler.reference import reference, relative_error
 
@@ -91,7 +91,7 @@ def test_tiles_come_from_the_tuning(own_cache: KernelCache, tiny: Network) -> No
     assert plan.macs == default.macs == sum(layer.macs for layer in tiny.layers)
 
 
-@pytest.mark.parametrize("kind", ["grouped", "multiplier"])
+@pytest.mark.parametrize("kind", GROUPED)
 def test_a_layer_without_a_kernel_is_refused_by_name(own_cache: KernelCache, kind: str) -> None:
     with pytest.raises(BadInput, match=r"layer 'odd': groups is \d, .* producer 'relax'"):
         make_network_plan(odd_network(kind), target=TARGET, cache=own_cache, producer="kernels")
