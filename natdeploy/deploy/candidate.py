@@ -22,18 +22,20 @@ from natdeploy.deploy.artifacts import (
     run_in_child,
 )
 from natdeploy.deploy.bundle import Reference
+from natdeploy.deploy.layers import LayerTimes, time_layers
 from natdeploy.deploy.manifest import Accuracy, ArtifactCheck
 from natdeploy.deploy.pick import standard_error
 from natdeploy.devices import HardwareProfile, llvm_target
 from natdeploy.devices.connect import connect
 from natdeploy.measure import Measurement, MeasurementStore, time_runnable
-from natdeploy.spaces import Arch, Network
+from natdeploy.spaces import Arch, Network, get_space
 from natdeploy.supernets import MobileNetV3Supernet, to_network
 from natdeploy.transfer import calibrated_subnet
 
 if TYPE_CHECKING:
     from natdeploy.compiler import Artifact
 
+    from natdeploy.latency import LatencyModel
 #: Pictures whose outputs every artifact must reproduce, and which a bundle carries along.
 REFERENCE_IMAGES = 16
 
@@ -125,6 +127,22 @@ class Workshop:
         labels = np.concatenate([chunk.argmax(axis=1) for chunk in logits])
         top1 = float((labels == part.labels).mean())
         return Accuracy(
+    def time_layers(self, candidate: Candidate, model: LatencyModel | None) -> LayerTimes:
+        """Time the compiled library layer by layer; predictions need a latency model of timings in this store."""
+        artifact, threads = candidate.artifacts["tvm"], self.profile.timing.threads
+        known: list[Measurement] = []
+        if model is not None:
+            stored = self.store.query(device_fingerprint=model.device_fingerprint, runtime="tvm", space=model.space)
+            known = [one for one in stored if model.is_about(one) and one.protocol["threads"] == threads]
+        return time_layers(
+            artifact.path,
+            artifact.digest,
+            get_space(candidate.arch.space).layers(candidate.arch, len(self.dataset.classes)),
+            known,
+            image=candidate.reference.inputs[:1],
+            threads=threads,
+        )
+
             split=split,  # type: ignore[arg-type]
             images=len(part),
             top1=top1,
