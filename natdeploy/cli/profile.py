@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command(epilog="Example: natdeploy profile --device pixel4 --plan; natdeploy profile --device pixel4")(profile)
+    app.command(epilog="Example: natdeploy profile --device pixel4 --plan")(profile)
 
 
 def profile(
