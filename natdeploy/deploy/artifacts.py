@@ -5,7 +5,6 @@ A compiled library that crashes or hangs is then an error that names it, not the
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from natdeploy.devices import get_runner
+from natdeploy.devices.crash import failed_run
 from natdeploy.devices.model_run import executable_machine
 from natdeploy.devices.qemu import QemuRunner
-from natdeploy.ground.errors import BadInput, ChildFailed, DeviceNotReachable, VerificationFailed
+from natdeploy.ground.errors import BadInput, ChildFailed, VerificationFailed
 from natdeploy.ground.processes import ChildWorker
 
 #: Largest difference of a logit from the reference, relative to the largest reference logit (or 1 if that is smaller).
@@ -81,17 +81,12 @@ def run_chunks_in_child(
     if artifact.kind == EXECUTABLE:  # the emulator is a child process with a time limit already
         yield from run_emulated(artifact, chunks)
         return
-    with ChildWorker(str(artifact.path), environment={"OMP_NUM_THREADS": "1"}) as worker:
+    with ChildWorker(f"running with {runtime}", environment={"OMP_NUM_THREADS": "1"}) as worker:
         for chunk in chunks:
             try:
                 yield worker.call(_run, runtime, artifact, chunk, timeout_s=time_limit_s)
             except ChildFailed as error:
-                if error.signal == signal.SIGILL:
-                    raise DeviceNotReachable(
-                        f"{artifact.path}: this machine's processor lacks instructions that it was compiled for; "
-                        "run it on the device it was built for, or build it for this one"
-                    ) from None
-                raise VerificationFailed(f"{error}; the artifact cannot be run") from None
+                raise failed_run(artifact.path, error) from None
             except BadInput as error:  # the file and the inputs are ours, so it is not a user's mistake
                 raise VerificationFailed(str(error)) from None
 

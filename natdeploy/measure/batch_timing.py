@@ -24,7 +24,7 @@ def time_batches(
 ) -> Iterator[TimedBatch]:
     """Build and time batches, each as soon as there is somebody to time it.
 
-    Raises BadInput and ChildFailed for artifacts that fail, DeviceNotReachable once no unit is left.
+    Raises BadInput and VerificationFailed for artifacts that fail, DeviceNotReachable once no unit is left.
     """
     if not profile.is_this_machine:
         # Devices that are not there are said before anything is compiled for them.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from natdeploy.devices import Runnable
+from natdeploy.devices.crash import failed_run
 from natdeploy.ground.errors import ChildFailed, NatdeployError
 from natdeploy.ground.processes import ChildWorker, call_in_child
 from natdeploy.measure import timer_child
@@ -46,7 +47,8 @@ class Timer:
     def time_batch(self, runnables: Sequence[Runnable]) -> BatchTiming:
         """Visit every artifact in turn until each one's interval is narrow enough or its visits are used up.
 
-        Raises BadInput for a damaged artifact, ChildFailed for one that crashes or hangs.
+        Raises BadInput for a damaged artifact, and for one that crashes or hangs what
+        :func:`natdeploy.devices.crash.failed_run` makes of it.
         """
         numbers = [self._load(runnable) for runnable in runnables]
 
@@ -75,12 +77,16 @@ class Timer:
 
     def _load(self, runnable: Runnable) -> int:
         number, self._next = self._next, self._next + 1
-        self._child.call(
-            timer_child.open_session, number, self._runtime, runnable, self._protocol.threads, timeout_s=_OPEN_TIMEOUT_S
-        )
+        threads = self._protocol.threads
+        try:
+            self._child.call(
+                timer_child.open_session, number, self._runtime, runnable, threads, timeout_s=_OPEN_TIMEOUT_S
+            )
+        except ChildFailed as error:
+            raise failed_run(runnable.path, error) from None
         return number
 
-    def _culprit(self, runnables: Sequence[Runnable], error: ChildFailed) -> ChildFailed:
+    def _culprit(self, runnables: Sequence[Runnable], error: ChildFailed) -> NatdeployError:
         """The error of a batch, naming the artifact that fails on its own; each is tried in a child of its own."""
         for runnable in runnables:
             try:
@@ -90,8 +96,10 @@ class Timer:
                     runnable,
                     self._protocol,
                     timeout_s=_OPEN_TIMEOUT_S + _VISIT_TIMEOUT_S,
-                    name=f"timing {runnable.path}",
+                    name=f"timing with {self._runtime}",
                 )
+            except ChildFailed as own:
+                return failed_run(runnable.path, own)
             except NatdeployError as own:
-                return ChildFailed(str(own))
+                return own
         return error

@@ -70,7 +70,8 @@ def time_archs(
 
     Returns one measurement for each of ``archs``, in their order. Raises BadInput for a runtime the device does not
     have or an architecture of another space, DeviceNotReachable for a device that is not there or was lost (what it had
-    timed is stored), TimingNotPossible for an emulated one, ChildFailed for a network that crashes.
+    timed is stored), TimingNotPossible for an emulated one, and for a network
+    that crashes VerificationFailed, or DeviceNotReachable where this machine lacks its instructions.
     """
     space = get_space(space) if isinstance(space, str) else space
     for arch in archs:
@@ -144,7 +145,7 @@ def time_runnable(
         space: whose reference network is timed in between; the architecture's own where there is one.
         others: as for :func:`time_archs`.
 
-    Raises BadInput for a damaged artifact, ChildFailed for one that crashes or hangs, DeviceNotReachable.
+    Raises BadInput for a damaged artifact, VerificationFailed for one that crashes or hangs, DeviceNotReachable.
     """
     space = get_space(space) if isinstance(space, str) else space
     stand = _Stand.of(space, profile, runtime, protocol, store, access)

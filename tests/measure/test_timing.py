@@ -1,3 +1,4 @@
+import functools
 import os
 import signal
 import subprocess
@@ -5,6 +6,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ import pytest
 import natdeploy.compiler
 from natdeploy.compiler import Artifact, build_onnx
 from natdeploy.devices import HardwareProfile, load_profile, parse_profile
-from natdeploy.ground.errors import BadInput, ChildFailed, DeviceNotReachable
+from natdeploy.ground.errors import BadInput, DeviceNotReachable, VerificationFailed
 from natdeploy.ground.files import sha256_file
 from natdeploy.measure import (
     MeasurementStore,
@@ -154,6 +156,7 @@ def test_a_network_that_cannot_be_loaded_is_named(host: HardwareProfile, tmp_pat
 
 
 LIBRARY = """
+#include <signal.h>
 #include <stdlib.h>
 #include "natdeploy.h"
 static const int64_t in_shape[] = {1, 3, SIZE, SIZE}, out_shape[] = {1, 10};
@@ -169,11 +172,12 @@ const char *natdeploy_call_name(const natdeploy_model *m, int i) { return 0; }
 int natdeploy_time_calls(natdeploy_instance *i, const void *const *x, void *const *y, double *ms) { return 0; }
 int natdeploy_create(const natdeploy_model *m, int n, natdeploy_instance **i) { *i = malloc(1); return 0; }
 int natdeploy_run(natdeploy_instance *i, const void *const *x, void *const *y) {
+  if (SIZE == 24 && LOADING) raise(HOW);
   for (int k = 0; k < 10; k++) ((float *)y[0])[k] = 0;
   return 0;
 }
 int natdeploy_time(natdeploy_instance *i, const void *const *x, void *const *y, int n, double *ms) {
-  if (SIZE == 24) abort();
+  if (SIZE == 24) raise(HOW);
   for (int k = 0; k < n; k++) ms[k] = 0.25;
   return 0;
 }
@@ -183,27 +187,49 @@ const char *natdeploy_last_error(const natdeploy_instance *i) { return ""; }
 """
 
 
-def compile_stand_in(network: Network, folder: Path) -> Artifact:
-    """A library with the C interface that takes a quarter of a millisecond, and ends the process at 24 pixels."""
+def compile_stand_in(network: Network, folder: Path, *, how: str, loading: int) -> Artifact:
+    """A library with the C interface that takes a quarter of a millisecond.
+
+    At 24 pixels it ends the process by a signal, when it is loaded and run once or when it is timed.
+    """
     folder.mkdir(parents=True)
     (folder / "model.c").write_text(LIBRARY)
     path, include = folder / "libmodel.so", Path(natdeploy.compiler.__file__).parent / "runtime"
-    command = ["cc", "-shared", f"-DSIZE={network.input_shape[2]}", f"-I{include}", "-o", str(path)]
+    defines = [f"-DSIZE={network.input_shape[2]}", f"-DHOW={how}", f"-DLOADING={loading}"]
+    command = ["cc", "-shared", *defines, f"-I{include}", "-o", str(path)]
     subprocess.run(
         [sys.executable, "-m", "ziglang", *command, str(folder / "model.c")], check=True, capture_output=True
     )
     return Artifact("native", path, sha256_file(path), network.input_shape, network.output_shape)
 
 
-def test_a_library_that_crashes_is_named(host: HardwareProfile, tmp_path: Path) -> None:
+@pytest.mark.parametrize("loading", [0, 1])
+@pytest.mark.parametrize(
+    ("how", "kind", "expected"),
+    [
+        ("SIGABRT", VerificationFailed, "cannot be run; timing with tvm: the child process died by signal 6"),
+        ("SIGILL", DeviceNotReachable, "this machine's processor lacks instructions that it was compiled for"),
+    ],
+)
+def test_a_library_that_crashes_is_named(
+    loading: int, how: str, kind: type[Exception], expected: str, host: HardwareProfile, tmp_path: Path
+) -> None:
     archs = {arch.r: arch for arch in some_archs(30)}
     assert set(archs) == {24, 28, 32}
     with MeasurementStore(tmp_path / "store.sqlite") as store:
-        how = {"space": SPACE, "profile": host, "runtime": "tvm", "protocol": QUICK, "store": store}
-        with pytest.raises(ChildFailed, match=r"timing .*00001/libmodel\.so: the child process died by signal 6"):
-            time_archs([archs[28], archs[24], archs[32]], build=compile_stand_in, **how)  # type: ignore[arg-type]
+        take: Any = functools.partial(
+            time_archs,
+            space=SPACE,
+            profile=host,
+            runtime="tvm",
+            protocol=QUICK,
+            store=store,
+            build=functools.partial(compile_stand_in, how=how, loading=loading),
+        )
+        with pytest.raises(kind, match=rf"^[^\n]*/00001/libmodel\.so: {expected}[^\n]*$"):
+            take([archs[32], archs[24]])
         assert store.query() == []
-        (item,) = time_archs([archs[32]], build=compile_stand_in, **how)  # type: ignore[arg-type]
+        (item,) = take([archs[32]])
     assert (item.latency_ms, item.mad_ms, item.drift) == (0.25, 0.0, 0.0)
     assert len(item.visits) == QUICK.min_visits
 
