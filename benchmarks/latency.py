@@ -3,6 +3,7 @@
     python benchmarks/latency.py few-shot --space fbnet|nasbench201 [--hard] [--target A,B --sources C,D]
     python benchmarks/latency.py scaling [--target adreno640_gpu]
     python benchmarks/latency.py tables [--target ofa_note10,msunas_i7_8700k]
+    python benchmarks/latency.py prior
     python benchmarks/latency.py coverage
 
 Options: ``--json`` (one object on stdout, all else on stderr), ``--seeds N``, ``--seed S``, ``--quick``,
@@ -14,6 +15,9 @@ measurements of the target come from there too, and the next 1,000 are predicted
 No device's latency of a predicted architecture is read but the target's, to judge.
 
 tables leaves image sizes of published lookup tables out; ``--seeds`` is how many of them, at most.
+
+prior ranks blocks, and random networks of 16 of them, of devices of which no latency was used: their hardware profiles
+and other devices' published latencies are all that it knows.
 """
 
 from __future__ import annotations
@@ -27,7 +31,12 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 #: Files that tasks read beside those of HELP and OneProxy.
-DATA = {"tables": ("ofa_note10_lut.csv", "msunas_i7_8700k_lut.csv", "ofa_specialized_nets.csv")}
+DATA = {
+    "tables": ("ofa_note10_lut.csv", "msunas_i7_8700k_lut.csv", "ofa_specialized_nets.csv"),
+    "prior": ("tables of blocks", "mobile-ml-benchmark", "ncnn"),
+}
+#: Tasks of which neither files nor devices can be chosen.
+OWN = ("prior", "coverage")
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -57,6 +66,10 @@ def figures_of(options: argparse.Namespace, seeds: range) -> dict[str, float]:
         from benchmarks.latency_tables import tables_figures
 
         return tables_figures(options.target.split(",") if options.target else (), len(seeds))
+    if options.task == "prior":
+        from benchmarks.latency_prior import prior_figures
+
+        return prior_figures(seeds)
     targets, sources = (names.split(",") if names else () for names in (options.target, options.sources))
     asked = Asked(options.table, targets, sources)
     if options.task == "few-shot" and options.hard:
@@ -77,7 +90,7 @@ def main() -> None:
     from benchmarks.published_latencies import PROTOCOLS
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("task", choices=("few-shot", "scaling", "tables", "coverage"))
+    parser.add_argument("task", choices=("few-shot", "scaling", "tables", "prior", "coverage"))
     parser.add_argument("--space", choices=tuple(PROTOCOLS), default="fbnet")
     parser.add_argument("--hard", action="store_true", help="few-shot: no source device is like the targets")
     parser.add_argument("--target", help="devices, joined by commas")
@@ -88,8 +101,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two seeds, in about a minute")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     options = parser.parse_args()
-    if options.task == "coverage" and (options.table or options.target or options.sources):
-        parser.error("coverage takes no --table, --target and --sources: it is over all tasks' own")
+    if options.task in OWN and (options.table or options.target or options.sources):
+        parser.error(f"{options.task} takes no --table, --target and --sources: its data are its own")
     if options.task == "tables" and (options.table or options.sources):
         parser.error("tables takes no --table and --sources; name the tables with --target")
     if options.seeds < 1:

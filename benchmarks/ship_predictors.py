@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from natdeploy.latency import LatencyModel
     from natdeploy.measure.published import PublishedTiming
@@ -121,6 +123,17 @@ def phone(device: str) -> Callable[[str], LatencyModel]:
     return fit
 
 
+def ship_prior(folder: Path) -> None:
+    """What is said of devices that nobody measured."""
+    from benchmarks.prior_devices import prior_times
+    from natdeploy.latency.library import save_prior
+    from natdeploy.latency.prior import fit_prior
+
+    prior = fit_prior(prior_times())
+    save_prior(prior, folder / "prior.json")
+    print(f"{folder / 'prior.json'}: MAPE {100 * prior.figures['mape']:.1f} % on devices left out", file=sys.stderr)
+
+
 def shipments() -> dict[str, Callable[[str], LatencyModel]]:
     """How each device's predictors are made."""
     return {**{device: phone(device) for device in PHONES}, "note10": note10, "i7-8700k": i7_8700k}
@@ -141,9 +154,34 @@ def readme(folder: Path) -> str:
         "|---|---|---|---|---|---|---|---|---|",
         *_rows(LatencyModel.load(path) for path in sorted(folder.glob("*/*.json"))),
         "",
+        *_prior_lines(folder),
+        "",
         LEFT_OUT,
     ]
     return "\n".join(lines)
+
+
+def _prior_lines(folder: Path) -> Iterator[str]:
+    from benchmarks.prior_devices import BOARDS, PHONES, TABLE_FILES
+    from natdeploy.latency.library import load_prior
+    from natdeploy.measure.publications import PUBLICATIONS
+
+    prior = load_prior(folder / "prior.json")
+    figures, factor = prior.figures, np.exp(prior.half_width(0.9))
+    yield "## The prior"
+    yield ""
+    yield "`prior.json` is for devices that nobody measured: costs of multiply-adds, elements and operators beside a"
+    yield f"processor's peak, learned from {len(prior.devices)} devices. On devices left out of it, Spearman's rank"
+    yield f"correlation is {figures['spearman']:.3f}, MAPE {100 * figures['mape']:.0f} %, and intervals of 90 % hold"
+    yield f"{100 * figures['coverage']:.0f} %; their ends are the prediction divided and multiplied by {factor:.2f}."
+    yield ""
+    yield "| devices | source | licence |"
+    yield "|---|---|---|"
+    formats = {format_name: name for name, (_, format_name) in TABLE_FILES.items()}
+    taken = {**formats, "mobile-ml-benchmark": ", ".join(PHONES), "ncnn": ", ".join(BOARDS)}
+    for format_name, names in taken.items():
+        publication = PUBLICATIONS[format_name]
+        yield f"| {names} | {publication.source} | {publication.licence} |"
 
 
 def _rows(models: Iterator[LatencyModel]) -> Iterator[str]:
@@ -163,9 +201,12 @@ def main() -> None:
     from natdeploy.ground.files import write_text
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--only", metavar="DEVICE", choices=tuple(shipments()), help="this device's predictors alone")
+    names = ("prior", *shipments())
+    parser.add_argument("--only", metavar="DEVICE", choices=names, help="this device's predictors, or the prior, alone")
     parser.add_argument("--out", type=Path, default=SHIPPED, help="folder to write to")
     options = parser.parse_args()
+    if options.only in (None, "prior"):
+        ship_prior(options.out)
     for device, fit in shipments().items():
         if options.only not in (None, device):
             continue

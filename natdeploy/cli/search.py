@@ -71,7 +71,8 @@ def search(
 ) -> None:
     """Find the accuracy/latency front under a budget.
 
-    The device is profiled first if it has no predictor yet, and natdeploy ships none from published measurements.
+    The device is profiled first if it has no predictor yet, and natdeploy ships none from published measurements. One
+    that cannot be reached has a prior, reckoned from its hardware profile, with wide intervals.
     Started again in the same folder, a search continues from its last finished step.
     """
     from natdeploy import verbs

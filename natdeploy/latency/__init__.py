@@ -3,7 +3,13 @@
 from natdeploy.latency.choose import choose_networks
 from natdeploy.latency.features import feature_names, features
 from natdeploy.latency.fit import fit_latency_model
-from natdeploy.latency.library import find_latency_model, latency_model_path, shipped_latency_model
+from natdeploy.latency.library import (
+    find_latency_model,
+    latency_model_path,
+    prior_latency_model,
+    shipped_latency_model,
+    unmeasured_latency_model,
+)
 from natdeploy.latency.lookup_table import LookupTable, fit_lookup_table
 from natdeploy.latency.model import LatencyModel
 from natdeploy.latency.prediction import LatencyPrediction
@@ -33,6 +39,8 @@ __all__ = [
     "fit_transferred_model",
     "latency_model_path",
     "operator_lists",
+    "prior_latency_model",
     "profile_device",
     "shipped_latency_model",
+    "unmeasured_latency_model",
 ]

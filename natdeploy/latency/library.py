@@ -1,4 +1,4 @@
-"""Where latency models are kept, and how they are found again: a device's own, or one from published measurements."""
+"""Where latency models are kept, and how they are found again: a device's own, a published one's, or a prior."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ from pathlib import Path
 
 from natdeploy.devices import HardwareProfile, device_fingerprint
 from natdeploy.ground.errors import BadInput
-from natdeploy.ground.files import cache_root
+from natdeploy.ground.files import cache_root, canonical_json, content_key, read_json, write_text
 from natdeploy.latency.model import LatencyModel
+from natdeploy.latency.prior import Prior, PriorPredictor
+from natdeploy.latency.quality import Quality
+from natdeploy.latency.roofline import processor_of
 from natdeploy.spaces import Space, get_space
+
+PRIOR_FILE = Path(__file__).parent / "shipped" / "prior.json"
+PRIOR_KIND = "natdeploy prior"
 
 
 def latency_model_path(profile: HardwareProfile, space: Space | str, runtime: str) -> Path:
@@ -53,3 +59,68 @@ def shipped_latency_model(profile: HardwareProfile, space: Space | str) -> Laten
     if not path.is_file():
         return None
     return replace(LatencyModel.load(path, space), device_fingerprint=device_fingerprint(profile))
+
+
+def unmeasured_latency_model(profile: HardwareProfile, space: Space | str, runtime: str) -> LatencyModel:
+    """What is known of a device that nobody timed here: published measurements of its like, else a prior.
+
+    Raises BadInput naming the field of the profile without which there is no prior.
+    """
+    return shipped_latency_model(profile, space) or prior_latency_model(profile, space, runtime)
+
+
+def prior_latency_model(profile: HardwareProfile, space: Space | str, runtime: str) -> LatencyModel:
+    """What a device's hardware profile alone tells, with intervals as wide as other devices were off theirs.
+
+    Raises BadInput for an unknown runtime, and naming the field where the profile lacks what it takes.
+    """
+    latency_model_path(profile, space, runtime)
+    space = get_space(space) if isinstance(space, str) else space
+    prior = load_prior()
+    predictor = PriorPredictor(prior, processor_of(profile), space)
+    figures = prior.figures
+    quality = Quality(
+        **{name: figures[name] for name in ("spearman", "kendall", "mape", "within5", "within10", "coverage")},
+        nominal_coverage=0.9,
+        interval_width=figures["width"],
+        networks=int(figures["networks"]),
+        training_networks=0,
+        evaluated_on=f"published latencies of {len(prior.devices)} other devices, each left out",
+        repeatability_within5=None,
+        repeatability_within10=None,
+        repeats=0,
+        baselines={},
+    )
+    return LatencyModel(
+        space=space.name,
+        device=profile.name,
+        device_fingerprint=device_fingerprint(profile),
+        runtime=runtime,
+        source="prior",
+        coverage=0.9,
+        quality=quality,
+        toolchain={},
+        predictor=predictor,
+        origin={
+            "source": f"published latencies of {', '.join(prior.devices)}",
+            "licence": "see natdeploy/latency/shipped/README.md",
+        },
+        _space=space,
+    )
+
+
+def load_prior(path: Path = PRIOR_FILE) -> Prior:
+    """The shipped prior, or one written by :func:`save_prior`. Raises BadInput for a file that is not that."""
+    value = read_json(path, "prior")
+    if not isinstance(value, dict) or value.get("kind") != PRIOR_KIND or value.get("schema_version") != 1:
+        raise BadInput(f"{path}: not a prior that this version can read")
+    if value.get("sha256") != content_key(value.get("prior")):
+        raise BadInput(f"{path}: damaged prior: its content is not that of its sha256")
+    return Prior.from_json(value["prior"])
+
+
+def save_prior(prior: Prior, path: Path) -> None:
+    """Write one JSON file, atomically. Equal priors give equal bytes."""
+    body = prior.to_json()
+    value = {"kind": PRIOR_KIND, "schema_version": 1, "sha256": content_key(body), "prior": body}
+    write_text(path, canonical_json(value) + "\n")

@@ -14,6 +14,7 @@ from natdeploy.latency.conformal import check_coverage
 from natdeploy.latency.gene_sums import feature_sums
 from natdeploy.latency.operator_rates import RatesPredictor
 from natdeploy.latency.prediction import IntervalPredictor, LatencyPrediction
+from natdeploy.latency.prior import PriorPredictor
 from natdeploy.latency.quality import Quality
 from natdeploy.latency.table_predictor import TablePredictor
 from natdeploy.latency.transferred import TransferredPredictor
@@ -25,15 +26,17 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 KIND = "natdeploy latency model"
-#: Where a model's knowledge can come from. This version makes the first three only.
+#: Where a model's knowledge can come from.
 SOURCES = ("measured", "transferred", "table", "prior")
+Predictor = IntervalPredictor | TransferredPredictor | TablePredictor | RatesPredictor | PriorPredictor
 
 
 @dataclass(frozen=True, eq=False)
 class LatencyModel:
     """Predicts latencies. Made by :func:`natdeploy.latency.fit_latency_model`, from few measurements by
     :func:`natdeploy.latency.fit_transferred_model`, from published ones by
-    :func:`natdeploy.latency.fit_table_model` and :func:`natdeploy.latency.fit_published_networks`, or by :meth:`load`.
+    :func:`natdeploy.latency.fit_table_model` and :func:`natdeploy.latency.fit_published_networks`, from nothing but a
+    hardware profile by :func:`natdeploy.latency.prior_latency_model`, or by :meth:`load`.
 
     Attributes:
         space: name of the search space.
@@ -43,9 +46,10 @@ class LatencyModel:
         coverage: share of intervals that :meth:`predict` promises to hold unless told otherwise.
         quality: measured on networks that were not trained on.
         toolchain: versions of what built and ran the timed artifacts.
-        predictor: mean and interval from features, from measurements of other devices (source ``transferred``), or
-            from published blocks or networks.
-        origin: of published measurements: source, licence, when published, runtime; empty for own timings.
+        predictor: mean and interval from features, from measurements of other devices (source ``transferred``), from
+            published blocks or networks, or from peak rates and caches (source ``prior``).
+        origin: of published measurements: source, licence, when published, runtime; of a prior: what it was learned
+            from; empty for own timings.
     """
 
     space: str
@@ -56,7 +60,7 @@ class LatencyModel:
     coverage: float
     quality: Quality
     toolchain: dict[str, str]
-    predictor: IntervalPredictor | TransferredPredictor | TablePredictor | RatesPredictor
+    predictor: Predictor
     origin: Mapping[str, str] = field(default_factory=dict)
     _space: Space | None = field(default=None, repr=False)
 
@@ -85,7 +89,7 @@ class LatencyModel:
                     f"cannot tell what {num_classes} classes take; profile the device"
                 )
             return self.predictor.predict(archs, coverage)
-        if isinstance(self.predictor, (TablePredictor, RatesPredictor)):
+        if isinstance(self.predictor, (TablePredictor, RatesPredictor, PriorPredictor)):
             return self.predictor.predict(archs, coverage, num_classes)
         sums = feature_sums(space, num_classes)
         return self.predictor.predict(sums(archs), coverage)
@@ -95,6 +99,12 @@ class LatencyModel:
         """What a user should know who did not time the device; empty for own timings."""
         if not self.origin:
             return ""
+        if self.source == "prior":
+            return (
+                f"latencies of {self.device} are a prior, reckoned from its hardware profile alone (costs learned from "
+                f"{self.origin.get('source', 'other devices')}); natdeploy profile --device {self.device} takes "
+                "measurements"
+            )
         return (
             f"latencies of {self.device} come from published measurements, not from this device (runtime: "
             f"{self.runtime}; source: {self.origin.get('source', 'not stated')}); natdeploy profile --device "
@@ -188,14 +198,14 @@ def published_model(
     )
 
 
-def _read_predictor(
-    value: dict[str, Any], space: Space
-) -> IntervalPredictor | TransferredPredictor | TablePredictor | RatesPredictor:
+def _read_predictor(value: dict[str, Any], space: Space) -> Predictor:
     """Each kind is told by a field that only it has."""
     if "regression" in value:
         return TablePredictor.from_json(value, space)
     if "amounts_ms" in value:
         return RatesPredictor.from_json(value, space)
+    if "prior" in value:
+        return PriorPredictor.from_json(value, space)
     if "ideal" in value:
         return TransferredPredictor.from_json(value, space)
     return IntervalPredictor.from_json(value)

@@ -59,7 +59,8 @@ def search(
 ) -> SearchResult:
     """Find the accuracy/latency front of a budget.
 
-    A device without a latency model of its own has one from published measurements, or is profiled first.
+    A device without a latency model of its own has one from published measurements, or is profiled first; one that
+    cannot be reached has a prior, reckoned from its hardware profile.
 
     Started again with the same arguments, a search continues from its last finished step, and a finished one is read.
 
