@@ -34,6 +34,16 @@ def build(
         Optional[str],  # noqa: UP045
         typer.Option("--device", help="Another device than the search's: cross-compiled, verified under emulation."),
     ] = None,
+    supernet: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--supernet", help="Weights for a run of predicted accuracies: a checkpoint or its address."),
+    ] = None,
+    data: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--data", help="Images that calibrate these weights, and measure the accuracy if the classes fit."
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Extract, export to ONNX, compile, verify, measure and bundle."""
@@ -41,7 +51,11 @@ def build(
 
     picks = pick or "best"
     output.answer(
-        as_json, lambda progress: verbs.build(run, pick=picks, out=out, device=device, progress=progress), show
+        as_json,
+        lambda progress: verbs.build(
+            run, pick=picks, out=out, device=device, supernet=supernet, data=data, progress=progress
+        ),
+        show,
     )
 
 
@@ -52,3 +66,8 @@ def show(result: BuildResult) -> None:
     tables.draw(result_table([bundle.path for bundle in result.bundles]))
     for bundle in result.bundles:
         tables.say(f"bundle: {bundle.path}")
+    for bundle in result.bundles:
+        if bundle.measured_ms is None:
+            tables.say(
+                f"not measured, so no budget was held: time it with: natdeploy bench {bundle.path} --device {bundle.device}"
+            )

@@ -81,7 +81,9 @@ class Dataset:
         return Preprocessing(resolution, self.mean, self.std)
 
 
-def load_dataset(source: str, *, seed: int = 0, val_fraction: float = 0.15, test_fraction: float = 0.2) -> Dataset:
+def load_dataset(
+    source: str, *, seed: int = 0, val_fraction: float = 0.15, test_fraction: float = 0.2, stratified: bool = True
+) -> Dataset:
     """Read a task and divide it.
 
     Args:
@@ -89,11 +91,12 @@ def load_dataset(source: str, *, seed: int = 0, val_fraction: float = 0.15, test
             ``.npz`` file; a data set saved by the ``datasets`` library, or ``hf:NAME`` to download one.
         seed: of the division; the same seed gives the same parts.
         val_fraction, test_fraction: shares of the training images of each class, for parts that the source lacks.
+        stratified: class by class; without it a class may have a single image.
 
     Raises BadInput naming file and field for anything that cannot be read, and for classes with too few images.
     """
     data = read_source(source)
-    parts = divide(data, seed=seed, val_fraction=val_fraction, test_fraction=test_fraction)
+    parts = divide(data, seed=seed, val_fraction=val_fraction, test_fraction=test_fraction, stratified=stratified)
     splits = {name: Split(part.images, part.labels) for name, part in parts.items()}
     mean, std = _channel_statistics(parts["train"].images)
     return Dataset(data.name, data.classes, **splits, mean=mean, std=std, fingerprint=_fingerprint(data.classes, parts))

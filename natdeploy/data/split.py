@@ -11,11 +11,14 @@ from natdeploy.data.labelled import Labelled, SourceData
 from natdeploy.ground.errors import BadInput
 
 
-def divide(data: SourceData, *, seed: int, val_fraction: float, test_fraction: float) -> dict[str, Labelled]:
+def divide(
+    data: SourceData, *, seed: int, val_fraction: float, test_fraction: float, stratified: bool = True
+) -> dict[str, Labelled]:
     """Parts ``train``, ``val`` and ``test``; those the source lacks are drawn from its training images, class by class.
 
     Copies of one image (equal pixels) stay together, so that none is trained on and tested on. Each part comes in a
-    shuffled order: any prefix of it is roughly balanced.
+    shuffled order: any prefix of it is roughly balanced. Without ``stratified`` classes are not looked at: one may have
+    a single image.
 
     Raises BadInput for fractions that leave nothing to train on and for classes with too few images.
     """
@@ -24,18 +27,20 @@ def divide(data: SourceData, *, seed: int, val_fraction: float, test_fraction: f
     wanted = {"test": test_fraction, "val": val_fraction}
     missing = {part: fraction for part, fraction in wanted.items() if part not in data.parts}
     pool = data.parts["train"]
-    drawn = _draw(pool, missing, data, seed)
+    drawn = _draw(pool, missing, data, seed, stratified)
     parts = {part: pool.take(indices) for part, indices in drawn.items()}
     parts.update({part: data.parts[part] for part in wanted if part not in missing})
     return {part: _shuffled(parts[part], [seed, 1 + order]) for order, part in enumerate(("train", "val", "test"))}
 
 
-def _draw(pool: Labelled, fractions: Mapping[str, float], data: SourceData, seed: int) -> dict[str, np.ndarray]:
+def _draw(
+    pool: Labelled, fractions: Mapping[str, float], data: SourceData, seed: int, stratified: bool
+) -> dict[str, np.ndarray]:
     """Indices of each part drawn from the pool, the rest as ``train``."""
     groups = _copies(pool) if fractions else []
     rng = np.random.default_rng([seed, 0])
     chosen: dict[str, list[int]] = {part: [] for part in fractions}
-    labels = np.array([pool.labels[group[0]] for group in groups], dtype=np.int64)
+    labels = np.array([pool.labels[group[0]] if stratified else 0 for group in groups], dtype=np.int64)
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
         if len(members) <= len(fractions):

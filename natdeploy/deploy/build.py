@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from natdeploy.data import Dataset, load_dataset
 from natdeploy.deploy.budget import MOST_ATTEMPTS
 from natdeploy.deploy.manifest import Manifest
 from natdeploy.devices import HardwareProfile, device_fingerprint, load_profile
 from natdeploy.ground.errors import BadInput, DeviceNotReachable
-from natdeploy.runs import RunConfig, RunFolder, note_bundle
+from natdeploy.runs import RunFolder, note_bundle
 
 if TYPE_CHECKING:
     from natdeploy.latency import LatencyModel
@@ -39,6 +38,8 @@ def build(
     pick: str | Sequence[str] = "best",
     out: Path | None = None,
     device: str | None = None,
+    supernet: str | None = None,
+    data: str | None = None,
     store: MeasurementStore | None = None,
     attempts: int = MOST_ATTEMPTS,
     progress: Callable[[str, float], None] | None = None,
@@ -53,12 +54,14 @@ def build(
         device: hardware profile; None means the one that the search was for. For a device that is not this machine,
             an executable is cross-compiled and verified under emulation; nothing is measured, no budget is promised,
             and its latency is predicted only where the search was for that device.
+        supernet, data: for a run whose accuracies were predicted: a checkpoint, and images that calibrate its batch
+            norm and, where they have the weights' classes, measure the accuracy. None: those named for the search.
         store: where timings go; None means the user's own.
         attempts: how many architectures each pick may try.
         progress: told the stage and the fraction done.
 
     Raises:
-        BadInput: unfinished run, changed data, unknown id, no attempt.
+        BadInput: unfinished run, changed data, unknown id, no attempt; no weights, where the run has none.
         DeviceNotReachable: the run's latencies are for another device than the one that is here, or no emulator of
             the device is.
         BudgetNotMet: a pick found nothing that measures within the budget; no bundle is written.
@@ -69,10 +72,10 @@ def build(
     from natdeploy.deploy.chooser import CHOOSING, Chooser
     from natdeploy.deploy.elsewhere import choose_unmeasured
     from natdeploy.deploy.pack import pack
+    from natdeploy.deploy.weights import run_weights
     from natdeploy.latency import LatencyModel
     from natdeploy.measure import MeasurementStore
     from natdeploy.measure.builds import scratch_folder
-    from natdeploy.supernets import load_supernet
 
     if attempts < 1:
         raise BadInput(f"attempts: expected at least 1, not {attempts}")
@@ -87,13 +90,12 @@ def build(
     model = searched_for if here or profile.name == config.device else None
     if model is not None:
         _refuse_other_device(run, model, profile)
-    dataset = _dataset(run, config)
+    weights = run_weights(run, config, supernet, data, tell)
     store = store or MeasurementStore()
     out = Path(out or run.path / "bundles")
     with _threads(config.threads), scratch_folder() as folder:
         workshop = Workshop(
-            supernet=load_supernet(run.supernet_path),
-            dataset=dataset,
+            weights=weights,
             profile=profile,
             store=store,
             calibration_images=config.adapt.calibration_images,
@@ -123,18 +125,6 @@ def _refuse_other_device(run: RunFolder, model: LatencyModel, profile: HardwareP
             f"{run.path}: the search was for {model.device} with fingerprint {model.device_fingerprint}, but the one "
             f"that is here has {here}; build on that device, or search again for this one"
         )
-
-
-def _dataset(run: RunFolder, config: RunConfig) -> Dataset:
-    """The run's images, divided as the search divided them: its test part must be the one nobody has seen."""
-    dataset = load_dataset(config.data, seed=config.seed)
-    searched = run.summary()["data_fingerprint"]
-    if dataset.fingerprint != searched:
-        raise BadInput(
-            f"{run.path}: data {config.data!r} has changed since the search (fingerprint {dataset.fingerprint[:12]}, "
-            f"then {searched[:12]}), so the test images may have been trained on; restore the data or search again"
-        )
-    return dataset
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from natdeploy.deploy.bundle import Reference
 from natdeploy.deploy.layers import LayerTimes, time_layers
 from natdeploy.deploy.manifest import Accuracy, ArtifactCheck
 from natdeploy.deploy.pick import standard_error
+from natdeploy.deploy.weights import Weights
 from natdeploy.devices import HardwareProfile, llvm_target
 from natdeploy.devices.connect import connect
 from natdeploy.measure import Measurement, MeasurementStore, time_runnable
@@ -34,8 +35,8 @@ from natdeploy.transfer import calibrated_subnet
 
 if TYPE_CHECKING:
     from natdeploy.compiler import Artifact
-
     from natdeploy.latency import LatencyModel
+
 #: Pictures whose outputs every artifact must reproduce, and which a bundle carries along.
 REFERENCE_IMAGES = 16
 
@@ -68,21 +69,29 @@ class Workshop:
     """What candidates are made with.
 
     Attributes:
-        supernet: with the run's adapted weights.
-        dataset: the run's images.
+        weights: what is built holds these; with them come the images.
         profile: the device, filled in.
         store: where every timing goes.
         calibration_images, seed: as the search evaluated its subnets.
         folder: where artifacts are built.
     """
 
-    supernet: MobileNetV3Supernet
-    dataset: Dataset
+    weights: Weights
     profile: HardwareProfile
     store: MeasurementStore
     calibration_images: int
     seed: int
     folder: Path
+
+    @property
+    def supernet(self) -> MobileNetV3Supernet:
+        """The weights' supernet."""
+        return self.weights.supernet
+
+    @property
+    def dataset(self) -> Dataset:
+        """The weights' images."""
+        return self.weights.dataset
 
     def make(self, arch: Arch) -> Candidate:
         """Extract, export, compile, and hold the artifacts against torch on real validation images.
@@ -118,15 +127,6 @@ class Workshop:
             store=self.store,
         )
 
-    def accuracy(self, candidate: Candidate, runtime: str, split: str) -> Accuracy:
-        """Top-1 of the very artifact that ships. ``test`` is for the one model that does, once."""
-        part = self.dataset.split(split)
-        logits = run_chunks_in_child(
-            runtime, runnable_of(candidate.artifacts[runtime]), self._chunks(part, candidate.arch.r)
-        )
-        labels = np.concatenate([chunk.argmax(axis=1) for chunk in logits])
-        top1 = float((labels == part.labels).mean())
-        return Accuracy(
     def time_layers(self, candidate: Candidate, model: LatencyModel | None) -> LayerTimes:
         """Time the compiled library layer by layer; predictions need a latency model of timings in this store."""
         artifact, threads = candidate.artifacts["tvm"], self.profile.timing.threads
@@ -143,6 +143,15 @@ class Workshop:
             threads=threads,
         )
 
+    def accuracy(self, candidate: Candidate, runtime: str, split: str) -> Accuracy:
+        """Top-1 of the very artifact that ships. ``test`` is for the one model that does, once."""
+        part = self.dataset.split(split)
+        logits = run_chunks_in_child(
+            runtime, runnable_of(candidate.artifacts[runtime]), self._chunks(part, candidate.arch.r)
+        )
+        labels = np.concatenate([chunk.argmax(axis=1) for chunk in logits])
+        top1 = float((labels == part.labels).mean())
+        return Accuracy(
             split=split,  # type: ignore[arg-type]
             images=len(part),
             top1=top1,

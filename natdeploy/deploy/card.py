@@ -24,6 +24,8 @@ def _figures(manifest: Manifest) -> str:
     latency, model = manifest.latency, manifest.model
     predicted = latency.predicted
     rows = [(f"top-1, {_split(accuracy)}", _accuracy(accuracy)) for accuracy in manifest.accuracy]
+    if not manifest.accuracy:
+        rows.append(("top-1", "not measured: no images of these classes were there when the model was built"))
     if latency.budget_ms is not None:
         rows.append(("latency budget", f"{latency.budget_ms:g} ms with `{latency.runtime}`"))
     if not latency.measured:

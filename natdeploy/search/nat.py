@@ -148,6 +148,7 @@ def _write_result(run: RunFolder, state: State, nat: NatSteps) -> None:
                 "failed": [failure.to_json() for failure in state.failed],
                 "generation": state.generation,
                 "accuracy": config.accuracy,
+                "accuracy_predictor": None if nat.predictor is None else nat.predictor.about(),
                 "surrogate": config.search.surrogate if config.predictor is None else config.accuracy,
                 "algorithm": algorithm_name(config.search.algorithm, len(config.objectives)),
                 "data_fingerprint": state.data_fingerprint,

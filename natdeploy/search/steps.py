@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from natdeploy.runs import HistoryStep, RunConfig
-from natdeploy.search.accuracy import PredictedEvaluator
+from natdeploy.search.accuracy import AccuracyPredictor, PredictedEvaluator
 from natdeploy.search.archive import front, keep
 from natdeploy.search.distribution import ArchiveDistribution
 from natdeploy.search.estimates import Estimator
@@ -51,6 +51,11 @@ class NatSteps:
         self.objectives = ObjectiveSet(config.objectives, estimator)
         #: Where accuracies are predicted, the predictor needs no surrogate, and there are no weights to train.
         self._exact = evaluator if isinstance(evaluator, PredictedEvaluator) else None
+
+    @property
+    def predictor(self) -> AccuracyPredictor | None:
+        """What predicts the accuracies; None where they are measured."""
+        return None if self._exact is None else self._exact.predictor
 
     @property
     def _adapts(self) -> bool:

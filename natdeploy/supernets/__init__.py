@@ -2,7 +2,14 @@
 
 from natdeploy.supernets.batch_norm import calibrate
 from natdeploy.supernets.channels import sort_channels
-from natdeploy.supernets.checkpoint import BOX, box_path, load_supernet, read_supernet_header, save_supernet
+from natdeploy.supernets.checkpoint import (
+    BOX,
+    box_path,
+    checkpoint_path,
+    load_supernet,
+    read_supernet_header,
+    save_supernet,
+)
 from natdeploy.supernets.extract import extract, to_network
 from natdeploy.supernets.mobilenetv3 import MobileNetV3Supernet, build_supernet
 from natdeploy.supernets.ofa_checkpoint import PUBLISHED
@@ -16,6 +23,7 @@ __all__ = [
     "box_path",
     "build_supernet",
     "calibrate",
+    "checkpoint_path",
     "extract",
     "load_supernet",
     "read_supernet_header",

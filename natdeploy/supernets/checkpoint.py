@@ -38,7 +38,7 @@ def save_supernet(path: Path, supernet: MobileNetV3Supernet, meta: dict[str, Any
 
 def read_supernet_header(source: str | Path) -> dict[str, Any]:
     """``{"space", "num_classes", "meta"}`` of a checkpoint, without its tensors. Raises BadInput naming the file."""
-    return _read(_path(source), tensors=False)[0]
+    return _read(checkpoint_path(source), tensors=False)[0]
 
 
 def load_supernet(
@@ -56,7 +56,7 @@ def load_supernet(
         BadInput: the file is missing, damaged, of another format (a pickle, say) or does not fit its space; the
             message names the file and the tensor.
     """
-    path = _path(source)
+    path = checkpoint_path(source)
     header, state = _read(path, tensors=True)
     supernet = build_supernet(get_space(header["space"]).at_resolutions(resolutions), header["num_classes"])
     expected = supernet.state_dict()
@@ -76,7 +76,8 @@ def load_supernet(
     return supernet
 
 
-def _path(source: str | Path) -> Path:
+def checkpoint_path(source: str | Path) -> Path:
+    """The file behind a path, an address (fetched once) or ``"box"``. Raises BadInput for a dead address."""
     if source == BOX:
         return box_path()
     return fetched(source) if isinstance(source, str) and is_address(source) else Path(source)

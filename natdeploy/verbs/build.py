@@ -29,6 +29,8 @@ def build(
     pick: str | Sequence[str] = "best",
     out: str | Path | None = None,
     device: str | None = None,
+    supernet: str | None = None,
+    data: str | None = None,
     attempts: int = 5,
     progress: Progress | None = None,
 ) -> BuildResult:
@@ -40,11 +42,14 @@ def build(
         out: folder for the bundles; None means ``bundles`` in the run's folder.
         device: hardware profile; None means the one that the search was for. For one that is not this machine, an
             executable is cross-compiled and verified under emulation, and nothing is measured.
+        supernet, data: for a run whose accuracies were predicted: a checkpoint (or its address) and images that
+            calibrate its batch norm; where these have the weights' classes, the accuracy is measured. None takes those
+            that the search was given.
         attempts: how many architectures each pick may try.
         progress: told what is going on.
 
     Raises:
-        BadInput: not a run, or an unknown pick.
+        BadInput: not a run, an unknown pick, or weights or images are missing; the message says where to get them.
         BudgetNotMet: nothing that was built measured within the budget.
         DeviceNotReachable: the device is not this machine and there is no emulator of it.
         VerificationFailed: a compiled model disagrees with its source.
@@ -54,5 +59,14 @@ def build(
 
     folder = RunFolder(run)
     where = None if out is None else Path(out)
-    built = make(folder, pick=pick, out=where, device=device, attempts=attempts, progress=progress)
+    built = make(
+        folder,
+        pick=pick,
+        out=where,
+        device=device,
+        supernet=supernet,
+        data=data,
+        attempts=attempts,
+        progress=progress,
+    )
     return BuildResult(folder.path, tuple(bundle_info(item.path, item.manifest) for item in built))

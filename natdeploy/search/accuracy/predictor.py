@@ -97,6 +97,11 @@ class AccuracyPredictor:
             f"measured at {sizes} px by {self.source} (Kendall's tau {self.quality['kendall']:.3f} on held-out ones)"
         )
 
+    def about(self) -> dict[str, Any]:
+        """Everything but what was learned, as plain data."""
+        learned = ("columns", "center", "scale", "offset", "spread", "layers")
+        return {name: value for name, value in self._json().items() if name not in (*learned, "schema_version")}
+
     def predict(self, features: np.ndarray) -> Prediction:
         """Top-1 as shares of factored features ``[n, f]``; ``std`` is the spread of the perceptrons."""
         x = (features[:, self.columns] - np.array(self.center)) / np.array(self.scale)
