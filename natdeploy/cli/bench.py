@@ -50,4 +50,7 @@ def _show(result: BenchResult) -> None:
             f"predicted: {result.predicted_ms:.4g} ms, {result.predicted_lower_ms:.4g} to "
             f"{result.predicted_upper_ms:.4g} ms; the measurement lies {'inside' if result.inside else 'OUTSIDE'}"
         )
+    if result.budget_ms is not None:
+        met = "met" if result.within_budget else "NOT met: choose a faster model of the search (build --pick)"
+        tables.say(f"budget: {result.budget_ms:.4g} ms, {met}")
     tables.say(f"bundle: {result.bundle}")

@@ -69,5 +69,10 @@ def show(result: BuildResult) -> None:
     for bundle in result.bundles:
         if bundle.measured_ms is None:
             tables.say(
+                f"not measured, no budget held; on the device: natdeploy bench {bundle.path} --device {bundle.device}"
+            )
+    for bundle in result.bundles:
+        if bundle.measured_ms is None:
+            tables.say(
                 f"not measured, so no budget was held: time it with: natdeploy bench {bundle.path} --device {bundle.device}"
             )

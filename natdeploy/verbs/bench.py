@@ -25,6 +25,8 @@ class BenchResult(Result):
         trusted: whether the device was steady enough, and the clock its own.
         predicted_ms, predicted_lower_ms, predicted_upper_ms: what the bundle was predicted to take; None if nothing.
         inside: whether the latency lies in the predicted interval; None where nothing was predicted.
+        budget_ms: the budget of the search, if that was for this device; building without the device held nothing to it.
+        within_budget: whether the latency is at most the budget; None where there is none.
     """
 
     bundle: Path
@@ -38,6 +40,8 @@ class BenchResult(Result):
     predicted_lower_ms: float | None
     predicted_upper_ms: float | None
     inside: bool | None
+    budget_ms: float | None
+    within_budget: bool | None
 
 
 def bench(
@@ -66,7 +70,7 @@ def bench(
 
     reach = partial(connect, via=via, unit=unit, test_only_clock=test_only_clock)
     found = measure(bundle, load_profile(device), reach)
-    timing, predicted = found.timing, found.manifest.latency.predicted
+    timing, predicted, budget_ms = found.timing, found.manifest.latency.predicted, found.manifest.latency.budget_ms
     return BenchResult(
         bundle=found.path,
         device=found.manifest.device.name,
@@ -79,4 +83,6 @@ def bench(
         predicted_lower_ms=predicted.lower_ms if predicted else None,
         predicted_upper_ms=predicted.upper_ms if predicted else None,
         inside=found.inside,
+        budget_ms=budget_ms,
+        within_budget=None if budget_ms is None else timing.latency_ms <= budget_ms,
     )

@@ -64,7 +64,9 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make(artifacts: Path, tmp_path: Path) -> Callable[..., Path]:
     """Writes a bundle with an executable, as ``build --device`` would."""
 
-    def bundle(*, predicted: tuple[float, float] | None = None, error: float = 0.0) -> Path:
+    def bundle(
+        *, predicted: tuple[float, float] | None = None, budget_ms: float | None = None, error: float = 0.0
+    ) -> Path:
         arch, path = SPACE.smallest(), tmp_path / "bundle"
         preprocessing = type(PREPROCESSING)(arch.r, PREPROCESSING.mean, PREPROCESSING.std)
         images = np.random.default_rng(0).integers(0, 256, (2, arch.r, arch.r, 3), np.uint8)
@@ -84,7 +86,7 @@ def make(artifacts: Path, tmp_path: Path) -> Callable[..., Path]:
             }
         ]
         found["preprocessing"] = preprocessing.to_json()
-        found["latency"] |= {"budget_ms": None, "measured": None, "predicted": None}
+        found["latency"] |= {"budget_ms": budget_ms, "measured": None, "predicted": None}
         if predicted:
             ends = {"lower_ms": predicted[0], "upper_ms": predicted[1]}
             found["latency"]["predicted"] = {"mean_ms": predicted[1], "coverage": 0.9, "source": "prior", **ends}
@@ -137,6 +139,14 @@ def test_says_whether_the_prediction_held(
     make: Callable[..., Path], phone: Phone, device: str, ms: float, inside: bool
 ) -> None:
     assert bench(make(predicted=(7.0, 9.0)), device=device, test_only_clock=clock(ms)).inside is inside
+
+
+@pytest.mark.parametrize(("budget_ms", "within"), [(None, None), (7.5, True), (7.4, False)])
+def test_says_whether_the_budget_is_met(
+    make: Callable[..., Path], phone: Phone, device: str, budget_ms: float | None, within: bool | None
+) -> None:
+    result = bench(make(budget_ms=budget_ms), device=device, test_only_clock=clock(7.5))
+    assert (result.budget_ms, result.within_budget) == (budget_ms, within)
 
 
 def test_an_emulator_is_not_timed_and_nothing_is_written(make: Callable[..., Path], phone: Phone, device: str) -> None:
