@@ -25,7 +25,7 @@ class BenchResult(Result):
         trusted: whether the device was steady enough, and the clock its own.
         predicted_ms, predicted_lower_ms, predicted_upper_ms: what the bundle was predicted to take; None if nothing.
         inside: whether the latency lies in the predicted interval; None where nothing was predicted.
-        budget_ms: the budget of the search, if that was for this device; building without the device held nothing to it.
+        budget_ms: the search's, if that was for this device; a build without the device holds nothing to it.
         within_budget: whether the latency is at most the budget; None where there is none.
     """
 
