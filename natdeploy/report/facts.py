@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from natdeploy.deploy.integrity import MANIFEST
+from natdeploy.deploy.layers import LayerTimes, read_layer_times
 from natdeploy.deploy.manifest import Manifest, read_manifest
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import cache_root
@@ -34,6 +36,7 @@ class Facts:
         gone: bundles built outside the run that are no longer there as they were.
         model: the latency model that held the budget.
         judged: networks that model never saw, timed on this machine; none where the timings are not at hand.
+        layers: what each layer of a bundle takes, by the bundle's name; only of those that say so.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Facts:
     gone: tuple[Path, ...]
     model: LatencyModel
     judged: tuple[Judged, ...]
+    layers: Mapping[str, LayerTimes]
 
     @property
     def is_finished(self) -> bool:
@@ -93,6 +97,7 @@ def gather(
         gone=own.gone,
         model=model,
         judged=judge(model, stored_timings(model) if measurements is None else measurements),
+        layers=_layers(own.there),
     )
 
 
@@ -109,9 +114,14 @@ def stored_timings(model: LatencyModel) -> Sequence[Measurement]:
         )
 
 
+def _layers(bundles: Sequence[Path]) -> dict[str, LayerTimes]:
+    found = {read_manifest(bundle / MANIFEST).name: read_layer_times(bundle) for bundle in bundles}
+    return {name: times for name, times in found.items() if times is not None}
+
+
 def read_manifests(bundles: Sequence[Path]) -> list[Manifest]:
     """Manifests of bundle folders, the fastest measured first."""
-    manifests = [read_manifest(Path(bundle) / "manifest.json") for bundle in bundles]
+    manifests = [read_manifest(Path(bundle) / MANIFEST) for bundle in bundles]
     return sorted(manifests, key=lambda manifest: (_measured_ms(manifest), manifest.name))
 
 

@@ -65,9 +65,10 @@ def _bars(entries: Sequence[ArchiveEntry], color: str) -> dict[str, Any]:
     above = [round(entry.latency_upper_ms - entry.latency_ms, 6) for entry in entries]
     below = [round(entry.latency_ms - entry.latency_lower_ms, 6) for entry in entries]
     errors = [round(100 * top1_error(entry), 3) for entry in entries]
+    to_all = [round(min(100 * top1_error(entry), 100 * (1 - entry.top1)), 3) for entry in entries]
     return {
         "error_x": {**look, "symmetric": False, "array": above, "arrayminus": below},
-        "error_y": {**look, "symmetric": True, "array": errors},
+        "error_y": {**look, "symmetric": False, "array": to_all, "arrayminus": errors},
     }
 
 

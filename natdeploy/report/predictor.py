@@ -34,13 +34,16 @@ def predictor_figure(facts: Facts) -> Figure:
         traces.append(_pairs("chosen", built, ("@chosen", "star", 15)))
     ends = [value for trace in traces for axis_name in "xy" for value in trace[axis_name]]
     if ends:
-        traces = [*_guides(min(ends) * 0.9, max(ends) * 1.05), *traces]
+        traces = [*_guides(min(ends) * 0.9, max(ends) * 1.05, facts), *traces]
     coverage = 100 * facts.model.coverage
     caption = (
-        f"Measured on {facts.model.device} with {facts.model.runtime}, over what the predictor said (bars: "
-        f"{coverage:.0f} % interval). On the line both are equal; the band is ±10 %."
+        f"Measured on {facts.model.device} with {facts.model.runtime}, over what the predictor said. On the line both "
+        f"are equal; the shaded band is the {coverage:.0f} % interval, dotted lines are ±10 %."
     )
-    if not judged:
+    if judged:
+        inside = sum(one.lower_ms <= one.measured_ms <= one.upper_ms for one in facts.judged)
+        caption += f" {inside} of {len(judged)} networks that the predictor was not trained on lie in their intervals."
+    else:
         caption += " The timings of networks not trained on are not on this machine; the table sums them up."
     layout = {"xaxis": axis("predicted latency, ms"), "yaxis": axis("measured latency, ms")}
     return Figure("predictor", "Predicted against measured latency", caption, tuple(traces), layout)
@@ -50,31 +53,37 @@ def _pairs(
     name: str, pairs: list[tuple[float, float, float, float, str]], look: tuple[str, str, int]
 ) -> dict[str, Any]:
     color, symbol, size = look
-    bars = {"type": "data", "symmetric": False, "color": color, "thickness": 1, "width": 0}
     return {
         "type": "scatter",
         "mode": "markers",
         "name": name,
         "x": [round(mean, 6) for mean, *_ in pairs],
         "y": [round(measured, 6) for *_, measured, _ in pairs],
-        "error_x": {
-            **bars,
-            "array": [round(upper - mean, 6) for mean, _, upper, _, _ in pairs],
-            "arrayminus": [round(mean - lower, 6) for mean, lower, *_ in pairs],
-        },
         "text": [arch_id for *_, arch_id in pairs],
-        "hovertemplate": "%{text}<br>predicted %{x:.4g} ms<br>measured %{y:.4g} ms<extra></extra>",
+        "customdata": [[round(lower, 6), round(upper, 6)] for _, lower, upper, _, _ in pairs],
+        "hovertemplate": "%{text}<br>predicted %{x:.4g} ms (%{customdata[0]:.4g} to %{customdata[1]:.4g})"
+        "<br>measured %{y:.4g} ms<extra></extra>",
         "marker": {"color": color, "symbol": symbol, "size": size, "line": {"color": color, "width": 1}},
     }
 
 
-def _guides(low: float, high: float) -> list[dict[str, Any]]:
-    """The band of ±10 % and the line of equality."""
+def _guides(low: float, high: float, facts: Facts) -> list[dict[str, Any]]:
+    """The intervals as a band, ±10 % and the line of equality."""
     quiet = {"type": "scatter", "mode": "lines", "hoverinfo": "skip"}
-    outline = {"x": [low, high, high, low], "y": [0.9 * low, 0.9 * high, 1.1 * high, 1.1 * low]}
-    band = {**quiet, **outline, "name": "±10 %", "fill": "toself", "fillcolor": "@band", "line": {"width": 0}}
+    ten = {**quiet, "line": {"color": "@muted", "width": 1, "dash": "dot"}}
     line = {**quiet, "x": [low, high], "y": [low, high], "name": "equal", "line": {"color": "@muted", "width": 1.5}}
-    return [band, line]
+    guides = [
+        {**ten, "x": [low, high, None, low, high], "y": [1.1 * low, 1.1 * high, None, 0.9 * low, 0.9 * high]},
+        line,
+    ]
+    guides[0]["name"] = "±10 %"
+    said = sorted((one.mean_ms, one.lower_ms, one.upper_ms) for one in facts.judged) or sorted(
+        (e.latency_ms, e.latency_lower_ms, e.latency_upper_ms) for e in facts.archive
+    )
+    means, lowers, uppers = ([round(value, 6) for value in values] for values in zip(*said))
+    outline = {"x": [*means, *reversed(means)], "y": [*uppers, *reversed(lowers)]}
+    name = f"{100 * facts.model.coverage:.0f} % interval"
+    return [{**quiet, **outline, "name": name, "fill": "toself", "fillcolor": "@band", "line": {"width": 0}}, *guides]
 
 
 def quality_table(quality: Quality, title: str = "Predictor quality") -> Table:

@@ -50,6 +50,20 @@ def provenance_table(facts: Facts) -> Table:
             f"{judged_on(quality)}; intervals promise {100 * quality.nominal_coverage:.0f} % coverage",
         ),
         *[row for manifest in facts.bundles for row in _measured_rows(manifest)],
+        *[
+            (
+                f"layers of {name}",
+                f"each call of artifact {times.artifact_digest[:16]} timed by itself, {times.threads} thread(s), "
+                f"median of {times.runs} runs; predicted by "
+                + (f"a lookup table of {times.networks} timed networks" if times.networks else "nothing"),
+            )
+            for name, times in facts.layers.items()
+        ],
+        (
+            "what the budget buys",
+            "accuracies and latency intervals of the archive, as above; steps smaller than one standard error of the "
+            "difference are left out",
+        ),
         ("MACs, parameters, activations", "counted from the list of layers, for one image, float32"),
         (
             "hypervolume",

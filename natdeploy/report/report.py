@@ -11,6 +11,8 @@ from natdeploy.ground.files import write_text
 from natdeploy.report import html
 from natdeploy.report.facts import Facts, gather
 from natdeploy.report.front import front_figure, models
+from natdeploy.report.gains import gain_sentences, gains_table
+from natdeploy.report.layers import layers_figure, layers_table
 from natdeploy.report.predictor import predictor_figure, quality_table
 from natdeploy.report.progress import progress_figure
 from natdeploy.report.provenance import provenance_table
@@ -50,6 +52,7 @@ def write_report(
 def report_html(facts: Facts, run: RunFolder) -> str:
     """The document's text."""
     front, predictor, progress = front_figure(facts), predictor_figure(facts), progress_figure(facts)
+    layers = [layers_figure(shown, facts.layers[shown.name])] if (shown := facts.shown) and _timed(facts) else []
     config = json.dumps(facts.config.model_dump(mode="json"), indent=2)
     at_first = facts.shown.model.arch_id if facts.shown else (facts.front or facts.archive)[-1].id
     sections = [
@@ -60,7 +63,9 @@ def report_html(facts: Facts, run: RunFolder) -> str:
             '<div id="model" aria-live="polite"></div>',
             html.details(f"The front as a table ({len(facts.front)} models)", html.table_html(front_table(run))),
         ),
+        html.section("What the budget buys", *_gains(facts)),
         html.section("What was chosen, and why", *_chosen(facts)),
+        html.section("Latency per layer", *map(html.figure_html, layers), *_layers(facts)),
         html.section(predictor.title, html.figure_html(predictor), html.table_html(quality_table(facts.model.quality))),
         html.section(
             progress.title,
@@ -72,7 +77,7 @@ def report_html(facts: Facts, run: RunFolder) -> str:
     ]
     chosen = [manifest.model.arch_id for manifest in facts.bundles]
     data = {"models": models(facts), "chosen": chosen, "shown": at_first, "budget": facts.config.latency_ms}
-    return html.page(_title(facts), sections, [front, predictor, progress], data)
+    return html.page(_title(facts), sections, [front, *layers, predictor, progress], data)
 
 
 def _title(facts: Facts) -> str:
@@ -116,6 +121,34 @@ def _tiles(facts: Facts) -> list[tuple[str, str, str]]:
         note = "of the ideal" if random is None else f"random architectures: {random:.3f}"
         tiles.append(("Hypervolume", f"{facts.history[-1].hypervolume:.3f}", note))
     return tiles
+
+
+def _timed(facts: Facts) -> bool:
+    return facts.shown is not None and facts.shown.name in facts.layers
+
+
+def _gains(facts: Facts) -> list[str]:
+    if facts.config.objectives and "top1" not in facts.config.objectives:
+        return [html.paragraph("Accuracy was not an objective of this search.")]
+    return [
+        html.bullets(gain_sentences(facts.archive, facts.config.latency_ms)),
+        html.details("Step by step", html.table_html(gains_table(facts.archive))),
+        html.paragraph(
+            "A step is shown only where the gain is larger than its standard error, which is that of both accuracies "
+            "together; the budget that a model needs is the upper end of its predicted latency interval.",
+            "note",
+        ),
+    ]
+
+
+def _layers(facts: Facts) -> list[str]:
+    if not facts.layers:
+        why = "nothing is built yet" if not facts.bundles else "no bundle of this run was timed layer by layer"
+        return [html.paragraph(f"Not known: {why}.")]
+    return [
+        html.details(f"{name}, call by call", html.table_html(layers_table(times)))
+        for name, times in facts.layers.items()
+    ]
 
 
 def _chosen(facts: Facts) -> list[str]:

@@ -116,7 +116,8 @@ def test_front_bars_are_the_predicted_intervals(page, made):
     best = made.front[-1]
     share = (best.top1 * best.val_images + 2) / (best.val_images + 4)  # Agresti and Coull
     error = (share * (1 - share) / (best.val_images + 4)) ** 0.5
-    assert trace["error_y"]["array"][-1] == pytest.approx(100 * error, abs=1e-3)
+    assert trace["error_y"]["arrayminus"][-1] == pytest.approx(100 * error, abs=1e-3)
+    assert all(y + up <= 100.001 for y, up in zip(trace["y"], trace["error_y"]["array"]))
 
 
 def test_budget_line_and_chosen_models_are_drawn(page, made):
@@ -142,11 +143,9 @@ def test_predicted_stands_against_measured(page, made):
     judged = page.trace("predictor", "networks not trained on")
     measured = {one.arch.id: one.latency_ms for one in made.holdout}
     assert dict(zip(judged["text"], judged["y"])) == pytest.approx(measured, abs=1e-6)
-    inside = [
-        x - down <= y <= x + up
-        for x, y, down, up in zip(judged["x"], judged["y"], judged["error_x"]["arrayminus"], judged["error_x"]["array"])
-    ]
+    inside = [lower <= y <= upper for y, (lower, upper) in zip(judged["y"], judged["customdata"])]
     assert sum(inside) / len(inside) >= 0.8
+    assert f"{sum(inside)} of {len(inside)} networks" in page.text
     assert page.trace("predictor", "chosen")["y"] == pytest.approx(page.trace("front", "chosen, measured")["x"])
     assert len(page.trace("predictor", "tried, over the budget")["x"]) == 3
 
@@ -283,3 +282,14 @@ def test_a_large_archive_stays_small(tmp_path):
     small = make_run(tmp_path / "small", count=40, bundles=0)
     grown = write_report(large.run).stat().st_size - write_report(small.run).stat().st_size
     assert grown / 1000 < 600  # bytes an architecture
+
+
+def test_the_band_holds_the_intervals(page, made):
+    band = page.trace("predictor", "90 % interval")
+    judged = page.trace("predictor", "networks not trained on")
+    half = len(band["x"]) // 2
+    uppers = dict(zip(band["x"][:half], band["y"][:half]))
+    lowers = dict(zip(band["x"][half:], band["y"][half:]))
+    assert band["x"][:half] == sorted(judged["x"])
+    for x, (lower, upper) in zip(judged["x"], judged["customdata"]):
+        assert (lowers[x], upper) == (pytest.approx(lower), pytest.approx(uppers[x]))

@@ -100,8 +100,11 @@
         font: { color: ink, family: getComputedStyle(document.body).fontFamily, size: narrow.matches ? 11 : 13 },
         paper_bgcolor: "rgba(0,0,0,0)",
         plot_bgcolor: "rgba(0,0,0,0)",
-        margin: { t: 34, r: 12, b: narrow.matches ? 124 : 88, l: 48 },
-        legend: { orientation: "h", x: 0, yref: "container", y: 0, yanchor: "bottom" },
+        margin: { t: 48, r: 12, b: narrow.matches ? 132 : 92, l: 48 },
+        legend: {
+          orientation: "h", x: 0, yref: "container", y: 0, yanchor: "bottom", traceorder: "normal",
+          ...(narrow.matches ? { entrywidthmode: "fraction", entrywidth: 0.48, font: { size: 10 } } : {}),
+        },
         modebar: { bgcolor: "rgba(0,0,0,0)", color: muted, activecolor: ink },
         hoverlabel: { bgcolor: paper, bordercolor: grid, font: { color: ink, size: 12 }, align: "left" },
         hovermode: "closest",
