@@ -10,6 +10,7 @@ import natdeploy
 from natdeploy.cli import (
     bench,
     build,
+    ci,
     compile,
     devices,
     doctor,
@@ -32,6 +33,7 @@ for module in (
     build,
     compile,
     run,
+    ci,
     verify,
     bench,
     predict,

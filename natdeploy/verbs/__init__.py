@@ -1,5 +1,6 @@
 """What natdeploy does, one function per verb of the command line. Each returns plain data and prints nothing."""
 
+from natdeploy.verbs import ci
 from natdeploy.verbs.add_device import add_device
 from natdeploy.verbs.bench import bench
 from natdeploy.verbs.build import build
@@ -19,6 +20,7 @@ __all__ = [
     "add_device",
     "bench",
     "build",
+    "ci",
     "compile",
     "devices",
     "doctor",

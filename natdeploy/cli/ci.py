@@ -1,0 +1,66 @@
+"""``natdeploy ci``: one file, many devices."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from natdeploy.cli import options, output, tables
+
+if TYPE_CHECKING:
+    from natdeploy.verbs.ci.build import CiBuildResult
+    from natdeploy.verbs.ci.plan import PlanResult
+
+File = Annotated[Path, typer.Option("--file", metavar="FILE.yaml", help="The pipeline.")]
+PIPELINE = Path("natdeploy.yaml")
+Device = Annotated[
+    Optional[str],  # noqa: UP045 - evaluated at run time, by Python 3.10 too
+    typer.Option("--device", help="Only this device of the pipeline."),
+]
+Task = Annotated[Optional[str], typer.Option("--task", help="Only this task of the pipeline.")]  # noqa: UP045
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(name="ci", rich_markup_mode=None, add_completion=False, no_args_is_help=True)
+    group.callback(epilog="Example: natdeploy ci plan; natdeploy ci build --device pixel4; natdeploy ci gate")(_ci)
+    group.command(epilog="Example: natdeploy ci plan --file examples/ci/natdeploy.yaml")(plan)
+    group.command(epilog="Example: natdeploy ci build --device pixel4 --task digits")(build)
+    app.add_typer(group)
+
+
+def _ci() -> None:
+    """Bundles for several devices from one file, held against committed baselines."""
+
+
+def plan(file: File = PIPELINE, device: Device = None, task: Task = None, as_json: options.Json = False) -> None:
+    """Print the job matrix as one line of JSON, the form that fromJSON of GitHub Actions takes."""
+    from natdeploy import verbs
+
+    output.answer(as_json, lambda progress: verbs.ci.plan(file, device=device, task=task, progress=progress), _matrix)
+
+
+def _matrix(result: PlanResult) -> None:
+    tables.say(json.dumps(result.to_json(), separators=(",", ":"), sort_keys=True))
+
+
+def build(file: File = PIPELINE, device: Device = None, task: Task = None, as_json: options.Json = False) -> None:
+    """Profile, search and build each entry; what is unchanged is reused, and said to be."""
+    from natdeploy import verbs
+
+    output.answer(as_json, lambda progress: verbs.ci.build(file, device=device, task=task, progress=progress), _built)
+
+
+def _built(result: CiBuildResult) -> None:
+    from natdeploy.report import result_table
+
+    for entry in result.entries:
+        stages = ", ".join(f"{stage} {what} ({entry.seconds[stage]:.1f} s)" for stage, what in entry.stages.items())
+        tables.say(f"{entry.name}: {stages}")
+    tables.draw(result_table([bundle.path for entry in result.entries for bundle in entry.bundles]))
+    for entry in result.entries:
+        for bundle in entry.bundles:
+            tables.say(f"bundle: {bundle.path}")
