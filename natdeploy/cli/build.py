@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -32,7 +32,11 @@ def build(
     ] = None,
     device: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--device", help="Another device than the search's: cross-compiled, verified under emulation."),
+        typer.Option(
+            "--device",
+            help="Another device than the search's: cross-compiled, verified under emulation. One that the search was "
+            "for, by a predictor measured on it, is measured on where it is attached.",
+        ),
     ] = None,
     supernet: Annotated[
         Optional[str],  # noqa: UP045
@@ -44,16 +48,27 @@ def build(
             "--data", help="Images that calibrate these weights, and measure the accuracy if the classes fit."
         ),
     ] = None,
+    via: options.Via = None,
+    unit: options.Unit = None,
     as_json: options.Json = False,
 ) -> None:
     """Extract, export to ONNX, compile, verify, measure and bundle."""
     from natdeploy import verbs
 
     picks = pick or "best"
+    way: Any = via  # any text: the profile says which ways there are
     output.answer(
         as_json,
         lambda progress: verbs.build(
-            run, pick=picks, out=out, device=device, supernet=supernet, data=data, progress=progress
+            run,
+            pick=picks,
+            out=out,
+            device=device,
+            supernet=supernet,
+            data=data,
+            via=way,
+            unit=unit,
+            progress=progress,
         ),
         show,
     )
@@ -70,9 +85,4 @@ def show(result: BuildResult) -> None:
         if bundle.measured_ms is None:
             tables.say(
                 f"not measured, no budget held; on the device: natdeploy bench {bundle.path} --device {bundle.device}"
-            )
-    for bundle in result.bundles:
-        if bundle.measured_ms is None:
-            tables.say(
-                f"not measured, so no budget was held: time it with: natdeploy bench {bundle.path} --device {bundle.device}"
             )

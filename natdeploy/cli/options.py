@@ -21,6 +21,10 @@ Via = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--via", help="Way to the device: adb, ssh or tvm-rpc; without it the profile's preferred one."),
 ]
+Unit = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--unit", help="Which one of several: a serial (adb) or a host (ssh)."),
+]
 LatencyMs = Annotated[
     Optional[str],  # noqa: UP045 - evaluated at run time, by Python 3.10 too
     typer.Option(

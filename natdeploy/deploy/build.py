@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from natdeploy.deploy.budget import MOST_ATTEMPTS
 from natdeploy.deploy.manifest import Manifest
 from natdeploy.devices import HardwareProfile, device_fingerprint, load_profile
+from natdeploy.devices.units import Access
 from natdeploy.ground.errors import BadInput, DeviceNotReachable
 from natdeploy.runs import RunFolder, note_bundle
 
@@ -42,6 +43,7 @@ def build(
     data: str | None = None,
     store: MeasurementStore | None = None,
     attempts: int = MOST_ATTEMPTS,
+    access: Access | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> list[BuiltBundle]:
     """Build, verify and measure models of a finished run, and pack them once every pick has found one.
@@ -52,12 +54,14 @@ def build(
             (its members that measure over the budget are left out). Picks that choose one architecture share a bundle.
         out: folder for the bundles; None means ``bundles`` in the run's folder.
         device: hardware profile; None means the one that the search was for. For a device that is not this machine,
-            an executable is cross-compiled and verified under emulation; nothing is measured, no budget is promised,
-            and its latency is predicted only where the search was for that device.
+            an executable is cross-compiled and verified under emulation. If the search was for it by a predictor that
+            was measured on it, and it is attached, models are measured there; otherwise nothing is, no budget is
+            promised, and its latency is predicted only where the search was for that device.
         supernet, data: for a run whose accuracies were predicted: a checkpoint, and images that calibrate its batch
             norm and, where they have the weights' classes, measure the accuracy. None: those named for the search.
         store: where timings go; None means the user's own.
         attempts: how many architectures each pick may try.
+        access: how to reach a device that is not this machine; it must be there then.
         progress: told the stage and the fraction done.
 
     Raises:
@@ -72,6 +76,7 @@ def build(
     from natdeploy.deploy.chooser import CHOOSING, Chooser
     from natdeploy.deploy.elsewhere import choose_unmeasured
     from natdeploy.deploy.pack import pack
+    from natdeploy.deploy.reachable import can_be_timed
     from natdeploy.deploy.weights import run_weights
     from natdeploy.latency import LatencyModel
     from natdeploy.measure import MeasurementStore
@@ -101,9 +106,10 @@ def build(
             calibration_images=config.adapt.calibration_images,
             seed=config.seed,
             folder=folder,
+            access=access or Access(),
         )
         picks = [pick] if isinstance(pick, str) else list(pick)
-        if here:
+        if here or can_be_timed(profile, model, access, tell):
             chooser = Chooser(run, searched_for, workshop, attempts, tell)
             chosen = chooser.choose(picks)
             model = chooser.model

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from natdeploy.deploy.pick import standard_error
 from natdeploy.deploy.weights import Weights
 from natdeploy.devices import HardwareProfile, llvm_target
 from natdeploy.devices.connect import connect
+from natdeploy.devices.units import Access
 from natdeploy.measure import Measurement, MeasurementStore, time_runnable
 from natdeploy.spaces import Arch, Network, get_space
 from natdeploy.supernets import MobileNetV3Supernet, to_network
@@ -74,6 +75,7 @@ class Workshop:
         store: where every timing goes.
         calibration_images, seed: as the search evaluated its subnets.
         folder: where artifacts are built.
+        access: how to reach a device that is not this machine.
     """
 
     weights: Weights
@@ -82,6 +84,7 @@ class Workshop:
     calibration_images: int
     seed: int
     folder: Path
+    access: Access = field(default_factory=Access)
 
     @property
     def supernet(self) -> MobileNetV3Supernet:
@@ -125,6 +128,7 @@ class Workshop:
             space=self.supernet.space,
             role="build",
             store=self.store,
+            access=self.access,
         )
 
     def time_layers(self, candidate: Candidate, model: LatencyModel | None) -> LayerTimes:
@@ -174,7 +178,7 @@ class Workshop:
 
 def is_this_machine(profile: HardwareProfile) -> bool:
     """Whether a profile's device is the machine that natdeploy runs on."""
-    return "local" in profile.reach.via
+    return profile.is_this_machine
 
 
 def reference_of(subnet: Any, dataset: Dataset, resolution: int, count: int = REFERENCE_IMAGES) -> Reference:

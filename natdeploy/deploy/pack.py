@@ -42,12 +42,13 @@ def pack(
     candidate, measured = chosen.met.built
     measurements, layers = [], None
     if measured is not None:
-        others = [runtime for runtime in candidate.artifacts if runtime != config.runtime]
+        known = workshop.profile.runtimes
+        others = [runtime for runtime in candidate.artifacts if runtime != config.runtime and runtime in known]
         measurements = [measured, *(workshop.time(candidate, runtime) for runtime in others)]
-        layers = workshop.time_layers(candidate, model)
+        layers = workshop.time_layers(candidate, model) if workshop.profile.is_this_machine else None
     elsewhere = measured is None
     # Under emulation the data set would take hours; the ONNX file holds the same weights and runs here.
-    judge = "onnxruntime" if elsewhere else config.runtime
+    judge = config.runtime if workshop.profile.is_this_machine else "onnxruntime"
     preprocessing = workshop.dataset.preprocessing(entry.arch.r)
     manifest = Manifest(
         schema_version=1,

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from natdeploy.verbs.bundle_info import BundleInfo, bundle_info
 from natdeploy.verbs.result import Progress, Result
+
+if TYPE_CHECKING:
+    from natdeploy.devices import Via
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ def build(
     supernet: str | None = None,
     data: str | None = None,
     attempts: int = 5,
+    via: Via | None = None,
+    unit: str | None = None,
     progress: Progress | None = None,
 ) -> BuildResult:
     """Extract, export, compile, verify, measure and bundle; a model that measures over the budget is not shipped.
@@ -41,11 +47,13 @@ def build(
         pick: ``best``, ``knee``, ``fastest``, an architecture's id, or several of them; ``front`` is all of the front.
         out: folder for the bundles; None means ``bundles`` in the run's folder.
         device: hardware profile; None means the one that the search was for. For one that is not this machine, an
-            executable is cross-compiled and verified under emulation, and nothing is measured.
+            executable is cross-compiled and verified under emulation, and measured where the search was for it and it
+            is attached.
         supernet, data: for a run whose accuracies were predicted: a checkpoint (or its address) and images that
             calibrate its batch norm; where these have the weights' classes, the accuracy is measured. None takes those
             that the search was given.
         attempts: how many architectures each pick may try.
+        via, unit: way to a device that is not this machine, and which one of several; it must be there then.
         progress: told what is going on.
 
     Raises:
@@ -55,6 +63,7 @@ def build(
         VerificationFailed: a compiled model disagrees with its source.
     """
     from natdeploy.deploy import build as make
+    from natdeploy.devices.units import Access
     from natdeploy.runs import RunFolder
 
     folder = RunFolder(run)
@@ -67,6 +76,7 @@ def build(
         supernet=supernet,
         data=data,
         attempts=attempts,
+        access=None if via is None and unit is None else Access(via, () if unit is None else (unit,)),
         progress=progress,
     )
     return BuildResult(folder.path, tuple(bundle_info(item.path, item.manifest) for item in built))
