@@ -75,6 +75,7 @@ def test_the_executable_computes_what_the_library_computes(
     assert (said["threads"], said["max_threads"], said["warmup"]) == (1, 1, 2)
     assert len(said["milliseconds"]) == 3 and all(time > 0 for time in said["milliseconds"])
     assert said["arena_bytes"] > 0 < said["constant_bytes"] and said["affinity"]
+    assert 4 * said["peak_rss_kib"] > (said["arena_bytes"] + said["constant_bytes"]) / 1024 > 0
     assert executable.stat().st_size < said["constant_bytes"] + 1_500_000
 
 

@@ -125,10 +125,23 @@ static void print_tensor(const natdeploy_tensor *tensor, const void *data) {
   printf(data ? "]}" : "}");
 }
 
+/* Most memory that this process held at once, in KiB; 0 where the system does not say. getrusage would not do: its
+ * figure begins with that of the process which started this one. */
+static long peak_rss_kib(void) {
+  char line[256];
+  long kib = 0;
+  FILE *file = fopen("/proc/self/status", "r");
+  while (file && fgets(line, sizeof line, file))
+    if (!strncmp(line, "VmHWM:", 6)) kib = strtol(line + 6, NULL, 10);
+  if (file) fclose(file);
+  return kib;
+}
+
 static void print_times(const double *milliseconds) {
   cpu_set_t set;
   const char *comma = "";
-  printf(", \"threads\": %d, \"warmup\": %d, \"affinity\": [", options.threads, options.warmup);
+  printf(", \"threads\": %d, \"warmup\": %d, \"peak_rss_kib\": %ld, \"affinity\": [", options.threads, options.warmup,
+         peak_rss_kib());
   if (!sched_getaffinity(0, sizeof set, &set))
     for (size_t i = 0; i < CPU_SETSIZE; i++)
       if (CPU_ISSET(i, &set)) printf("%s%zu", comma, i), comma = ", ";
