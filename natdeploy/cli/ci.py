@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from natdeploy.cli import options, output, tables
+from natdeploy.ground.errors import GateFailed
 
 if TYPE_CHECKING:
     from natdeploy.verbs.ci.build import CiBuildResult
+    from natdeploy.verbs.ci.gate import GateResult
     from natdeploy.verbs.ci.plan import PlanResult
 
 File = Annotated[Path, typer.Option("--file", metavar="FILE.yaml", help="The pipeline.")]
@@ -29,6 +31,7 @@ def register(app: typer.Typer) -> None:
     group.callback(epilog="Example: natdeploy ci plan; natdeploy ci build --device pixel4; natdeploy ci gate")(_ci)
     group.command(epilog="Example: natdeploy ci plan --file examples/ci/natdeploy.yaml")(plan)
     group.command(epilog="Example: natdeploy ci build --device pixel4 --task digits")(build)
+    group.command(epilog="Example: natdeploy ci gate; natdeploy ci gate --device host --remeasure")(gate)
     app.add_typer(group)
 
 
@@ -64,3 +67,45 @@ def _built(result: CiBuildResult) -> None:
     for entry in result.entries:
         for bundle in entry.bundles:
             tables.say(f"bundle: {bundle.path}")
+
+
+def gate(
+    file: File = PIPELINE,
+    device: Device = None,
+    task: Task = None,
+    update: Annotated[bool, typer.Option("--update", help="Write what was built as the new baselines.")] = False,
+    remeasure: Annotated[
+        bool, typer.Option("--remeasure", help="Time the models of this machine again, now, and compare that.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Compare the bundles with the committed baselines: accuracy, latency by its interval, size.
+
+    Leaves with exit status 6 where one is worse than its tolerance allows.
+    """
+    from natdeploy import verbs
+
+    result = output.answer(
+        as_json,
+        lambda progress: verbs.ci.gate(
+            file, device=device, task=task, update=update, remeasure=remeasure, progress=progress
+        ),
+        _gated,
+    )
+    if not result.passed:  # stdout has said it in full, as a table or as the one JSON object
+        typer.echo(f"natdeploy: {result.complaint}", err=True)
+        raise typer.Exit(GateFailed.exit_code)
+
+
+def _gated(result: GateResult) -> None:
+    if result.updated:
+        for path in result.updated:
+            tables.say(f"baseline: {path}")
+        return
+    columns = ("entry", False), ("pick", False), ("metric", False), ("baseline", True), ("found", True)
+    rows = [
+        (line.entry, line.pick, line.metric, line.baseline, line.found, line.tolerance, line.verdict)
+        for line in result.compared
+    ]
+    title = "Gate: passed" if result.passed else "Gate: FAILED"
+    tables.grid(title, (*columns, ("tolerance", False), ("verdict", False)), rows)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from natdeploy.deploy.manifest import Manifest
 from natdeploy.deploy.pick import top1_error
+from natdeploy.deploy.size import artifact_bytes
 from natdeploy.report.facts import read_manifests
 from natdeploy.report.table import Table, number, table_of, text
 from natdeploy.report.units import NONE, arch_text, interval, kib, millions, milliseconds, percent
@@ -60,18 +61,6 @@ def _budget_ms(manifest: Manifest) -> str:
 def _measured_ms(manifest: Manifest) -> str:
     measured = manifest.measured_for_budget()
     return milliseconds(measured.latency_ms) if measured else _NOT_MEASURED
-
-
-def artifact_bytes(manifest: Manifest) -> int:
-    """Size of the files needed to run the model with the budget's runtime."""
-    sizes = {entry.path: entry.bytes for entry in manifest.files}
-    paths = [artifact.path for artifact in manifest.artifacts if artifact.runtime == manifest.latency.runtime]
-    total = 0
-    for path in paths:
-        folder, slash, _ = path.rpartition("/")
-        # A native library may keep its weights beside it, in a folder of its own; model.onnx stands alone.
-        total += sum(size for name, size in sizes.items() if (name.startswith(f"{folder}/") if slash else name == path))
-    return total
 
 
 def front_table(run: RunFolder) -> Table:

@@ -66,7 +66,7 @@ class LatencyGate(Settings):
             of one machine differ by more than the visits of either tell.
     """
 
-    confidence: Annotated[Real, Field(ge=0.5, le=0.9999)] = 0.99
+    confidence: Annotated[Real, Field(ge=0.5, le=0.9999)] = 0.95
     rise: Rise = 0.05
 
 

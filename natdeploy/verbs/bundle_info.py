@@ -51,7 +51,7 @@ class BundleInfo:
 
 def bundle_info(path: Path, manifest: Manifest) -> BundleInfo:
     """The figures of a bundle at ``path``."""
-    from natdeploy.report.tables import artifact_bytes
+    from natdeploy.deploy.size import artifact_bytes
 
     latency = manifest.latency
     val, test = manifest.accuracy_of("val"), manifest.accuracy_of("test")

@@ -1,6 +1,7 @@
 """``ci``: bundles for several devices from one file, held against committed baselines; cached by content."""
 
 from natdeploy.verbs.ci.build import build
+from natdeploy.verbs.ci.gate import gate
 from natdeploy.verbs.ci.plan import plan
 
-__all__ = ["build", "plan"]
+__all__ = ["build", "gate", "plan"]

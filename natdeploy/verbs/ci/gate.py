@@ -1,0 +1,127 @@
+"""``ci gate``: the bundles that were built, against the baselines that were committed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from natdeploy.verbs.result import Progress, Result
+
+if TYPE_CHECKING:
+    from natdeploy.deploy.baseline import ModelFigures
+    from natdeploy.deploy.gate import Compared
+    from natdeploy.devices import HardwareProfile
+    from natdeploy.measure import Measurement
+    from natdeploy.runs.pipeline import PipelineEntry
+
+
+@dataclass(frozen=True)
+class GateResult(Result):
+    """What was compared.
+
+    Attributes:
+        compared: one line for each figure of each model.
+        passed: whether nothing is worse than its tolerance allows, and nothing is missing.
+        updated: baselines that were written; nothing is compared then.
+    """
+
+    compared: tuple[Compared, ...]
+    passed: bool
+    updated: tuple[Path, ...]
+
+    @property
+    def failures(self) -> tuple[Compared, ...]:
+        """The lines that close the gate."""
+        return tuple(line for line in self.compared if line.failed)
+
+    @property
+    def complaint(self) -> str:
+        """The failures in one line."""
+        said = [
+            f"{line.entry} {line.pick}: {line.metric} was {line.baseline}, is {line.found} (allowed: {line.tolerance})"
+            for line in self.failures
+        ]
+        return "gate failed: " + "; ".join(said)
+
+
+def gate(
+    file: str | Path = "natdeploy.yaml",
+    *,
+    device: str | None = None,
+    task: str | None = None,
+    update: bool = False,
+    remeasure: bool = False,
+    progress: Progress | None = None,
+) -> GateResult:
+    """Compare the bundles of a pipeline's last build with its baselines, or make them the baselines.
+
+    Args:
+        file: the pipeline; its field ``gates`` has the tolerances.
+        device, task: only the entries of these.
+        update: write the bundles' figures as the new baselines.
+        remeasure: time the models of this machine again now, and compare that.
+        progress: told what is going on.
+
+    A failed gate is no exception here: see ``passed``. Raises BadInput for an entry that was not built and for a
+    baseline of another schema, VerificationFailed for a damaged bundle.
+    """
+    from natdeploy.deploy.baseline import read_baseline, renewed, write_baseline
+    from natdeploy.deploy.gate import compare
+    from natdeploy.runs.pipeline import load_pipeline
+
+    pipeline = load_pipeline(file)
+    entries, config = pipeline.select(device, task), pipeline.config
+    baselines = {entry.name: read_baseline(config.baselines, entry.name) for entry in entries}
+    confidence = config.gates.latency.confidence
+    found = {
+        entry.name: _figures(entry, Path(config.out) / entry.name, confidence, remeasure, progress) for entry in entries
+    }
+    if update:
+        new = [renewed(baselines[name], name, figures) for name, figures in found.items()]
+        return GateResult((), True, tuple(write_baseline(config.baselines, baseline) for baseline in new))
+    lines = [line for name, figures in found.items() for line in compare(name, baselines[name], figures, config.gates)]
+    return GateResult(tuple(lines), not any(line.failed for line in lines), ())
+
+
+def _figures(
+    entry: PipelineEntry, folder: Path, confidence: float, remeasure: bool, progress: Progress | None
+) -> Mapping[str, ModelFigures]:
+    """An entry's figures by pick. Raises BadInput where it was not built."""
+    from natdeploy.deploy.baseline import bundle_figures
+    from natdeploy.devices import load_profile
+    from natdeploy.ground.errors import BadInput
+    from natdeploy.verbs.ci.record import RECORD, bundles_folder, read_record
+
+    record = read_record(folder)
+    if record is None:
+        raise BadInput(f"{folder / RECORD}: missing; build the entry: natdeploy ci build --device {entry.device}")
+    profile = load_profile(entry.job.device, derive=remeasure)
+    found: dict[str, ModelFigures] = {}
+    for name in record.bundles:
+        bundle = bundles_folder(folder) / name
+        timing = None
+        if remeasure and profile.is_this_machine:
+            if progress is not None:
+                progress(f"timing {name} again", 0.0)
+            timing = _time_again(bundle, profile)
+        figures, picks = bundle_figures(bundle, confidence, timing)
+        found.update(dict.fromkeys(picks, figures))
+    return found
+
+
+def _time_again(bundle: Path, profile: HardwareProfile) -> Measurement:
+    """Time a bundle's artifact on this machine, as when it was built. Raises BadInput where it has none for it."""
+    from natdeploy.deploy.integrity import check_files
+    from natdeploy.deploy.verify import SUBNET, refuse_other_machine, runnable_of
+    from natdeploy.ground.files import read_json
+    from natdeploy.measure import time_runnable
+    from natdeploy.spaces import Arch
+
+    manifest = check_files(bundle)
+    artifact = next(one for one in manifest.artifacts if one.runtime == manifest.latency.runtime)
+    refuse_other_machine(bundle, manifest, artifact)
+    arch = Arch.from_json(read_json(bundle / SUBNET, "architecture"))
+    runnable = runnable_of(bundle, manifest, artifact)
+    return time_runnable(runnable, profile=profile, runtime=artifact.runtime, arch=arch, space=arch.space)
