@@ -29,7 +29,7 @@ PRODUCERS = Registry(
         "kernels": "natdeploy.compiler.kernels.producer:PRODUCER",
     },
 )
-#: natdeploy's own kernels. They refuse a layer that they cannot compute by its name; stock Relax is then to be asked for.
+#: natdeploy's own kernels. A layer that they cannot compute is refused by name; stock Relax is then to be asked for.
 DEFAULT_PRODUCER = "kernels"
 
 #: Kind of artifact -> its file and what makes the bytes of it.

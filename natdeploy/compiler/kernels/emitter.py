@@ -62,6 +62,12 @@ class Emitter:
         """One element."""
         return tvm.tirx.BufferLoad(memory.buffer, [memory.element(place)])
 
+    def prefetch(self, memory: Memory, *place: Any) -> None:
+        """Ask for the cache line of a row that will be read later. The row may lie behind the buffer's end."""
+        address = T.address_of(tvm.tirx.BufferLoad(memory.buffer, [memory.element(place)]))
+        read, second_level, data = T.int32(0), T.int32(2), T.int32(1)
+        T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch", address, read, second_level, data))
+
     def constant(self, value: float) -> Any:
         """A number in every lane."""
         return T.broadcast(T.float32(value), self.lanes)

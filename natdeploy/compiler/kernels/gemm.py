@@ -1,20 +1,19 @@
-"""1x1 convolutions: a matrix product whose tile of sums stays in registers (Goto and van de Geijn 2008).
+"""1x1 convolutions of maps.
 
 ``out[n, m] = activation(bias[n] + sum over k of x[k, m] * w[k, n]) (+ residual[n, m])`` for ``m`` pixels. A unit is one
-tile: ``rows`` pixels by ``vectors`` vectors of output channels. Each step of the innermost loop, over input channels,
-loads that many vectors of weights and spreads one value of every pixel: rows * vectors multiply-adds.
+tile: ``rows`` pixels by ``vectors`` vectors of output channels.
 """
 
 from __future__ import annotations
 
-from math import ceil
 from typing import Any
 
 import numpy as np
 
 from natdeploy.compiler.kernels.isa import Isa
 from natdeploy.compiler.kernels.kind import Kernel, Kind, Schedule, Shape, Workload
-from natdeploy.compiler.kernels.layout import pack_panels, panel_row
+from natdeploy.compiler.kernels.layout import pack_panels
+from natdeploy.compiler.kernels.product import Product, emit_tile
 from natdeploy.compiler.kernels.tiles import cases, gemm_tile
 
 
@@ -30,58 +29,37 @@ def _shapes(workload: Workload, isa: Isa) -> tuple[Shape, ...]:
     return ((isa.blocks(k), m, isa.lanes), (blocks * k, isa.lanes), (blocks, isa.lanes), *residual, out)
 
 
-def _units(kernel: Kernel) -> int:
+def _product(kernel: Kernel) -> Product:
     workload, schedule = kernel.workload, kernel.schedule
-    panels = ceil(kernel.isa.blocks(workload["n"]) / schedule["vectors"])
-    return panels * ceil(workload["m"] / schedule["rows"])
+    return Product(workload["m"], workload["k"], workload["n"], schedule["rows"], schedule["vectors"], kernel.isa)
+
+
+def _units(kernel: Kernel) -> int:
+    product = _product(kernel)
+    return product.panels * product.tiles
 
 
 def _emit(e: Any, kernel: Kernel, buffers: list[Any], unit: Any) -> None:
-    rows, vectors = kernel.schedule["rows"], kernel.schedule["vectors"]
-    blocks, m = kernel.isa.blocks(kernel.workload["n"]), kernel.workload["m"]
-    tiles = ceil(m / rows)
-    panel, tile = unit // tiles, unit % tiles
+    product = _product(kernel)
+    panel, tile = unit // product.tiles, unit % product.tiles
 
     def width(v: int) -> None:
-        def height(r: int) -> None:
-            _emit_tile(e, kernel, buffers, panel, tile * rows, r, v)
+        cases(e, tile, product.m, product.rows, lambda r: _emit_tile(e, kernel, buffers, (tile, panel), (r, v)))
 
-        cases(e, tile, m, rows, height)
-
-    cases(e, panel, blocks, vectors, width)
+    cases(e, panel, kernel.isa.blocks(product.n), product.vectors, width)
 
 
-def _emit_tile(e: Any, kernel: Kernel, buffers: list[Any], panel: Any, first: Any, rows: int, vectors: int) -> None:
+def _emit_tile(e: Any, kernel: Kernel, buffers: list[Any], place: tuple[Any, Any], size: tuple[int, int]) -> None:
     x, weight, bias, *residual, out = buffers
-    workload, lanes = kernel.workload, kernel.isa.lanes
-    k = workload["k"]
-    block = panel * kernel.schedule["vectors"]
-    sums = e.sums(rows * vectors)
-    for v in range(vectors):
-        start = e.vector(bias, block + v)
-        for r in range(rows):
-            e.store(sums, start, r * vectors + v)
+    first, block = place[0] * kernel.schedule["rows"], place[1] * kernel.schedule["vectors"]
 
-    def step(k_block: Any, k_lane: Any) -> None:
-        channel = k_block * lanes + k_lane
-        columns = [e.vector(weight, panel_row(block, k, channel, vectors, v)) for v in range(vectors)]
-        for r in range(rows):
-            value = e.spread(x, k_block, first + r, k_lane)
-            for v, column in enumerate(columns):
-                e.add_to(sums, r * vectors + v, value * column)
+    def finish(r: int, v: int, value: Any) -> None:
+        value = e.activate(value, kernel.workload["activation"])
+        if residual:
+            value = value + e.vector(residual[0], block + v, first + r)
+        e.store(out, value, block + v, first + r)
 
-    if k >= lanes:
-        with e.loop(0, k // lanes) as k_block, e.loop(0, lanes) as k_lane:
-            step(k_block, k_lane)
-    if k % lanes:
-        with e.loop(0, k % lanes) as k_lane:
-            step(k // lanes, k_lane)
-    for v in range(vectors):
-        for r in range(rows):
-            value = e.activate(e.read(sums, r * vectors + v), workload["activation"])
-            if residual:
-                value = value + e.vector(residual[0], block + v, first + r)
-            e.store(out, value, block + v, first + r)
+    emit_tile(e, _product(kernel), (x, weight, bias), (first, place[1]), size, finish)
 
 
 def _pack(kernel: Kernel, weight: np.ndarray) -> np.ndarray:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: Bytes that processors move at once.
+CACHE_LINE = 64
+
 
 @dataclass(frozen=True)
 class Isa:
@@ -11,6 +14,11 @@ class Isa:
 
     lanes: int
     registers: int
+
+    @property
+    def rows_of_line(self) -> int:
+        """How many vectors one cache line holds."""
+        return CACHE_LINE // (4 * self.lanes)
 
     def blocks(self, channels: int) -> int:
         """How many vectors hold one pixel's channels; the last one ends in zeros or in values that nobody reads."""
