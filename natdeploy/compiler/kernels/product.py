@@ -1,7 +1,7 @@
 """One tile of a matrix product: its sums stay in registers (Goto and van de Geijn 2008).
 
-Each step of the innermost loop, over input channels, loads ``vectors`` vectors of weights and spreads one value of every
-pixel: rows * vectors multiply-adds.
+Each step of the innermost loop, over input channels, loads ``vectors`` vectors of weights and spreads one value of
+every pixel: rows * vectors multiply-adds.
 """
 
 from __future__ import annotations
