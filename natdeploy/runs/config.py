@@ -51,6 +51,8 @@ class SearchSettings(Settings):
         candidates: new architectures evaluated each round.
         archive: largest size of the archive; None lets it grow.
         feasible_share: share of the initial archive drawn among architectures that meet the budget.
+        sampling: what random architectures are uniform over: ``phenotype`` (each equally likely, so most are deep) or
+            ``gene`` (each depth, kernel and expand ratio equally likely).
         surrogate, algorithm: names in the registries of surrogates and algorithms; algorithm ``auto`` takes NSGA-II for
             up to two objectives and NSGA-III for more.
         population: population of the evolution on the surrogate.
@@ -64,6 +66,7 @@ class SearchSettings(Settings):
     candidates: Annotated[Whole, Field(ge=1, le=1_000)] = 8
     archive: Annotated[Whole, Field(ge=4, le=10_000)] | None = 60
     feasible_share: Share = 0.75
+    sampling: Literal["phenotype", "gene"] = "phenotype"
     surrogate: Name = "gp"
     algorithm: Name = "auto"
     population: Annotated[Whole, Field(ge=4, le=10_000)] = 50
@@ -87,6 +90,8 @@ class AdaptSettings(Settings):
         batch_size: images a step.
         lr: peak learning rate (SGD with momentum, cosine over the whole run).
         weight_decay, label_smoothing, clip: regularisers; ``clip`` bounds the gradient's norm.
+        distribution: where a step's subnets are drawn from: ``archive``, gene by gene as often as the archive has it
+            (NAT), or ``uniform`` over the space's genes.
         subnets_per_step: subnets drawn per step beside the largest, whose gradients are added up.
         distillation: weight of the largest subnet's predictions in a drawn subnet's loss.
         augmentation: name of the way training images are varied.
@@ -101,6 +106,7 @@ class AdaptSettings(Settings):
     label_smoothing: Smoothing = 0.0
     clip: Clip = 5.0
     subnets_per_step: Annotated[Whole, Field(ge=1, le=64)] = 2
+    distribution: Literal["archive", "uniform"] = "archive"
     distillation: Share = 0.5
     augmentation: Name = "crop"
     calibration_images: Annotated[Whole, Field(ge=2, le=1_000_000)] = 256

@@ -56,7 +56,7 @@ def evolve(
         n_objectives,
         settings.population,
         generations,
-        sampling=_population(space, start, settings.population, seed),
+        sampling=_population(space, start, settings, seed),
         crossover=TwoPointCrossover(prob=settings.crossover_probability),
         mutation=PM(prob=1.0, eta=settings.mutation_eta),
         repair=_canonical(space),
@@ -88,14 +88,17 @@ def evolve(
     return Evolved(np.array(genomes), np.array(costs), np.array(violations))
 
 
-def _population(space: Space, start: Sequence[np.ndarray] | np.ndarray, size: int, seed: Sequence[int]) -> np.ndarray:
-    """``size`` distinct genomes: the start's first, then random ones (fewer where the space has no more)."""
+def _population(
+    space: Space, start: Sequence[np.ndarray] | np.ndarray, settings: SearchSettings, seed: Sequence[int]
+) -> np.ndarray:
+    """A population's distinct genomes: the start's first, then random ones (fewer where the space has no more)."""
+    size = settings.population
     rng = np.random.default_rng([*seed, 1])
     chosen = {np.asarray(genome, np.int64).tobytes(): np.asarray(genome, np.int64) for genome in start}
     for _ in range(20 * size):
         if len(chosen) >= size:
             break
-        genome = space.encode(space.sample(rng, uniform="phenotype"))
+        genome = space.encode(space.sample(rng, uniform=settings.sampling))
         chosen.setdefault(genome.tobytes(), genome)
     return np.array(list(chosen.values())[:size])
 

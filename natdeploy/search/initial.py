@@ -47,11 +47,17 @@ def check_budget(estimator: Estimator, where: str) -> Estimate:
 
 
 def initial_archive(
-    estimator: Estimator, start: Estimate, count: int, feasible_share: float, *, seed: Sequence[int]
+    estimator: Estimator,
+    start: Estimate,
+    count: int,
+    feasible_share: float,
+    *,
+    seed: Sequence[int],
+    sampling: str = "phenotype",
 ) -> list[Arch]:
     """Distinct architectures to evaluate first.
 
-    The smallest, the largest and the fastest; phenotype-uniform samples; and ``feasible_share`` of them within the
+    The smallest, the largest and the fastest; random samples; and ``feasible_share`` of them within the
     budget, spread evenly over the latencies from the fastest to the budget's edge. Fewer than ``count`` where the space
     has no more.
 
@@ -61,28 +67,29 @@ def initial_archive(
         count: how many.
         feasible_share: 0 to 1.
         seed: key of the random generator.
+        sampling: what random architectures are uniform over, see :meth:`natdeploy.spaces.Space.sample`.
     """
     space, rng = estimator.space, np.random.default_rng(list(seed))
     wanted = max(1, round(count * feasible_share))
     chosen = dict.fromkeys([space.smallest(), space.largest(), start.arch])
-    pool = [*chosen, *_mixtures(estimator, start.arch, _POOL * wanted, rng)]
+    pool = [*chosen, *_mixtures(estimator, start.arch, _POOL * wanted, rng, sampling)]
     feasible = [item for item in estimator(list(dict.fromkeys(pool))) if item.feasible]
     had = sum(item.feasible for item in estimator(list(chosen)))
     chosen.update(dict.fromkeys(_spread(feasible, chosen, max(0, wanted - had), rng)))
     for _ in range(20 * count):
         if len(chosen) >= count:
             break
-        chosen.setdefault(space.sample(rng, uniform="phenotype"))
+        chosen.setdefault(space.sample(rng, uniform=sampling))
     return list(chosen)[:count]
 
 
-def _mixtures(estimator: Estimator, fast: Arch, count: int, rng: np.random.Generator) -> list[Arch]:
+def _mixtures(estimator: Estimator, fast: Arch, count: int, rng: np.random.Generator, sampling: str) -> list[Arch]:
     """Random architectures whose genes are the fastest's with probabilities from 0 to 1: from random to fastest."""
     space = estimator.space
     base = space.encode(fast)
     mixed = []
     for share in np.linspace(0, 0.95, count):
-        other = space.encode(space.sample(rng, uniform="phenotype"))
+        other = space.encode(space.sample(rng, uniform=sampling))
         mixed.append(space.decode(space.repair(np.where(rng.random(len(base)) < share, base, other))))
     return mixed
 

@@ -31,6 +31,9 @@ def search(
 ) -> RunFolder:
     """Run NAT (Lu et al. 2021) in the folder ``out``, or continue it there from its last completed step.
 
+    Predicted accuracies take the place of weights where the configuration names a predictor; the search is then held to
+    the resolutions that it knows.
+
     Equal configurations give equal archives, however often the process was killed in between. A finished run is
     returned as it is.
 
@@ -47,6 +50,7 @@ def search(
     out = Path(out)
     here = LocalSurroundings() if surroundings is None else surroundings
     check_names(config)
+    config = _at_known_resolutions(config)
     refuse_foreign(out)
     evaluator: Evaluator | None = None
     if RunFolder.exists(out):
@@ -76,13 +80,20 @@ def check_names(config: RunConfig) -> None:
 def _check_predictor(config: RunConfig, predictor: AccuracyPredictor) -> None:
     if predictor.space != config.space:
         raise BadInput(f"field 'accuracy': {config.accuracy} is of space {predictor.space}, not {config.space}")
-    if not config.resolutions or not set(config.resolutions) <= set(predictor.resolutions):
+    if not set(config.resolutions) <= set(predictor.resolutions):
         known = ", ".join(map(str, predictor.resolutions))
-        given = ", ".join(map(str, config.resolutions)) or "all of the space's"
+        given = ", ".join(map(str, config.resolutions))
         raise BadInput(
             f"field 'resolutions' is {given}, but {config.accuracy} knows networks at {known} pixels only; "
             f"leave the field out, or give {known}"
         )
+
+
+def _at_known_resolutions(config: RunConfig) -> RunConfig:
+    """Where nothing is said of resolutions, predicted accuracies hold a search to those that the predictor knows."""
+    if config.predictor is None or config.resolutions:
+        return config
+    return config.model_copy(update={"resolutions": get_accuracy_predictor(config.predictor).resolutions})
 
 
 def _estimator(config: RunConfig, latency: LatencyPredictor, num_classes: int) -> Estimator:

@@ -14,7 +14,7 @@ from natdeploy.search.archive import front, keep
 from natdeploy.search.distribution import ArchiveDistribution
 from natdeploy.search.estimates import Estimator
 from natdeploy.search.evaluation import evaluate_all
-from natdeploy.search.evaluator import Evaluator, Progress
+from natdeploy.search.evaluator import Evaluator, Progress, Sampler
 from natdeploy.search.hypervolume import hypervolume
 from natdeploy.search.initial import fastest, initial_archive
 from natdeploy.search.objectives import ObjectiveSet
@@ -102,6 +102,7 @@ class NatSteps:
             search.initial,
             search.feasible_share,
             seed=key(self.config.seed, 0, Purpose.INITIAL),
+            sampling=search.sampling,
         )
         entries, failures = evaluate_all(
             self.evaluator,
@@ -143,10 +144,13 @@ class NatSteps:
         )
 
     def _adapt(self, state: State, progress: Progress | None) -> State:
-        """Train what the archive holds, as far as it can be shipped."""
-        feasible = [entry.arch for entry in state.archive if entry.feasible]
-        distribution = ArchiveDistribution(self.estimator.space, feasible or [entry.arch for entry in state.archive])
-        self.evaluator.adapt(state.iteration, distribution.sample, progress)
+        """Train what the archive holds, as far as it can be shipped, or the whole space."""
+        sample: Sampler = self.estimator.space.sample
+        if self.config.adapt.distribution == "archive":
+            feasible = [entry.arch for entry in state.archive if entry.feasible]
+            archs = feasible or [entry.arch for entry in state.archive]
+            sample = ArchiveDistribution(self.estimator.space, archs).sample
+        self.evaluator.adapt(state.iteration, sample, progress)
         return replace(state, generation=state.generation + 1)
 
     def _archive(self, state: State, progress: Progress | None) -> State:

@@ -26,17 +26,10 @@ def budget_fields(latency_ms: float | str | None) -> dict[str, Any]:
 
 
 def read_job(file: Path | None, latency_ms: float | str | None, overrides: Mapping[str, Any]) -> JobConfig:
-    """A job from a file, flags, or both; a predictor's resolutions are its own. Raises BadInput naming file and field.
-
-    Where nothing is said of resolutions, predicted accuracies hold the search to those that the predictor knows.
-    """
+    """A job from a file, flags, or both. Raises BadInput naming file and field."""
     from natdeploy.runs import load_job
-    from natdeploy.search import get_accuracy_predictor
 
-    job = load_job(file, {**overrides, **budget_fields(latency_ms)})
-    if job.predictor is None or job.resolutions:
-        return job
-    return job.model_copy(update={"resolutions": get_accuracy_predictor(job.predictor).resolutions})
+    return load_job(file, {**overrides, **budget_fields(latency_ms)})
 
 
 def check_job(job: JobConfig, profile: HardwareProfile) -> None:

@@ -11,11 +11,20 @@ from typer.main import get_command
 from typer.models import CommandInfo
 
 from natdeploy.cli.main import app
-from natdeploy.runs import load_job
+from natdeploy.runs import SearchSettings, load_job
 from natdeploy.search import check_names
 
 CHECKOUT = Path(__file__).parents[2]
 EXAMPLES = sorted((CHECKOUT / "examples").glob("*.yaml"))
+PAPER = (
+    "initial",
+    "iterations",
+    "archive",
+    "population",
+    "surrogate_evaluations",
+    "crossover_probability",
+    "mutation_eta",
+)
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
 
 
@@ -60,6 +69,25 @@ def test_examples_are_valid_jobs(path: Path) -> None:
 
 def test_there_are_examples() -> None:
     assert CHECKOUT / "examples" / "digits.yaml" in EXAMPLES
+
+
+def test_the_papers_job_has_the_papers_sizes() -> None:
+    """Lu et al. 2021, sections 3 and 4."""
+    job = load_job(CHECKOUT / "examples" / "nat-2020.yaml")
+    sizes = {name: value for name, value in SearchSettings.full().model_dump().items() if name in PAPER}
+    assert {name: getattr(job.search, name) for name in PAPER} == sizes
+    assert (job.search.surrogate, job.search.sampling, job.search.feasible_share) == ("rbf-ensemble", "gene", 0)
+    assert (job.adapt.epochs_per_iteration, job.adapt.distribution) == (5, "archive")
+    assert "latency_ms" not in job.objectives
+
+
+def test_our_job_differs_from_the_papers_only_where_it_says_so() -> None:
+    paper, ours = (load_job(CHECKOUT / "examples" / name) for name in ("nat-2020.yaml", "default.yaml"))
+    assert all(getattr(paper.search, name) == getattr(ours.search, name) for name in PAPER)
+    search = paper.search.model_dump().items() ^ ours.search.model_dump().items()
+    assert {name for name, _ in search} == {"sampling", "feasible_share", "surrogate", "algorithm"}
+    adapt = paper.adapt.model_dump().items() ^ ours.adapt.model_dump().items()
+    assert {name for name, _ in adapt} == {"distillation"}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

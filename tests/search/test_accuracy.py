@@ -148,10 +148,15 @@ def test_an_interrupted_search_without_weights_ends_like_an_undisturbed_one(tmp_
     assert continued.archive() == search(predicted_config(), tmp_path / "undisturbed").archive()
 
 
+def test_nothing_said_of_resolutions_means_those_that_the_predictor_knows(tmp_path: Path) -> None:
+    run = search(predicted_config(resolutions=[]), tmp_path / "run")
+    assert run.config().resolutions == (224,)
+    assert search(predicted_config(resolutions=[]), tmp_path / "run").archive() == run.archive()
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"resolutions": []}, "knows networks at 224 pixels only"),
         ({"resolutions": [192, 224]}, "knows networks at 224 pixels only"),
         ({"space": "ofa-mbv3-w1.2"}, "is of space ofa-mbv3-w1.0, not ofa-mbv3-w1.2"),
         ({"accuracy": "predictor:nobody"}, "unknown accuracy predictor 'nobody'"),

@@ -83,3 +83,13 @@ def test_distribution_follows_the_archive() -> None:
     assert only.sample(np.random.default_rng(0)) == sample(1)[0]
     with pytest.raises(ValueError, match="empty"):
         ArchiveDistribution(SPACE, [])
+
+
+def test_sampling_is_uniform_over_what_was_asked_for() -> None:
+    """Over phenotypes nearly all stages have four blocks, over genes a third of them has."""
+    model = estimator(9e9)
+    share = {}
+    for sampling in ("phenotype", "gene"):
+        archs = initial_archive(model, fastest(model), 60, 0.0, seed=[0], sampling=sampling)
+        share[sampling] = np.mean([depth == 4 for arch in archs for depth in arch.d])
+    assert share["phenotype"] > 0.75 and 0.2 < share["gene"] < 0.5

@@ -242,3 +242,16 @@ def test_a_full_disk_is_one_line_and_the_state_stays(finished, tmp_path, monkeyp
             search(small_config(), tmp_path / "run", surroundings=Synthetic())
     assert not list((tmp_path / "run").glob(".state*"))
     assert search(small_config(), tmp_path / "run", surroundings=Synthetic()).archive() == reference.archive()
+
+
+def test_adaptation_draws_from_the_archive_or_from_the_whole_space(tmp_path: Path) -> None:
+    """An archive of one architecture, again and again, or everything there is."""
+    drawn = {}
+    for distribution in ("archive", "uniform"):
+        here = Synthetic()
+        fields = {"initial": 4, "iterations": 2, "candidates": 1, "archive": 4}
+        config = small_config(adapt={"distribution": distribution}, search=fields)
+        search(config, tmp_path / distribution, surroundings=here)
+        assert here.weights is not None
+        drawn[distribution] = set(here.weights.drawn) - {"warm-up"}
+    assert len(drawn["uniform"]) == 10 and drawn["uniform"] != drawn["archive"]
