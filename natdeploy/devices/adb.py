@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 from natdeploy.devices.commands import CommandTimeout, Finished, run_command
-from natdeploy.devices.description import ANDROID_PROBE
 from natdeploy.devices.link import Command
 from natdeploy.ground.errors import DeviceNotReachable
 
@@ -64,7 +63,6 @@ class AdbLink:
     """
 
     via = "adb"
-    probe = ANDROID_PROBE
 
     def __init__(self, serial: str | None = None, *, folder: str = "/data/local/tmp", adb: str | None = None) -> None:
         self._adb, self.folder = find_adb(adb), folder

@@ -1,4 +1,4 @@
-"""Asks a device for a :mod:`natdeploy.devices.survey`, over any way to it."""
+"""Asks a device what it is, over any way to it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from natdeploy.devices.commands import CommandTimeout, run_command
 from natdeploy.devices.link import Command, Link
-from natdeploy.devices.survey import SURVEY
+from natdeploy.devices.probe import PROBE
 from natdeploy.ground.errors import BadInput, DeviceNotReachable
 
 _LIMIT_S = 15.0
@@ -16,7 +16,7 @@ _SSH = re.compile(r"ssh:(?:(?P<user>[^@:]+)@)?(?P<host>[^@:]+)(?::(?P<port>\d{1,
 
 
 def ask_device(source: str) -> tuple[str, dict[str, Any]]:
-    """The answer to :data:`natdeploy.devices.survey.SURVEY`, and the section ``reach`` that led to it.
+    """The answer to :data:`natdeploy.devices.probe.PROBE`, and the section ``reach`` that led to it.
 
     Args:
         source: ``local`` (this machine), ``adb`` or ``adb:SERIAL``, ``ssh:[USER@]HOST[:PORT]``, or a file with the
@@ -25,7 +25,7 @@ def ask_device(source: str) -> tuple[str, dict[str, Any]]:
     Raises DeviceNotReachable with advice where there is no answer within 15 seconds, BadInput for no source.
     """
     if source == "local":
-        return _answer(Command(("sh", "-c", SURVEY))), {"via": ["local"]}
+        return _answer(Command(("sh", "-c", PROBE))), {"via": ["local"]}
     if source == "adb" or source.startswith("adb:"):
         from natdeploy.devices.adb import AdbLink
 
@@ -51,7 +51,7 @@ def ask_device(source: str) -> tuple[str, dict[str, Any]]:
 def _over(link: Link) -> str:
     try:
         link.check()
-        return _answer(link.guard(SURVEY), link)
+        return _answer(link.guard(PROBE), link)
     finally:
         link.close()
 

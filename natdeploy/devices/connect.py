@@ -93,7 +93,8 @@ def connect_qemu(profile: HardwareProfile, unit: str | None, settings: Mapping[s
 
 
 def _runner(link: Link, profile: HardwareProfile, settings: Mapping[str, Any]) -> Runner:
-    from natdeploy.devices.remote_run import Expected, RemoteRunner
+    from natdeploy.devices.expected import Expected
+    from natdeploy.devices.remote_run import RemoteRunner
 
     expected = Expected(
         abi=profile.abi,

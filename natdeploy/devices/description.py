@@ -1,33 +1,13 @@
-"""What a device says of itself: a shell script that asks, and what its answers mean."""
+"""A device as it is now: which one it is, and in what condition."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-#: Asks any Linux, in POSIX shell. Each answer stands below a line ``@name``; what is not there stays empty.
-PROBE = r"""
-echo @machine; uname -m
-echo @shell; readlink "/proc/$$/exe"
-echo @tree_model; tr -d '\000' < /proc/device-tree/model; echo
-echo @dmi_product; cat /sys/class/dmi/id/product_name
-echo @virtualisation; systemd-detect-virt
-echo @clocks; cat /sys/devices/system/cpu/cpu[0-9]*/cpufreq/cpuinfo_max_freq
-echo @zones; cat /sys/class/thermal/thermal_zone*/temp
-echo @cpuinfo; cat /proc/cpuinfo
-"""
-#: Asks Android, too.
-ANDROID_PROBE = (
-    PROBE
-    + r"""
-echo @model; getprop ro.product.model
-echo @abis; getprop ro.product.cpu.abilist
-echo @kernel_qemu; getprop ro.kernel.qemu; getprop ro.boot.qemu
-echo @hardware; getprop ro.hardware
-echo @battery; dumpsys battery
-echo @power; dumpsys power | grep -E 'mWakefulness=|Display Power'
-"""
-)
+from natdeploy.devices.probe import sections
+from natdeploy.devices.survey import Survey, read_survey
+
 #: ``ro.hardware`` of Android's emulators.
 _VIRTUAL_PHONES = ("goldfish", "ranchu", "cutf", "cutf_cvm", "vbox86")
 
@@ -42,7 +22,7 @@ class DeviceDescription:
         machine: as ``uname -m`` says it.
         model: name of the product, where it has one.
         abis: Android's binary interfaces, the preferred one first.
-        clocks_mhz: highest clock of each core that the kernel knows it of, in the kernel's order.
+        clocks_mhz: highest clock of each core that the kernel knows it of, in order of their numbers.
         emulated: what shows that the processor is emulated; None where nothing does.
         battery_percent: charge.
         powered: whether it hangs on a charger.
@@ -66,8 +46,8 @@ class DeviceDescription:
 
 
 def parse_description(text: str, *, via: str, unit: str) -> DeviceDescription:
-    """What the answers to a probe mean; answers that are missing or odd become None."""
-    facts = _sections(text)
+    """What the answers to :data:`natdeploy.devices.probe.PROBE` mean; those that are missing or odd become None."""
+    facts, survey = sections(text), read_survey(text)
     battery = dict(re.findall(r"^\s*([\w ]+?): (\S+)\s*$", facts.get("battery", ""), re.MULTILINE))
     level, tenths = battery.get("level", ""), battery.get("temperature", "")
     zones = [int(zone) / 1000 for zone in re.findall(r"^-?\d+$", facts.get("zones", ""), re.MULTILINE)]
@@ -81,10 +61,10 @@ def parse_description(text: str, *, via: str, unit: str) -> DeviceDescription:
         via=via,
         unit=unit,
         machine=facts.get("machine", ""),
-        model=facts.get("model") or facts.get("tree_model") or facts.get("dmi_product") or None,
-        abis=tuple(abi for abi in facts.get("abis", "").split(",") if abi),
-        clocks_mhz=tuple(int(khz) / 1000 for khz in re.findall(r"^\d+$", facts.get("clocks", ""), re.MULTILINE)),
-        emulated=_emulation(facts),
+        model=survey.model or facts.get("dmi_product") or None,
+        abis=tuple(abi for abi in survey.properties.get("ro.product.cpu.abilist", "").split(",") if abi),
+        clocks_mhz=tuple(core.clock_mhz for core in survey.cores.values() if core.clock_mhz is not None),
+        emulated=_emulation(facts, survey),
         battery_percent=int(level) if level.isdecimal() else None,
         powered=any(powered) if powered else None,
         celsius=int(tenths) / 10 if tenths.lstrip("-").isdecimal() else max(zones, default=None),
@@ -92,14 +72,16 @@ def parse_description(text: str, *, via: str, unit: str) -> DeviceDescription:
     )
 
 
-def _emulation(facts: dict[str, str]) -> str | None:
+def _emulation(facts: dict[str, str], survey: Survey) -> str | None:
     """What shows that the device's processor is emulated, or None. A hypervisor alone is no emulation."""
     machine, cpuinfo = facts.get("machine", ""), facts.get("cpuinfo", "")
     arm = machine.startswith(("aarch64", "arm"))
     shell = facts.get("shell", "").rpartition("/")[2]
     if shell.startswith("qemu-"):
         return f"its shell runs under {shell}"
-    if "1" in facts.get("kernel_qemu", "").split() or facts.get("hardware") in _VIRTUAL_PHONES:
+    properties = survey.properties
+    qemu = "1" in (properties.get("ro.kernel.qemu"), properties.get("ro.boot.qemu"))
+    if qemu or properties.get("ro.hardware") in _VIRTUAL_PHONES:
         return "it is Android's emulator"
     if facts.get("virtualisation") == "qemu":
         return "systemd-detect-virt says qemu: no hardware acceleration"
@@ -112,13 +94,3 @@ def _emulation(facts: dict[str, str]) -> str | None:
     if arm and re.search(r"^CPU implementer\s*: 0x0+$", cpuinfo, re.MULTILINE):
         return "nobody made its processor: CPU implementer is 0"
     return None
-
-
-def _sections(text: str) -> dict[str, str]:
-    sections: dict[str, list[str]] = {}
-    name = ""
-    for line in text.replace("\r\n", "\n").splitlines():
-        if line.startswith("@"):
-            name = line[1:]
-        sections.setdefault(name, []).append("" if line.startswith("@") else line)
-    return {name: "\n".join(lines).strip() for name, lines in sections.items()}

@@ -55,14 +55,13 @@ def draft_profile(
         )
     triple = _TRIPLES[survey.machine][survey.android]
     here = "local" in (reach or {}).get("via", ())
-    model = survey.properties.get("ro.product.model") or survey.board
     clusters = _clusters(survey)
     if here:
         clusters = [_named_by_llvm(survey.machine, cluster) for cluster in clusters]
     value: dict[str, Any] = {
         "schema_version": 1,
         "name": name,
-        "title": title or model or name,
+        "title": title or survey.model or name,
         "soc": _soc(survey),
         "clusters": clusters,
         "memory": {"gib": survey.memory_gib} if survey.memory_gib else {},
@@ -70,7 +69,7 @@ def draft_profile(
         "runtimes": ["onnxruntime", "tvm"] if here else ["tvm"],
         "reach": {
             "via": ["adb", "tvm-rpc", "qemu"] if survey.android else ["ssh", "tvm-rpc", "qemu"],
-            **({"models": [model]} if model and not here else {}),
+            **({"models": [survey.model]} if survey.model and not here else {}),
             **(reach or {}),
         },
         "timing": _timing(survey),

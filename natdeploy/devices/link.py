@@ -41,11 +41,6 @@ class Link(Protocol):
         """Folder on the device below which scratch folders are made."""
         ...
 
-    @property
-    def probe(self) -> str:
-        """Shell script that asks the device what it is (:mod:`natdeploy.devices.description`)."""
-        ...
-
     def check(self) -> None:
         """Raise DeviceNotReachable, with advice, where it is plain that nothing will come of it."""
         ...

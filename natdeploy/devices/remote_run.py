@@ -9,18 +9,17 @@ from __future__ import annotations
 import secrets
 import shlex
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 
-from natdeploy.devices.commands import CommandTimeout, Finished, run_command
+from natdeploy.devices.commands import Finished
+from natdeploy.devices.connection import COMMAND_LIMIT_S, Connection
 from natdeploy.devices.description import DeviceDescription, parse_description
-from natdeploy.devices.guard import Guard, GuardRefused, guard_script
-from natdeploy.devices.link import Command, Link, full_disk
+from natdeploy.devices.expected import Expected
+from natdeploy.devices.link import Link
 from natdeploy.devices.model_run import (
     ModelRun,
     check_description,
@@ -28,38 +27,10 @@ from natdeploy.devices.model_run import (
     executable_machine,
     options,
     parse_result,
-    runs_natively,
 )
+from natdeploy.devices.probe import PROBE
 from natdeploy.devices.runner import Runnable, Series, SeriesTimes, check_artifact, checked_input
-from natdeploy.ground.errors import BadInput, DeviceNotReachable, TimingNotPossible
-
-#: Seconds for connecting, and for what a healthy device does at once. With a ping at the end, 15 s are not exceeded.
-CONNECT_LIMIT_S = 12.0
-COMMAND_LIMIT_S = 10.0
-_LAST_PING_S = 2.0
-#: The slowest connection that is still waited for.
-_SLOWEST_BYTES_PER_S = 100_000
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What the device must be and how it must be when it is timed; None and empty: anything.
-
-    Attributes:
-        abi: Android's name of the binary interface, for instance ``arm64-v8a``.
-        machine: what ``uname -m`` must say, where there is no Android to ask.
-        accepts: whether a model name is of the right kind.
-        models: the names it accepts, for errors.
-        min_battery_percent: charge below which it is not timed.
-        max_celsius: temperature above which it is not timed.
-    """
-
-    abi: str | None = None
-    machine: str | None = None
-    accepts: Callable[[str], bool] | None = None
-    models: tuple[str, ...] = ()
-    min_battery_percent: float | None = None
-    max_celsius: float | None = None
+from natdeploy.ground.errors import BadInput, DeviceNotReachable
 
 
 class RemoteRunner:
@@ -91,23 +62,20 @@ class RemoteRunner:
     ) -> None:
         self._link, self._expected = link, expected or Expected()
         self._processors = None if processors is None else tuple(processors)
-        self._warmup, self._run_limit_s = warmup, run_limit_s
+        self._warmup, self.run_limit_s = warmup, run_limit_s
         self.test_only_clock = test_only_clock
         self.name = link.via
-        self.where = f"{link.via} device {link.unit!r}"
-        self._guard: Guard | None = None
-        deadline = time.monotonic() + CONNECT_LIMIT_S
+        self.connection = Connection(link)
+        self.where = self.connection.where
         try:
-            link.check()
-            self._guard = self._connect(deadline - time.monotonic())
-            self._refuse_other_device(self.describe(deadline - time.monotonic()))
+            self._expected.check_device(self.describe(self.connection.connecting_s), self.where)
         except BaseException:
             self.close()
             raise
 
     def describe(self, limit_s: float = COMMAND_LIMIT_S) -> DeviceDescription:
         """The device as it is now. Raises DeviceNotReachable."""
-        done = self.shell(f"{self._link.probe}\ntrue", limit_s)
+        done = self.connection.shell(PROBE, limit_s)
         text = done.stdout.decode(errors="replace")
         said = parse_description(text, via=self._link.via, unit=self._link.unit)
         if not said.machine:
@@ -134,122 +102,14 @@ class RemoteRunner:
 
         return time_turn(self, turn, limit_s=limit_s)
 
-    def close(self) -> None:
-        """Remove the scratch folder, end what still runs in it, and hang up."""
-        if self._guard is not None:
-            self._guard.close()
-            self._guard = None
-        self._link.close()
-
-    @property
-    def scratch(self) -> str:
-        """The scratch folder on the device."""
-        return self._connected.scratch
-
-    @property
-    def run_limit_s(self) -> float:
-        """Seconds that one execution may take."""
-        return self._run_limit_s
-
-    def shell(self, script: str, limit_s: float) -> Finished:
-        """Execute a shell script on the device. Raises DeviceNotReachable where the connection fails."""
-        return self._execute(self._link.shell(script), limit_s)
-
-    def push(self, local: Path, name: str) -> None:
-        """Copy a file into the scratch folder. Raises DeviceNotReachable, for a full disk too."""
-        size = local.stat().st_size
-        remote = f"{self.scratch}/{name}"
-        done = self._execute(self._link.push(local, remote), COMMAND_LIMIT_S + size / _SLOWEST_BYTES_PER_S)
-        if done.status == 0:
-            done = self.shell(f"wc -c < {shlex.quote(remote)}", COMMAND_LIMIT_S)
-            said = done.stdout.decode(errors="replace").strip()
-            if said == str(size):
-                return
-            if done.status == 0 and not said.isdecimal():
-                raise DeviceNotReachable(
-                    f"{self.where}: says {said[:60]!r} where only an answer is expected; "
-                    "let its shell's start-up files print nothing"
-                )
-        if full_disk(done) or done.status == 0:
-            raise DeviceNotReachable(f"{self.where}: the device's disk is full ({self.scratch}); free some space on it")
-        raise DeviceNotReachable(f"{self.where}: {name} cannot be written to {self.scratch}: {done.complaint}")
-
     def refuse_to_time(self, machine: str) -> None:
         """Raise TimingNotPossible where times would not be the device's, or not those of a device in good condition."""
-        if self.test_only_clock is not None:
-            return
-        said = self.describe()
-        evidence = said.emulated
-        if evidence is None and not runs_natively(machine, said.machine):
-            evidence = f"it says {said.machine}, and executables for {machine} run on it"
-        if evidence is not None:
-            raise TimingNotPossible(f"{self.where}: its processor is emulated ({evidence}); time it on the real device")
-        least, most = self._expected.min_battery_percent, self._expected.max_celsius
-        if least is not None and said.battery_percent is not None and said.battery_percent < least:
-            raise TimingNotPossible(
-                f"{self.where}: its battery is at {said.battery_percent} %, timing takes {least:g} %; charge it first"
-            )
-        if most is not None and said.celsius is not None and said.celsius > most:
-            raise TimingNotPossible(
-                f"{self.where}: it is at {said.celsius:g} degrees, timing takes {most:g} at most; let it cool down"
-            )
+        if self.test_only_clock is None:
+            self._expected.check_condition(self.describe(), machine, self.where)
 
-    @property
-    def _connected(self) -> Guard:
-        if self._guard is None:
-            raise BadInput(f"{self.where}: the runner is closed")
-        return self._guard
-
-    def _connect(self, limit_s: float) -> Guard:
-        nonce = secrets.token_hex(6)
-        command = self._link.guard(guard_script(self._link.folder, nonce))
-        try:
-            return Guard(command.argv, nonce, self.where, limit_s)
-        except OSError as error:
-            self._cannot_start(command, error)
-        except GuardRefused as refused:
-            if failure := self._link.failure(refused.status, refused.stderr):
-                raise failure from None
-            done = Finished(refused.status, b"", refused.stderr)
-            reason = "its disk is full; free some space on it" if full_disk(done) else done.complaint
-            raise DeviceNotReachable(
-                f"{self.where}: no scratch folder can be made in {self._link.folder}: {reason}"
-            ) from None
-
-    def _execute(self, command: Command, limit_s: float) -> Finished:
-        try:
-            done = run_command(command.argv, timeout_s=limit_s, stdin=command.stdin, alive=self._connected.ping)
-        except CommandTimeout:
-            self._connected.ping(_LAST_PING_S)  # says it where the whole connection is frozen
-            raise DeviceNotReachable(f"{self.where}: not done after {limit_s:g} s; the command was stopped") from None
-        except OSError as error:
-            self._cannot_start(command, error)
-        if failure := self._link.failure(done.status, done.stderr):
-            raise failure
-        if done.status:
-            self._connected.ping(_LAST_PING_S)  # a connection that was cut is not the executable's fault
-        return done
-
-    def _cannot_start(self, command: Command, error: OSError) -> NoReturn:
-        raise DeviceNotReachable(f"{command.argv[0]}: cannot be started: {error.strerror}") from None
-
-    def _refuse_other_device(self, said: DeviceDescription) -> None:
-        expected = self._expected
-        if expected.abi is not None and said.abis and expected.abi not in said.abis:
-            raise DeviceNotReachable(
-                f"{self.where}: its binary interfaces are {', '.join(said.abis)}, the profile's is {expected.abi}; "
-                "choose the profile of this device"
-            )
-        if expected.machine is not None and not said.abis and not runs_natively(expected.machine, said.machine):
-            raise DeviceNotReachable(
-                f"{self.where}: it is a {said.machine} machine, the profile's is {expected.machine}; "
-                "choose the profile of this device"
-            )
-        if expected.accepts is not None and said.model is not None and not expected.accepts(said.model):
-            raise DeviceNotReachable(
-                f"{self.where}: it is a {said.model!r}, the profile is for {', '.join(expected.models)}; "
-                "choose the profile of this device"
-            )
+    def close(self) -> None:
+        """Remove the scratch folder, end what still runs in it, and hang up."""
+        self.connection.close()
 
 
 class RemoteSession:
@@ -278,7 +138,7 @@ class RemoteSession:
         self._in_shape, self._out_shape = tuple(runnable.input_shape), tuple(runnable.output_shape)
         self.name = f"model-{secrets.token_hex(4)}"
         self._pushed: bytes | None = None
-        runner.push(self.path, self.name)
+        runner.connection.push(self.path, self.name)
         self._in_scratch(f"chmod 700 {self.name}")
         done = self._execute([])
         check_description(done.stdout, self._in_shape, self._out_shape, self.path, runner.where)
@@ -314,7 +174,7 @@ class RemoteSession:
             with tempfile.NamedTemporaryFile(prefix="natdeploy-") as file:
                 file.write(data)
                 file.flush()
-                self._runner.push(Path(file.name), f"{self.name}.bin")
+                self._runner.connection.push(Path(file.name), f"{self.name}.bin")
             self._pushed = data
         numbers = ["--repeat", str(repeats), "--warmup", str(warmup), *self.options]
         done = self._execute(["--input", f"{self.name}.bin", *numbers])
@@ -332,5 +192,4 @@ class RemoteSession:
         return done
 
     def _in_scratch(self, script: str) -> Finished:
-        scratch = shlex.quote(self._runner.scratch)
-        return self._runner.shell(f"cd {scratch} || exit 74\n{script}", self._runner.run_limit_s)
+        return self._runner.connection.in_scratch(script, self._runner.run_limit_s)

@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 
 from natdeploy.devices.commands import CommandTimeout, Finished, run_command
-from natdeploy.devices.description import PROBE
 from natdeploy.devices.link import Command
 from natdeploy.ground.errors import BadInput, DeviceNotReachable
 
@@ -49,7 +48,6 @@ class SshLink:
     """
 
     via = "ssh"
-    probe = PROBE
 
     def __init__(
         self,

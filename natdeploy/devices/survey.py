@@ -1,7 +1,8 @@
 """What a machine's own files and tools tell of its processors, read from any mix of their output.
 
-Understood are ``/proc/cpuinfo``, ``/proc/meminfo``, ``lscpu``, ``uname -m``, Android's ``getprop``, and files of sysfs
-as ``grep . FILE...`` prints them. :data:`SURVEY` asks for all of it in one go; whatever is missing is left out.
+Understood are the answers to :data:`natdeploy.devices.probe.PROBE`, or of them ``/proc/cpuinfo``, ``/proc/meminfo``,
+``uname -m``, Android's ``getprop`` and files of sysfs as ``grep . FILE...`` prints them, and ``lscpu``; whatever is
+missing is left out.
 """
 
 from __future__ import annotations
@@ -9,19 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-#: POSIX shell. Asks any Linux, Android too. ``/dev/null`` makes grep name a file that is alone.
-SURVEY = r"""
-getprop 2>/dev/null | grep -E 'ro\.(product\.(model|manufacturer|cpu\.abi)|soc\.(manufacturer|model))\]'
-uname -m
-cat /proc/cpuinfo
-grep MemTotal /proc/meminfo
-cd /sys/devices/system/cpu
-grep . /dev/null cpu[0-9]*/cpufreq/cpuinfo_max_freq cpu[0-9]*/regs/identification/midr_el1 2>/dev/null
-grep . /dev/null cpu[0-9]*/cache/index*/level cpu[0-9]*/cache/index*/type cpu[0-9]*/cache/index*/size 2>/dev/null
-grep . /dev/null cpu[0-9]*/cache/index*/shared_cpu_list 2>/dev/null
-tr '\000' '\n' 2>/dev/null < /proc/device-tree/model | sed 's/^/device-tree model: /'
-true
-"""
+from natdeploy.devices.probe import sections
+
 _SYSFS = re.compile(r"(?:.*/)?cpu(\d+)/(cpufreq|regs|cache)/(\S+?):(.+)")
 _PROPERTY = re.compile(r"\[([\w.]+)\]: \[(.*)\]")
 _MACHINES = re.compile(r"aarch64|arm64|armv[78]\w*|x86_64|i[3-6]86|riscv64")
@@ -70,9 +60,14 @@ class Survey:
         """Whether Android's properties were among the answers."""
         return bool(self.properties)
 
+    @property
+    def model(self) -> str | None:
+        """The name that the device gives itself: of an Android product, or of a board."""
+        return self.properties.get("ro.product.model") or self.board
+
 
 def read_survey(text: str) -> Survey:
-    """Understand the output of :data:`SURVEY`, or of any of the tools alone. What makes no sense is passed over."""
+    """Understand the answers to a probe, or the output of any of the tools. What makes no sense is passed over."""
     properties: dict[str, str] = {}
     sysfs: dict[int, dict[str, str]] = {}
     words: dict[str, str] = {}
@@ -100,7 +95,7 @@ def read_survey(text: str) -> Survey:
         machine=machine or words.get("Architecture") or _machine_of(properties, cores),
         cores=dict(sorted(cores.items())),
         properties=properties,
-        board=None if properties else _board(words),
+        board=None if properties else sections(text).get("tree_model") or _board(words),
         memory_gib=round(int(memory[1]) / 2**20, 1) if memory else None,
     )
 
@@ -147,7 +142,7 @@ def _with_sysfs(core: CoreFacts, files: dict[str, str]) -> CoreFacts:
 
 def _board(words: dict[str, str]) -> str | None:
     """A Raspberry Pi's cpuinfo names the board as ``Model``, where lscpu has a number."""
-    found = words.get("device-tree model") or words.get("Model", "")
+    found = words.get("Model", "")
     return None if not found or found.isdigit() else found
 
 

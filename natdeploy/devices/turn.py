@@ -15,8 +15,7 @@ from natdeploy.devices.runner import Series, SeriesTimes
 from natdeploy.ground.errors import DeviceNotReachable
 
 #: ``$1``: digits of the executable's name, ``$2``: timed runs, ``$3``: untimed ones before. What fails names itself.
-_SCRIPT = """cd {scratch} || exit 74
-visit() {{
+_SCRIPT = """visit() {{
 ./model-$1 --input model-$1.bin --output /dev/null --repeat $2 --warmup $3 {options} & echo $! > turn.pid
 wait $!; s=$?; rm -f turn.pid
 [ $s = 0 ] || {{ echo "@$1"; exit $s; }}
@@ -41,8 +40,8 @@ def time_turn(runner: RemoteRunner, turn: Sequence[Series], *, limit_s: float) -
         runner.refuse_to_time(machine)
     options = shlex.join(turn[0].session.options)
     lines = [f"visit {one.session.name.removeprefix('model-')} {one.repeats} {one.warmup}" for one in turn]
-    script = _SCRIPT.format(scratch=shlex.quote(runner.scratch), options=options) + "\n".join(lines)
-    done = runner.shell(script, limit_s)
+    script = _SCRIPT.format(options=options) + "\n".join(lines)
+    done = runner.connection.in_scratch(script, limit_s)
     answers = done.stdout.splitlines()
     if done.status:
         failed = answers[-1].decode(errors="replace").replace("@", "model-") if answers else ""

@@ -11,11 +11,9 @@ from pathlib import Path
 ADB = str(Path(__file__).with_name("stand_in_adb"))
 
 _GETPROP = """#!/bin/sh
-case $1 in
-  ro.product.model) echo "Stand-in 4" ;;
-  ro.product.cpu.abilist) echo arm64-v8a,armeabi-v7a,armeabi ;;
-  *) echo ;;
-esac
+echo "[init.svc.adbd]: [running]"
+echo "[ro.product.cpu.abilist]: [arm64-v8a,armeabi-v7a,armeabi]"
+echo "[ro.product.model]: [Stand-in 4]"
 """
 _DUMPSYS = """#!/bin/sh
 case $1 in

@@ -16,7 +16,8 @@ import pytest
 
 from natdeploy.compiler import Artifact
 from natdeploy.devices.adb import AdbLink, attached_devices
-from natdeploy.devices.remote_run import Expected, RemoteRunner
+from natdeploy.devices.expected import Expected
+from natdeploy.devices.remote_run import RemoteRunner
 from natdeploy.ground.errors import BadInput, DeviceNotReachable, TimingNotPossible
 from tests.devices.boards import emulator, image, reference
 from tests.devices.phones import ADB, Phone, make_phone, wait_until

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from natdeploy.devices import RUNNERS, get_runner
+from natdeploy.devices import RUNNERS, draft_profile, get_runner, read_survey
 from natdeploy.devices.description import parse_description
 
 PHONE = """@machine
@@ -12,9 +12,6 @@ aarch64
 @shell
 /system/bin/sh
 @dmi_product
-@clocks
-1785600
-2841600
 @zones
 -273000
 35400
@@ -22,14 +19,13 @@ aarch64
 processor\t: 0
 CPU implementer\t: 0x51
 CPU part\t: 0x804
-@model
-Pixel 4
-@abis
-arm64-v8a,armeabi-v7a,armeabi
-@kernel_qemu
-
-@hardware
-flame
+@cores
+cpu0/cpufreq/cpuinfo_max_freq:1785600
+cpu7/cpufreq/cpuinfo_max_freq:2841600
+@properties
+[ro.hardware]: [flame]
+[ro.product.cpu.abilist]: [arm64-v8a,armeabi-v7a,armeabi]
+[ro.product.model]: [Pixel 4]
 @battery
 Current Battery Service state:
   AC powered: false
@@ -55,8 +51,18 @@ def test_a_phone() -> None:
     assert described(PHONE.replace("\n", "\r\n")) == said
 
 
+def test_the_same_answers_make_a_profile() -> None:
+    drafted = draft_profile(
+        "mine", read_survey(PHONE.replace("CPU part\t: 0x804", "CPU part\t: 0x804\nFeatures\t: asimd"))
+    )
+    assert (drafted.title, drafted.machine) == ("Pixel 4", "aarch64")
+    assert drafted.reach.accepts(described(PHONE).model or "") and drafted.llvm_triple == "aarch64-linux-android"
+
+
 def test_a_board_has_no_battery() -> None:
-    said = described(PHONE.partition("@model")[0].replace("@dmi_product\n", "@tree_model\nRaspberry Pi 4 Model B\n"))
+    said = described(
+        PHONE.partition("@properties")[0].replace("@dmi_product\n", "@tree_model\nRaspberry Pi 4 Model B\n")
+    )
     assert (said.model, said.celsius) == ("Raspberry Pi 4 Model B", 35.4)
     assert said.abis == () and said.battery_percent is said.powered is said.screen_on is said.emulated is None
 
@@ -67,10 +73,10 @@ def test_a_board_has_no_battery() -> None:
         ("/system/bin/sh", "/usr/bin/qemu-aarch64-static", "its shell runs under qemu-aarch64-static"),
         ("CPU implementer\t: 0x51", "vendor_id\t: AuthenticAMD", "describes an x86 processor"),
         ("0x51", "0x00", "CPU implementer is 0"),
-        ("@kernel_qemu\n", "@kernel_qemu\n1", "it is Android's emulator"),
+        ("[ro.hardware]: [flame]", "[ro.kernel.qemu]: [1]", "it is Android's emulator"),
         ("flame", "ranchu", "it is Android's emulator"),
         ("@dmi_product\n", "@dmi_product\nQEMU Virtual Machine\n", "without hardware acceleration"),
-        ("@clocks\n", "@virtualisation\nqemu\n@clocks\n", "systemd-detect-virt says qemu"),
+        ("@zones\n", "@virtualisation\nqemu\n@zones\n", "systemd-detect-virt says qemu"),
         ("CPU part", "model name\t: QEMU TCG CPU version 2.5+\nCPU part", "its processor is called QEMU TCG CPU"),
     ],
 )

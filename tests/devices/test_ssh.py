@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from natdeploy.compiler import Artifact
-from natdeploy.devices.remote_run import Expected, RemoteRunner
+from natdeploy.devices.expected import Expected
+from natdeploy.devices.remote_run import RemoteRunner
 from natdeploy.devices.ssh import SshLink
 from natdeploy.ground.errors import BadInput, DeviceNotReachable, TimingNotPossible
 from tests.devices.boards import emulator, image, reference

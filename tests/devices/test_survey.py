@@ -67,16 +67,16 @@ def test_a_phone_becomes_the_profile_that_is_shipped_for_it() -> None:
 
 
 def test_a_board_behind_its_device_tree() -> None:
-    text = (
-        "aarch64\n" + cpuinfo([(0x41, 0xD0B)] * 4) + clocks([2400] * 4) + "device-tree model: Raspberry Pi 5 Model B\n"
-    )
+    text = "aarch64\n" + cpuinfo([(0x41, 0xD0B)] * 4) + clocks([2400] * 4)
     caches = "".join(
         f"cpu{cpu}/cache/index{index}/{field}:{value}\n"
         for cpu in range(4)
         for index, level, kind, size, shared in ((0, 1, "Data", "64K", cpu), (3, 3, "Unified", "2M", "0-3"))
         for field, value in (("level", level), ("type", kind), ("size", size), ("shared_cpu_list", shared))
     )
-    profile = draft_profile("pi", read_survey(text + caches), reach={"ssh": {"host": "pi.local"}})
+    profile = draft_profile(
+        "pi", read_survey(text + caches + "@tree_model\nRaspberry Pi 5 Model B\n"), reach={"ssh": {"host": "pi.local"}}
+    )
     (cluster,) = profile.clusters
     assert (profile.title, profile.llvm_triple) == ("Raspberry Pi 5 Model B", "aarch64-linux-gnu")
     assert (cluster.name, cluster.core, cluster.peak_gops()) == ("cpu", "Cortex-A76", pytest.approx(38.4))
