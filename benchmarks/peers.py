@@ -9,16 +9,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
+def peer_folder(name: str, requirements: Sequence[str], without_dependencies: Sequence[str] = ()) -> Path:
+    """Where the environment of these requirements is, or will be; one that is whole holds a file ``complete``."""
+    from natdeploy.ground.files import cache_root, content_key
+
+    key = content_key([sys.version, list(requirements), list(without_dependencies)])
+    return cache_root() / "peers" / f"{name}-{key[:12]}"
+
+
 def peer_python(name: str, requirements: Sequence[str], *, without_dependencies: Sequence[str] = ()) -> Path:
     """The interpreter of an environment that holds ``requirements``; made at first use, kept in the cache folder.
 
     Raises BadInput when the packages cannot be installed.
     """
     from natdeploy.ground.errors import BadInput
-    from natdeploy.ground.files import cache_root, content_key, write_text
+    from natdeploy.ground.files import write_text
 
-    key = content_key([sys.version, list(requirements), list(without_dependencies)])
-    folder = cache_root() / "peers" / f"{name}-{key[:12]}"
+    folder = peer_folder(name, requirements, without_dependencies)
     python, done = folder / "bin" / "python", folder / "complete"
     if done.exists():
         return python
