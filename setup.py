@@ -60,6 +60,7 @@ setup(
         "typer>=0.12",
         "rich>=13",
         "plotly>=5.20",
+        "matplotlib>=3.7",
         "datasets>=2.19",
         "safetensors>=0.4.3",
         "pyyaml>=6",

@@ -138,7 +138,8 @@ def _time_calls(library: Path, image: np.ndarray, threads: int) -> tuple[list[st
     with NativeModel(library, threads=threads) as model:
         for _ in range(LEAST_RUNS):
             model.run([image])
-        series, end = [], time.monotonic() + ENOUGH_S
+        series: list[list[float]] = []
+        end = time.monotonic() + ENOUGH_S
         while len(series) < MOST_RUNS and (len(series) < LEAST_RUNS or time.monotonic() < end):
             series.append(model.time_calls_ms([image]))
         return list(model.layers), np.median(series, axis=0).tolist(), len(series)

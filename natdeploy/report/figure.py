@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 #: Names of the page's theme (``page/style.css`` defines each for light and dark), written ``@name`` in a figure.
-THEME = ("ink", "muted", "grid", "other", "archive", "front", "chosen", "measured", "budget", "random", "band")
+THEME = (
+    *("ink", "muted", "grid", "other", "archive", "front", "chosen", "measured", "budget", "random", "band"),
+    *(f"run{number}" for number in range(1, 7)),
+)
 
 
 @dataclass(frozen=True)

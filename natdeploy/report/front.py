@@ -87,17 +87,21 @@ def _chosen(facts: Facts) -> list[dict[str, Any]]:
 
 def models(facts: Facts) -> dict[str, dict[str, Any]]:
     """What the page tells of an architecture when it is pointed at, by id."""
+    return {entry.id: model(entry, facts.config.latency_ms, entry.id) for entry in facts.archive}
+
+
+def model(entry: ArchiveEntry, budget_ms: float, name: str) -> dict[str, Any]:
+    """What the page tells of one architecture, under that name."""
     return {
-        entry.id: {
-            "top1": round(entry.top1, 6),
-            "images": entry.val_images,
-            "predicted": entry.accuracy_source == "predicted",
-            "ms": [round(v, 6) for v in (entry.latency_ms, entry.latency_lower_ms, entry.latency_upper_ms)],
-            "macs": entry.macs,
-            "params": entry.params,
-            "peak": entry.peak_activation_bytes,
-            "r": entry.arch.r,
-            "stages": stages(entry.arch),
-        }
-        for entry in facts.archive
+        "name": name,
+        "budget": budget_ms,
+        "top1": round(entry.top1, 6),
+        "images": entry.val_images,
+        "predicted": entry.accuracy_source == "predicted",
+        "ms": [round(v, 6) for v in (entry.latency_ms, entry.latency_lower_ms, entry.latency_upper_ms)],
+        "macs": entry.macs,
+        "params": entry.params,
+        "peak": entry.peak_activation_bytes,
+        "r": entry.arch.r,
+        "stages": stages(entry.arch),
     }

@@ -70,20 +70,16 @@ def _pairs(
 def _guides(low: float, high: float, facts: Facts) -> list[dict[str, Any]]:
     """The intervals as a band, ±10 % and the line of equality."""
     quiet = {"type": "scatter", "mode": "lines", "hoverinfo": "skip"}
-    ten = {**quiet, "line": {"color": "@muted", "width": 1, "dash": "dot"}}
+    ten: dict[str, Any] = {**quiet, "name": "±10 %", "line": {"color": "@muted", "width": 1, "dash": "dot"}}
     line = {**quiet, "x": [low, high], "y": [low, high], "name": "equal", "line": {"color": "@muted", "width": 1.5}}
-    guides = [
-        {**ten, "x": [low, high, None, low, high], "y": [1.1 * low, 1.1 * high, None, 0.9 * low, 0.9 * high]},
-        line,
-    ]
-    guides[0]["name"] = "±10 %"
+    ten |= {"x": [low, high, None, low, high], "y": [1.1 * low, 1.1 * high, None, 0.9 * low, 0.9 * high]}
     said = sorted((one.mean_ms, one.lower_ms, one.upper_ms) for one in facts.judged) or sorted(
         (e.latency_ms, e.latency_lower_ms, e.latency_upper_ms) for e in facts.archive
     )
     means, lowers, uppers = ([round(value, 6) for value in values] for values in zip(*said))
     outline = {"x": [*means, *reversed(means)], "y": [*uppers, *reversed(lowers)]}
     name = f"{100 * facts.model.coverage:.0f} % interval"
-    return [{**quiet, **outline, "name": name, "fill": "toself", "fillcolor": "@band", "line": {"width": 0}}, *guides]
+    return [{**quiet, **outline, "name": name, "fill": "toself", "fillcolor": "@band", "line": {"width": 0}}, ten, line]
 
 
 def quality_table(quality: Quality, title: str = "Predictor quality") -> Table:

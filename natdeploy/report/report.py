@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from natdeploy.ground.files import write_text
 from natdeploy.report import html
@@ -31,6 +31,7 @@ def write_report(
     out: Path | None = None,
     *,
     measurements: Sequence[Measurement] | None = None,
+    refresh_s: float | None = None,
 ) -> Path:
     """Write one self-contained HTML file and return its path.
 
@@ -39,17 +40,18 @@ def write_report(
         bundles: bundle folders to tell of; None takes the run's, wherever they were built.
         out: the file; None writes ``RUN/report.html``.
         measurements: timings of networks the predictor never saw; None takes them from the user's store, if there.
+        refresh_s: seconds after which the page loads itself again, while a run goes on; None: never.
 
     Raises BadInput while there is nothing to report or the file cannot be written, VerificationFailed naming a bundle's
     damaged manifest.
     """
     facts = gather(run, bundles, measurements)
     out = run.report_path if out is None else Path(out)
-    write_text(out, report_html(facts, run))
+    write_text(out, report_html(facts, run, refresh_s))
     return out
 
 
-def report_html(facts: Facts, run: RunFolder) -> str:
+def report_html(facts: Facts, run: RunFolder, refresh_s: float | None = None) -> str:
     """The document's text."""
     front, predictor, progress = front_figure(facts), predictor_figure(facts), progress_figure(facts)
     layers = [layers_figure(shown, facts.layers[shown.name])] if (shown := facts.shown) and _timed(facts) else []
@@ -76,7 +78,9 @@ def report_html(facts: Facts, run: RunFolder) -> str:
         html.section("Settings", html.details("run.json", f"<pre>{html.escape(config)}</pre>")),
     ]
     chosen = [manifest.model.arch_id for manifest in facts.bundles]
-    data = {"models": models(facts), "chosen": chosen, "shown": at_first, "budget": facts.config.latency_ms}
+    data: dict[str, Any] = {"models": models(facts), "chosen": chosen, "shown": at_first}
+    if refresh_s is not None:
+        data["refresh_s"] = refresh_s
     return html.page(_title(facts), sections, [front, *layers, predictor, progress], data)
 
 

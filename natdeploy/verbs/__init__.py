@@ -11,7 +11,7 @@ from natdeploy.verbs.import_measurements import import_measurements
 from natdeploy.verbs.predict import predict
 from natdeploy.verbs.pretrain import pretrain
 from natdeploy.verbs.profile import plan_profile, profile
-from natdeploy.verbs.report import report
+from natdeploy.verbs.report import report, watch_report
 from natdeploy.verbs.run import run
 from natdeploy.verbs.search import search
 from natdeploy.verbs.verify import verify
@@ -33,4 +33,5 @@ __all__ = [
     "run",
     "search",
     "verify",
+    "watch_report",
 ]

@@ -33,7 +33,7 @@
   const hoverText = (id) => {
     const model = report.models[id];
     return [
-      `<b>${id}</b>`,
+      `<b>${model.name}</b>`,
       top1(model),
       `${ms(model.ms[0])} ms predicted (${ms(model.ms[1])} to ${ms(model.ms[2])})`,
       `${millions(model.macs)} MACs, ${millions(model.params)} parameters, ${model.r} px`,
@@ -54,7 +54,7 @@
     if (!model) return;
     const figures =
       `${top1(model)} · predicted ${ms(model.ms[0])} ms ` +
-      `(${ms(model.ms[1])} to ${ms(model.ms[2])}), budget ${ms(report.budget)} ms · ${millions(model.macs)} MACs · ` +
+      `(${ms(model.ms[1])} to ${ms(model.ms[2])}), budget ${ms(model.budget)} ms · ${millions(model.macs)} MACs · ` +
       `${millions(model.params)} parameters · ${Math.round(model.peak / 1024)} KiB of activations · ` +
       `input ${model.r} × ${model.r}`;
     const stages = element("div", "stages");
@@ -74,7 +74,7 @@
       stages.append(stage);
     });
     const note = element("p", "note", "Each box is a block: kernel size · expand ratio.");
-    const heading = element("h3", "", report.chosen.includes(id) ? `${id} (chosen)` : id);
+    const heading = element("h3", "", report.chosen.includes(id) ? `${model.name} (chosen)` : model.name);
     panel.replaceChildren(heading, element("p", "figures", figures), stages, note);
   };
 
@@ -136,4 +136,11 @@
   front.on("plotly_hover", point);
   front.on("plotly_click", point);
   show(report.shown);
+
+  /* While a run goes on, the file is written anew; nothing is reloaded under a reader's finger or pointer. */
+  if (report.refresh_s) {
+    setInterval(() => {
+      if (!document.hidden && !document.querySelector("figure:hover, figure:active")) location.reload();
+    }, 1000 * report.refresh_s);
+  }
 })();
