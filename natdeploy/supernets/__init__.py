@@ -11,13 +11,14 @@ from natdeploy.supernets.checkpoint import (
     save_supernet,
 )
 from natdeploy.supernets.extract import extract, to_network
-from natdeploy.supernets.mobilenetv3 import MobileNetV3Supernet, build_supernet
+from natdeploy.supernets.mobilenetv3 import SUPERNETS, MobileNetV3Supernet, build_supernet
 from natdeploy.supernets.ofa_checkpoint import PUBLISHED
 from natdeploy.supernets.subnet import Subnet
 
 __all__ = [
     "BOX",
     "PUBLISHED",
+    "SUPERNETS",
     "MobileNetV3Supernet",
     "Subnet",
     "box_path",

@@ -18,8 +18,12 @@ from natdeploy.supernets.subnet import Subnet
 def extract(supernet: MobileNetV3Supernet, arch: Arch) -> Subnet:
     """A stand-alone copy of one subnet, batch-norm statistics included, in evaluation mode.
 
-    It gives the supernet's own outputs for that architecture; nothing is shared with the supernet afterwards.
+    It gives the supernet's own outputs for that architecture; nothing is shared with the supernet afterwards. A
+    supernet of another package says itself how it is done, by a method ``extract(arch)``.
     """
+    if not isinstance(supernet, MobileNetV3Supernet):
+        subnet: Subnet = supernet.extract(arch)
+        return subnet.eval()
     layers = supernet.space.layers(arch, supernet.num_classes)
     with torch.device("meta"):
         subnet = Subnet(layers)

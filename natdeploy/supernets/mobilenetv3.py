@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from natdeploy.ground.errors import BadInput
+from natdeploy.ground.registry import Registry
 from natdeploy.spaces.arch import Arch
 from natdeploy.spaces.mobilenetv3 import EXPANDS, KERNELS, PLACES, MobileNetV3Space
 from natdeploy.spaces.mobilenetv3_layers import make_divisible
@@ -112,8 +113,17 @@ def _fixed_block(channels: int) -> ElasticBlock:
     )
 
 
+#: Space's name to a callable ``(space, num_classes) -> supernet``, for spaces whose supernet is not this room's own.
+#: What it gives does all that a :class:`MobileNetV3Supernet` does, and its ``extract(arch)`` gives a ``Subnet``.
+SUPERNETS = Registry("supernet", {})
+
+
 def build_supernet(space: Space, num_classes: int | None = None) -> MobileNetV3Supernet:
     """A supernet with fresh weights (drawn from torch's current generator). Raises BadInput for a space without one."""
+    classes = space.num_classes if num_classes is None else num_classes
+    if space.name in SUPERNETS.names():
+        supernet: MobileNetV3Supernet = SUPERNETS.get(space.name)(space, classes)
+        return supernet
     if not isinstance(space, MobileNetV3Space):
         raise BadInput(f"space {space.name}: there is no supernet for this space")
-    return MobileNetV3Supernet(space, space.num_classes if num_classes is None else num_classes)
+    return MobileNetV3Supernet(space, classes)
