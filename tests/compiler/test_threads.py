@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from natdeploy.compiler import Plan, build_artifacts
-from natdeploy.compiler.native import RUNTIME, SOURCES, write_sources
+from natdeploy.compiler.native import RUNTIME, write_sources
 from natdeploy.devices import native_local
 from natdeploy.ground.errors import BadInput
 from tests.compiler.executable import model_run, run_on
 from tests.compiler.library import Library, pointers
 from tests.compiler.threaded import COLUMNS, KERNELS, ROWS, WEIGHT, threaded_plan
 
+#: What a model is made of, besides its kernels.
+SOURCES = ("model.c", "natdeploy_runtime.c", "natdeploy_pool.c", "constants.S")
 INSTANCES = Path(__file__).parent / "instances.c"
 
 

@@ -9,21 +9,17 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { SPINS = 2000 };
+/* OPEN: in the gate, while threads may join the task; below it, the gate counts those that have. */
+enum { SPINS = 10000, OPEN = 1 << 30 };
 
-typedef struct {
-  pool *pool;
-  pthread_t thread;
-} worker;
+typedef struct { pool *pool; pthread_t thread; } worker;
 
 struct pool {
   pthread_mutex_t mutex;
   pthread_cond_t wake;
-  atomic_uint round; /* tasks so far: announces what stands in task and data */
-  atomic_int sleeping;
-  atomic_int busy;
-  int threads;
-  int started; /* workers, the caller not among them */
+  atomic_uint round; /* tasks so far */
+  atomic_int sleeping, gate, ended;
+  int threads, started; /* the latter: workers, the caller not among them */
   pool_task *task;
   void *data;
   worker workers[];
@@ -49,10 +45,7 @@ static void await_round(pool *pool, unsigned seen) {
   pthread_mutex_unlock(&pool->mutex);
 }
 
-static void announce(pool *pool, pool_task *task, void *data) {
-  pool->task = task;
-  pool->data = data;
-  atomic_store(&pool->busy, pool->started);
+static void announce(pool *pool) {
   atomic_fetch_add(&pool->round, 1);
   if (!atomic_load(&pool->sleeping)) return;
   pthread_mutex_lock(&pool->mutex);
@@ -63,12 +56,18 @@ static void announce(pool *pool, pool_task *task, void *data) {
 static void *work(void *argument) {
   const worker *self = argument;
   pool *pool = self->pool;
-  for (unsigned seen = 0;; seen++) {
+  for (unsigned seen = 0; !atomic_load(&pool->ended);) {
     await_round(pool, seen);
-    if (!pool->task) return NULL;
+    seen = atomic_load(&pool->round);
+    /* Whoever comes too late for one task finds the gate closed, or joins the next one. */
+    int gate = atomic_load(&pool->gate);
+    while (gate & OPEN && !atomic_compare_exchange_weak(&pool->gate, &gate, gate + 1)) continue;
+    if (!(gate & OPEN)) continue;
+    seen = atomic_load(&pool->round); /* no other task is announced while this one is joined */
     pool->task(pool->data, (int)(self - pool->workers) + 1, pool->threads);
-    atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_release);
+    atomic_fetch_sub_explicit(&pool->gate, 1, memory_order_release);
   }
+  return NULL;
 }
 
 pool *pool_create(int threads) {
@@ -86,9 +85,13 @@ pool *pool_create(int threads) {
 }
 
 void pool_run(pool *pool, pool_task *task, void *data) {
-  announce(pool, task, data);
+  pool->task = task;
+  pool->data = data;
+  atomic_store(&pool->gate, OPEN);
+  announce(pool);
   task(data, 0, pool->threads);
-  for (int i = 0; atomic_load_explicit(&pool->busy, memory_order_acquire); i++)
+  atomic_fetch_and(&pool->gate, ~OPEN);
+  for (int i = 0; atomic_load_explicit(&pool->gate, memory_order_acquire); i++)
     if (i < SPINS)
       pause_briefly();
     else
@@ -97,7 +100,8 @@ void pool_run(pool *pool, pool_task *task, void *data) {
 
 void pool_destroy(pool *pool) {
   if (!pool) return;
-  announce(pool, NULL, NULL);
+  atomic_store(&pool->ended, 1);
+  announce(pool);
   for (int i = 0; i < pool->started; i++) pthread_join(pool->workers[i].thread, NULL);
   pthread_cond_destroy(&pool->wake);
   pthread_mutex_destroy(&pool->mutex);

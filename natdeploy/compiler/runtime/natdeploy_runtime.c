@@ -10,7 +10,8 @@
 #include "natdeploy_plan.h"
 #include "natdeploy_pool.h"
 
-enum { ALIGNMENT = 64, MESSAGE_BYTES = 256 };
+/* A thread takes its share of a call in this many pieces, and what others have left of theirs when it is done. */
+enum { ALIGNMENT = 64, MESSAGE_BYTES = 256, PIECES = 8 };
 
 struct natdeploy_instance {
   const natdeploy_model *model;
@@ -18,16 +19,15 @@ struct natdeploy_instance {
   abi_tensor *tensors; /* one for each argument of each call */
   abi_value *values;   /* the same, as kernels take them */
   pool *pool;          /* null where the caller's thread does everything */
+  atomic_int *taken;   /* of each thread's share of the call that is being computed: parts that somebody does */
+  int threads;
   char message[MESSAGE_BYTES];
 };
 
 /* What TVM's code expects of its runtime. The pointers are constants here; hidden, so that two libraries in one process
  * never see each other's. Kernels run on the calling thread. */
 static int run_serially(int (*task)(int, void *, void *), void *data, int tasks) {
-  struct {
-    void *sync;
-    int32_t tasks;
-  } environment = {NULL, 1};
+  struct { void *sync; int32_t tasks; } environment = {NULL, 1};
   (void)tasks;
   return task(0, &environment, data);
 }
@@ -96,8 +96,11 @@ int natdeploy_create(const natdeploy_model *model, int threads, natdeploy_instan
   instance->arena = allocate_workspace(ABI_DEVICE_CPU, 0, model->arena_bytes, 0, 0);
   instance->tensors = calloc(count + 1, sizeof *instance->tensors);
   instance->values = calloc(count + 1, sizeof *instance->values);
+  instance->taken = calloc((size_t)threads, sizeof *instance->taken);
+  instance->threads = threads;
   if (threads > 1) instance->pool = pool_create(threads);
-  if (!instance->arena || !instance->tensors || !instance->values || (threads > 1 && !instance->pool)) {
+  if (!instance->arena || !instance->taken || !instance->tensors || !instance->values ||
+      (threads > 1 && !instance->pool)) {
     natdeploy_destroy(instance);
     return NATDEPLOY_NO_MEMORY;
   }
@@ -106,15 +109,10 @@ int natdeploy_create(const natdeploy_model *model, int threads, natdeploy_instan
     const plan_argument *argument = &model->arguments[i];
     abi_tensor *tensor = &instance->tensors[i];
     /* Kernels only read constants; the convention has no const pointer for them. */
-    tensor->data = argument->space == PLAN_ARENA ? instance->arena + argument->offset
-                                                 : (unsigned char *)(uintptr_t)(model->constants + argument->offset);
-    tensor->device_type = ABI_DEVICE_CPU;
-    tensor->ndim = argument->ndim;
-    tensor->dtype = ELEMENTS[argument->dtype];
-    tensor->shape = argument->shape;
-    tensor->strides = argument->strides;
-    instance->values[i].tag = ABI_TAG_TENSOR;
-    instance->values[i].value.v_ptr = tensor;
+    unsigned char *memory = argument->space == PLAN_ARENA ? instance->arena : (void *)(uintptr_t)model->constants;
+    *tensor = (abi_tensor){memory + argument->offset, ABI_DEVICE_CPU, 0, argument->ndim, ELEMENTS[argument->dtype],
+                           argument->shape, argument->strides, 0};
+    instance->values[i] = (abi_value){ABI_TAG_TENSOR, 0, {.v_ptr = tensor}};
   }
   *result = instance;
   return NATDEPLOY_OK;
@@ -158,12 +156,10 @@ static int call_kernel(const plan_call *call, const abi_value *values, int count
   return status;
 }
 
-/* A thread's share of a call: as many parts as the others have, give or take one. */
-static int call_parts(const plan_call *call, const abi_value *values, int thread, int threads) {
-  int64_t first = (int64_t)call->parts * thread / threads, end = (int64_t)call->parts * (thread + 1) / threads;
+/* The parts of a call from the first to before the end. */
+static int call_parts(const plan_call *call, const abi_value *values, int first, int end) {
   int count = call->argument_count;
   if (call->parts == 1) return call_kernel(call, values, count);
-  if (first == end) return 0;
   abi_value extended[PLAN_MAX_ARGUMENTS + 2];
   memcpy(extended, values, (size_t)count * sizeof *values);
   extended[count++] = (abi_value){ABI_TAG_INT, 0, {.v_int64 = first}};
@@ -174,17 +170,28 @@ static int call_parts(const plan_call *call, const abi_value *values, int thread
 typedef struct {
   const plan_call *call;
   const abi_value *values;
-  atomic_int failed;
+  atomic_int *taken, failed;
 } shared_call;
 
+/* Neighbouring parts for each thread, because they share data; but none waits for one that has lost its processor. */
 static void run_share(void *data, int thread, int threads) {
   shared_call *shared = data;
-  if (call_parts(shared->call, shared->values, thread, threads)) atomic_store(&shared->failed, 1);
+  int64_t parts = shared->call->parts;
+  for (int i = 0; i < threads; i++) {
+    int owner = (thread + i) % threads;
+    int first = (int)(parts * owner / threads), end = (int)(parts * (owner + 1) / threads);
+    int piece = (end - first + PIECES - 1) / PIECES, at;
+    while (first < end && (at = first + atomic_fetch_add(&shared->taken[owner], piece)) < end)
+      if (call_parts(shared->call, shared->values, at, at + piece < end ? at + piece : end))
+        atomic_store(&shared->failed, 1);
+  }
 }
 
 static int run_call(const natdeploy_instance *instance, const plan_call *call) {
-  shared_call shared = {call, instance->values + call->first_argument, 0};
-  if (!instance->pool || call->parts == 1) return call_parts(call, shared.values, 0, 1);
+  const abi_value *values = instance->values + call->first_argument;
+  if (!instance->pool || call->parts == 1) return call_parts(call, values, 0, call->parts);
+  shared_call shared = {call, values, instance->taken, 0};
+  for (int i = 0; i < instance->threads; i++) atomic_store_explicit(&shared.taken[i], 0, memory_order_relaxed);
   pool_run(instance->pool, run_share, &shared);
   return atomic_load(&shared.failed);
 }
@@ -249,6 +256,7 @@ void natdeploy_destroy(natdeploy_instance *instance) {
   if (!instance) return;
   pool_destroy(instance->pool);
   free(instance->arena);
+  free(instance->taken);
   free(instance->tensors);
   free(instance->values);
   free(instance);
