@@ -14,7 +14,9 @@ from natdeploy.ground.errors import GateFailed
 if TYPE_CHECKING:
     from natdeploy.verbs.ci.build import CiBuildResult
     from natdeploy.verbs.ci.gate import GateResult
+    from natdeploy.verbs.ci.pack import PackResult
     from natdeploy.verbs.ci.plan import PlanResult
+    from natdeploy.verbs.ci.publish import PublishResult
 
 File = Annotated[Path, typer.Option("--file", metavar="FILE.yaml", help="The pipeline.")]
 PIPELINE = Path("natdeploy.yaml")
@@ -32,6 +34,9 @@ def register(app: typer.Typer) -> None:
     group.command(epilog="Example: natdeploy ci plan --file examples/ci/natdeploy.yaml")(plan)
     group.command(epilog="Example: natdeploy ci build --device pixel4 --task digits")(build)
     group.command(epilog="Example: natdeploy ci gate; natdeploy ci gate --device host --remeasure")(gate)
+    group.command(epilog="Example: natdeploy ci pack --device pixel4")(pack)
+    group.command(epilog="Example: natdeploy ci unpack downloads")(unpack)
+    group.command(epilog="Example: natdeploy ci publish --out site")(publish)
     app.add_typer(group)
 
 
@@ -109,3 +114,46 @@ def _gated(result: GateResult) -> None:
     ]
     title = "Gate: passed" if result.passed else "Gate: FAILED"
     tables.grid(title, (*columns, ("tolerance", False), ("verdict", False)), rows)
+
+
+def pack(file: File = PIPELINE, device: Device = None, task: Task = None, as_json: options.Json = False) -> None:
+    """Write each built entry as one archive, to be handed to the job that compares and publishes."""
+    from natdeploy import verbs
+
+    output.answer(as_json, lambda progress: verbs.ci.pack(file, device=device, task=task), _paths)
+
+
+def unpack(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="An archive, or a folder with archives.")],
+    file: File = PIPELINE,
+    as_json: options.Json = False,
+) -> None:
+    """Unpack entries that other jobs have packed, as if they had been built here."""
+    from natdeploy import verbs
+
+    output.answer(as_json, lambda progress: verbs.ci.unpack(source, file), _paths)
+
+
+def _paths(result: PackResult) -> None:
+    for path in result.paths:
+        tables.say(str(path))
+
+
+def publish(
+    file: File = PIPELINE,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", help="Folder, replaced as a whole; without it published/ in the pipeline's own."),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Write all bundles as archives, an index (JSON), a summary (Markdown) and their digests."""
+    from natdeploy import verbs
+
+    output.answer(as_json, lambda progress: verbs.ci.publish(file, out=out), _published)
+
+
+def _published(result: PublishResult) -> None:
+    tables.say(result.summary.read_text(encoding="utf-8").rstrip())
+    for path in (result.index, *result.archives):
+        tables.say(str(path))

@@ -91,22 +91,17 @@ def _figures(
     """An entry's figures by pick. Raises BadInput where it was not built."""
     from natdeploy.deploy.baseline import bundle_figures
     from natdeploy.devices import load_profile
-    from natdeploy.ground.errors import BadInput
-    from natdeploy.verbs.ci.record import RECORD, bundles_folder, read_record
+    from natdeploy.verbs.ci.record import built_bundles
 
-    record = read_record(folder)
-    if record is None:
-        raise BadInput(f"{folder / RECORD}: missing; build the entry: natdeploy ci build --device {entry.device}")
     profile = load_profile(entry.job.device, derive=remeasure)
     found: dict[str, ModelFigures] = {}
-    for name in record.bundles:
-        bundle = bundles_folder(folder) / name
+    for bundle in built_bundles(folder, entry.device):
         timing = None
         if remeasure and profile.is_this_machine:
             if progress is not None:
-                progress(f"timing {name} again", 0.0)
-            timing = _time_again(bundle, profile)
-        figures, picks = bundle_figures(bundle, confidence, timing)
+                progress(f"timing {bundle.manifest.name} again", 0.0)
+            timing = _time_again(bundle.path, profile)
+        figures, picks = bundle_figures(bundle.path, confidence, timing)
         found.update(dict.fromkeys(picks, figures))
     return found
 

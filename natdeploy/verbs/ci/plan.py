@@ -57,7 +57,8 @@ def plan(
     """
     from natdeploy.devices import load_profile
     from natdeploy.runs.pipeline import load_pipeline
-    from natdeploy.verbs.ci.keys import inputs_key, job_inputs
+    from natdeploy.verbs.ci.inputs import job_inputs
+    from natdeploy.verbs.ci.keys import inputs_key
 
     entries = load_pipeline(file).select(device, task)
     # All devices first: a wrong name shall not wait for images to be read.

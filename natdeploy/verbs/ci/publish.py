@@ -1,0 +1,103 @@
+"""``ci publish``: the bundles as archives, with an index for programs and a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from natdeploy.verbs.result import Result
+
+if TYPE_CHECKING:
+    from natdeploy.runs.pipeline import PipelineEntry
+    from natdeploy.verbs.ci.record import BuiltBundle
+
+INDEX, SUMMARY, SUMS = "index.json", "summary.md", "SHA256SUMS"
+#: In the pipeline's folder.
+PUBLISHED = "published"
+
+
+@dataclass(frozen=True)
+class PublishResult(Result):
+    """What was published.
+
+    Attributes:
+        folder: where; replaced as a whole.
+        index: list of bundles for programs.
+        summary: the table for people, Markdown.
+        archives: one per bundle.
+    """
+
+    folder: Path
+    index: Path
+    summary: Path
+    archives: tuple[Path, ...]
+
+
+def publish(file: str | Path = "natdeploy.yaml", *, out: str | Path | None = None) -> PublishResult:
+    """Write archives of all bundles of a pipeline with their digests, an index and a summary.
+
+    ::
+
+        index.json             every bundle: entry, device, figures, archive with size and SHA-256
+        summary.md             the same as a table
+        ENTRY-ARCH.tar.gz      a bundle; equal bundles give equal bytes
+        SHA256SUMS             digests of all files above, for sha256sum -c
+
+    Args:
+        file: the pipeline; every entry must be built.
+        out: the folder; None means ``published`` in the pipeline's own.
+
+    Raises BadInput for an entry that was not built, VerificationFailed for a bundle that lacks a file, holds a link or
+    was changed; nothing is published then.
+    """
+    from natdeploy.deploy.archive import SUFFIX, pack_folder
+    from natdeploy.ground.files import atomic_folder, sha256_file, write_json, write_text
+    from natdeploy.runs.pipeline import load_pipeline
+    from natdeploy.verbs.ci.record import built_bundles
+
+    pipeline = load_pipeline(file)
+    root = Path(pipeline.config.out)
+    built = [(entry, one) for entry in pipeline.entries for one in built_bundles(root / entry.name, entry.device)]
+    folder = Path(out) if out is not None else root / PUBLISHED
+    with atomic_folder(folder) as new:
+        rows, names = [], []
+        for entry, bundle in built:
+            names.append(f"{entry.name}-{bundle.manifest.model.arch_id}{SUFFIX}")
+            archive = pack_folder(bundle.path, new / names[-1])
+            about = {"archive": names[-1], "sha256": sha256_file(archive), "bytes": archive.stat().st_size}
+            rows.append({**_row(entry, bundle), **about})
+        write_json(new / INDEX, {"schema_version": 1, "bundles": rows})
+        write_text(new / SUMMARY, summary(built))
+        files = sorted([*names, INDEX, SUMMARY])
+        write_text(new / SUMS, "".join(f"{sha256_file(new / name)}  {name}\n" for name in files))
+    return PublishResult(folder, folder / INDEX, folder / SUMMARY, tuple(folder / name for name in names))
+
+
+def _row(entry: PipelineEntry, bundle: BuiltBundle) -> Mapping[str, Any]:
+    from natdeploy.verbs.bundle_info import bundle_info
+    from natdeploy.verbs.result import plain
+
+    value = plain(bundle_info(bundle.path, bundle.manifest))
+    model_bytes = value.pop("bytes")
+    del value["path"]
+    return {**value, "entry": entry.name, "task": entry.task, "bundle": bundle.path.name, "model_bytes": model_bytes}
+
+
+def summary(built: list[tuple[PipelineEntry, BuiltBundle]]) -> str:
+    """A Markdown table of bundles, a row each."""
+    from natdeploy.report import result_table
+
+    table = result_table([bundle.manifest for _, bundle in built])
+    heads = ["entry", *(column.name for column in table.columns), "verified"]
+    rules = ["---", *("---:" if column.numeric else "---" for column in table.columns), "---"]
+    rows = [
+        [entry.name, *row, bundle.manifest.verification.verified] for (entry, bundle), row in zip(built, table.rows)
+    ]
+    return "\n".join(markdown_row(cells) for cells in (heads, rules, *rows)) + "\n"
+
+
+def markdown_row(cells: list[str]) -> str:
+    """One line of a Markdown table."""
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
