@@ -11,6 +11,8 @@ from typing import Any
 #: ``add``: sum of two inputs of one shape; ``linear``: matrix times a vector, with bias.
 OPS = ("conv", "pool", "scale", "add", "linear")
 ACTIVATIONS = ("none", "relu", "hswish", "hsigmoid")
+#: An activation of published networks that nothing here runs: it is described for their costs and latencies.
+RELU6 = "relu6"
 #: The name by which a layer refers to the image that enters the network.
 INPUT = "input"
 
@@ -27,7 +29,7 @@ class Layer:
         inputs: names of the layers whose outputs enter, or :data:`INPUT`.
         in_c, in_h, in_w, out_c, out_h, out_w: shape of the first input and of the output, in elements.
         kernel, stride, groups: of a conv; ``groups == in_c`` is a depthwise convolution.
-        activation: one of :data:`ACTIVATIONS`, applied to the output.
+        activation: one of :data:`ACTIVATIONS`, applied to the output; :data:`RELU6` in networks that are not built.
         batch_norm: the trained layer had batch norm (two parameters a channel) folded into weight and bias here.
         bias: the trained layer has a bias of its own.
         block: index of the block the layer belongs to; -1 for stem and head.

@@ -45,7 +45,7 @@ def mobilenetv3_layers(
     num_classes: int,
 ) -> tuple[Layer, ...]:
     """Layers of a network whose stages hold ``(kernel, expand)`` blocks; names are the extracted module's paths."""
-    net = _Builder(c=3, h=resolution, w=resolution)
+    net = NetworkBuilder(c=3, h=resolution, w=resolution)
     net.conv("first_conv", shape.stem_c, kernel=3, stride=2, activation="hswish")
     net.block(shape.stem_c, kernel=3, expand=1, stride=1, activation="relu", squeeze=False)
     for index, blocks in enumerate(stages):
@@ -67,7 +67,7 @@ def mobilenetv3_layers(
 
 
 @dataclass
-class _Builder:
+class NetworkBuilder:
     """Appends layers while it follows the shape of the current activation."""
 
     c: int
@@ -94,14 +94,17 @@ class _Builder:
         batch_norm: bool = True,
         bias: bool = False,
     ) -> None:
+        """A convolution with padding ``kernel // 2``."""
         out_h, out_w = (self.h - 1) // stride + 1, (self.w - 1) // stride + 1
         shape = (self.c, self.h, self.w, out_c, out_h, out_w, kernel, stride, groups, activation, batch_norm, bias)
         self._append(Layer(name, "conv", (self.last,), *shape, self.index))
 
     def pool(self, name: str) -> None:
+        """The global average."""
         self._append(Layer(name, "pool", (self.last,), self.c, self.h, self.w, self.c, 1, 1, block=self.index))
 
     def linear(self, name: str, out_c: int) -> None:
+        """A linear layer with bias."""
         self._append(Layer(name, "linear", (self.last,), self.c, 1, 1, out_c, 1, 1, bias=True, block=self.index))
 
     def block(self, out_c: int, *, kernel: int, expand: int, stride: int, activation: str, squeeze: bool) -> None:

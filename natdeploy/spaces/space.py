@@ -17,6 +17,7 @@ SPACES = Registry(
         "mbv3-micro": "natdeploy.spaces.mobilenetv3:micro",
         "ofa-mbv3-w1.0": "natdeploy.spaces.mobilenetv3:ofa_w10",
         "ofa-mbv3-w1.2": "natdeploy.spaces.mobilenetv3:ofa_w12",
+        "ofa-proxyless": "natdeploy.spaces.proxyless:ofa_proxyless",
         "nasbench201": "natdeploy.spaces.nasbench201:nasbench201",
         "fbnet": "natdeploy.spaces.fbnet:fbnet",
     },
