@@ -77,7 +77,7 @@ def ncnn(model: Path, image: np.ndarray, threads: int) -> Loaded:
         setattr(net.opt, field, False)
     if net.load_param(str(model)) or net.load_model(str(model.with_suffix(".bin"))):
         raise ValueError(f"{model}: ncnn cannot load it")
-    matrix, kept = ncnn.Mat(image[0]), []
+    matrix, kept = ncnn.Mat(image[0]).clone(), []
 
     def run() -> None:
         extractor = net.create_extractor()
@@ -142,13 +142,14 @@ class Worker:
     def __init__(self, runtime: str, threads: int) -> None:
         self._open, self._threads = RUNTIMES[runtime], threads
         self._run: Callable[[], Any] | None = None
+        self._image: np.ndarray | None = None
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """See the module."""
         if "load" in request:
-            self._run, logits = None, None
-            image = np.load(request["image"])
-            self._run, logits = self._open(Path(request["load"]), image, self._threads)
+            self._run = None
+            self._image = np.load(request["image"])  # runtimes keep its address, not the array
+            self._run, logits = self._open(Path(request["load"]), self._image, self._threads)
             self._run()
             np.save(request["logits"], np.asarray(logits(), np.float32))
             return {"outside": astray(os.sched_getaffinity(os.getpid()))}
