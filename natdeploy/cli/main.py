@@ -21,6 +21,7 @@ from natdeploy.cli import (
     report,
     run,
     search,
+    validate,
     verify,
 )
 from natdeploy.cli.app import app
@@ -33,6 +34,7 @@ for module in (
     build,
     compile,
     run,
+    validate,
     ci,
     verify,
     bench,

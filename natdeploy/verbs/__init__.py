@@ -14,6 +14,7 @@ from natdeploy.verbs.profile import plan_profile, profile
 from natdeploy.verbs.report import report, watch_report
 from natdeploy.verbs.run import run
 from natdeploy.verbs.search import search
+from natdeploy.verbs.validate import validate
 from natdeploy.verbs.verify import verify
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "report",
     "run",
     "search",
+    "validate",
     "verify",
     "watch_report",
 ]

@@ -39,10 +39,18 @@ def check_job(job: JobConfig, profile: HardwareProfile) -> None:
     that is taken.
     """
     from natdeploy.data import load_dataset
+
+    check_settings(job, profile)
+    if job.predictor is None:
+        load_dataset(job.data, seed=job.seed)
+        check_weights(job)
+
+
+def check_settings(job: JobConfig, profile: HardwareProfile) -> None:
+    """The part of :func:`check_job` that reads neither images nor weights."""
     from natdeploy.ground.errors import BadInput
     from natdeploy.runs.folder import refuse_foreign
-    from natdeploy.search import ACCURACY_PREDICTORS, check_names, get_accuracy_predictor
-    from natdeploy.supernets import PUBLISHED, read_supernet_header
+    from natdeploy.search import check_names
     from natdeploy.transfer import AUGMENTATIONS
 
     check_names(job.run_config(job.latency_ms or 1.0))  # a percentile's value is not known yet, and no name
@@ -53,9 +61,14 @@ def check_job(job: JobConfig, profile: HardwareProfile) -> None:
         known = ", ".join(AUGMENTATIONS)
         raise BadInput(f"field 'adapt.augmentation' is {job.adapt.augmentation!r}, expected one of {known}")
     refuse_foreign(run_path(job))
-    if job.predictor is not None:
-        return
-    load_dataset(job.data, seed=job.seed)
+
+
+def check_weights(job: JobConfig) -> None:
+    """Raise BadInput where a job's supernet cannot be read or is of another space."""
+    from natdeploy.ground.errors import BadInput
+    from natdeploy.search import ACCURACY_PREDICTORS, get_accuracy_predictor
+    from natdeploy.supernets import PUBLISHED, read_supernet_header
+
     if (found := read_supernet_header(job.supernet)["space"]) != job.space:
         published = f", or {PUBLISHED[job.space]}" if job.space in PUBLISHED else ""
         predictors = [name for name in ACCURACY_PREDICTORS.names() if get_accuracy_predictor(name).space == job.space]

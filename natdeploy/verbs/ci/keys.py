@@ -4,7 +4,7 @@
 ``inputs``              the file's settings, data, supernet, hardware profile, tools: known without the device
 ``latency_model``       what the model says; timings and models are kept for themselves, whatever the budget
 ``search``              its settings and budget, data, supernet, latency model, tools
-``build``               the search, the picks, the hardware profile as this machine fills it in
+``build``               the search, the picks, the device and what is compiled for it
 ======================  =====================================================================================
 """
 
@@ -49,6 +49,11 @@ def search_key(job: JobConfig, inputs: Inputs, latency: str) -> str:
 
 def build_key(job: JobConfig, profile: HardwareProfile, search: str) -> str:
     """Key of the bundles; ``profile`` filled in."""
-    return content_key(
-        {"search": search, "build": job.build.model_dump(mode="json"), "profile": profile.model_dump(mode="json")}
-    )
+    from natdeploy.devices import device_fingerprint, llvm_target
+
+    device = {
+        "fingerprint": device_fingerprint(profile),
+        "target": llvm_target(profile),
+        "timing": profile.timing.model_dump(mode="json"),
+    }
+    return content_key({"search": search, "build": job.build.model_dump(mode="json"), "device": device})
