@@ -17,12 +17,12 @@ from natdeploy.spaces import INPUT, Layer, Network
 
 @dataclass(frozen=True)
 class Step:
-    """One kernel call to be: what it reads, the tensor it writes, and the layer that computes, if one does."""
+    """One kernel call to be: what it reads, the tensor it writes, and the layers that compute, a residual sum aside."""
 
     workload: dict[str, Any]
     reads: tuple[str, ...]
     writes: str
-    layer: Layer | None = None
+    layers: tuple[Layer, ...] = ()
 
 
 class StepKernel(Protocol):
@@ -34,14 +34,15 @@ class StepKernel(Protocol):
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Of its float32 arguments: what is read, then weight and bias if any, a residual if any, the output."""
+        """Of its float32 arguments: what is read, weight and bias of each layer that has them, a residual if any, the
+        output."""
 
     @property
     def parts(self) -> int:
         """Pieces of its work that threads may share."""
 
-    def pack(self, weight: np.ndarray) -> np.ndarray:
-        """A layer's weight in the order in which the kernel reads it."""
+    def pack(self, weight: np.ndarray, place: int = 0) -> np.ndarray:
+        """A weight in the order in which the kernel reads it; ``place`` is its layer's among those of the step."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,15 @@ class Producer:
             name, views = kernel.symbol, tuple(map(View, kernel.shapes))
             plan_kernels[name] = Kernel(name, sha256_bytes(codes[name]), views, parts=kernel.parts)
             activations[step.writes] = views[-1].bytes
-            reads = step.reads
-            if step.layer is not None and step.layer.has_weights:
-                weight, bias = f"{step.layer.name}.weight", f"{step.layer.name}.bias"
-                constants[weight] = kernel.pack(network.weights[weight]).astype("<f4", copy=False).tobytes()
-                constants[bias] = network.weights[bias].astype("<f4", copy=False).tobytes().ljust(views[2].bytes, b"\0")
-                reads = (reads[0], weight, bias, *reads[1:])
-            calls.append(Call(step.writes, name, (*reads, step.writes), step.layer.macs if step.layer else 0))
+            packed: list[str] = []
+            for place, layer in enumerate(layer for layer in step.layers if layer.has_weights):
+                weight, bias = f"{layer.name}.weight", f"{layer.name}.bias"
+                constants[weight] = kernel.pack(network.weights[weight], place).astype("<f4", copy=False).tobytes()
+                room = views[len(packed) + 2].bytes
+                constants[bias] = network.weights[bias].astype("<f4", copy=False).tobytes().ljust(room, b"\0")
+                packed += [weight, bias]
+            tensors = (step.reads[0], *packed, *step.reads[1:], step.writes)
+            calls.append(Call(step.writes, name, tensors, sum(layer.macs for layer in step.layers)))
         return make_plan(
             producer=self.name,
             target=target,

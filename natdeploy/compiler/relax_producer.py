@@ -42,7 +42,7 @@ class _Kernel:
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         return argument_shapes(self.workload)
 
-    def pack(self, weight: np.ndarray) -> np.ndarray:
+    def pack(self, weight: np.ndarray, place: int = 0) -> np.ndarray:
         """Output channels innermost."""
         if self.workload["kind"] == "matmul":
             return _padded(weight.reshape(weight.shape[0], -1).T, self.shapes[1])
@@ -79,7 +79,7 @@ def _steps(layers: Sequence[Layer]) -> list[Step]:
         if layer.name in sums:
             total, other = sums[layer.name]
             reads, writes = (*reads, names.get(other, other)), total.name
-        steps.append(Step(_workload(layer, residual=layer.name in sums), reads, writes, layer))
+        steps.append(Step(_workload(layer, residual=layer.name in sums), reads, writes, (layer,)))
     return steps
 
 

@@ -82,7 +82,7 @@ def _emit_row(e: Any, kernel: Kernel, buffers: list[Any], block: Any, row: Any, 
                 e.store(out, value, block + v, row * out_w + start + i)
 
 
-def _pack(kernel: Kernel, weight: np.ndarray) -> np.ndarray:
+def _pack(kernel: Kernel, weight: np.ndarray, place: int = 0) -> np.ndarray:
     by_use = weight.transpose(0, 2, 1, 3)  # a filter's rows, channels, columns: the order of the loops
     return pack_panels(by_use.reshape(weight.shape[0], -1), kernel.isa.lanes, kernel.schedule["vectors"])
 

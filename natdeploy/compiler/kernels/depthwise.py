@@ -6,6 +6,7 @@ bounds, its columns by tiles that know where they stand, so nothing is padded an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,14 @@ from natdeploy.compiler.kernels.layout import pad_channels
 from natdeploy.compiler.kernels.tiles import MAX_ROWS, even, filter_rows, row_tiles
 
 
-def _rule(workload: Workload, isa: Isa) -> Schedule:
-    # Sums, the taps of one filter row, and one input vector live in registers.
+def columns(workload: Workload, isa: Isa) -> int:
+    """How many sums of a row fit the registers, beside the taps of one filter row and one input vector."""
     most = min(MAX_ROWS, max(4, isa.registers - workload["kernel"] - 1))
-    return {"columns": even(workload["out_w"], most)}
+    return even(workload["out_w"], most)
+
+
+def _rule(workload: Workload, isa: Isa) -> Schedule:
+    return {"columns": columns(workload, isa)}
 
 
 def _shapes(workload: Workload, isa: Isa) -> tuple[Shape, ...]:
@@ -37,10 +42,26 @@ def _units(kernel: Kernel) -> int:
 
 
 def _emit(e: Any, kernel: Kernel, buffers: list[Any], unit: Any) -> None:
-    x, weight, bias, out = buffers
+    x, *rest = buffers
+    block, row = unit // kernel.workload["out_h"], unit % kernel.workload["out_h"]
+    emit_row(e, kernel, (x, block, lambda in_row: in_row), rest, (block, row))
+
+
+def emit_row(
+    e: Any, kernel: Kernel, source: tuple[Any, Any, Callable[[Any], Any]], buffers: list[Any], place: tuple[Any, Any]
+) -> None:
+    """The code of one output row.
+
+    Args:
+        source: a buffer, its block, and at which of its rows it holds a row of the image.
+        buffers: weights, bias, output.
+        place: block and row of the output.
+    """
+    x, x_block, row_of = source
+    weight, bias, out = buffers
+    block, row = place
     workload = kernel.workload
     size, stride, in_w, out_w = (workload[field] for field in ("kernel", "stride", "in_w", "out_w"))
-    block, row = unit // workload["out_h"], unit % workload["out_h"]
     for start, width, exists in row_tiles(e, out_w, in_w, size, stride, kernel.schedule["columns"]):
         sums = e.sums(width)
         initial = e.vector(bias, block)
@@ -48,9 +69,9 @@ def _emit(e: Any, kernel: Kernel, buffers: list[Any], unit: Any) -> None:
             e.store(sums, initial, i)
         with filter_rows(e, row, workload["in_h"], size, stride) as filter_row:
             taps = [e.vector(weight, (block * size + filter_row) * size + tap) for tap in range(size)]
-            pixel = (row * stride + filter_row - size // 2) * in_w + start * stride - size // 2
+            pixel = row_of(row * stride + filter_row - size // 2) * in_w + start * stride - size // 2
             for column in exists:
-                value = e.vector(x, block, pixel + column)
+                value = e.vector(x, x_block, pixel + column)
                 for i in range(width):
                     if 0 <= column - i * stride < size:
                         e.add_to(sums, i, value * taps[column - i * stride])
@@ -59,7 +80,8 @@ def _emit(e: Any, kernel: Kernel, buffers: list[Any], unit: Any) -> None:
             e.store(out, value, block, row * out_w + start + i)
 
 
-def _pack(kernel: Kernel, weight: np.ndarray) -> np.ndarray:
+def pack_taps(kernel: Kernel, weight: np.ndarray, place: int = 0) -> np.ndarray:
+    """Taps of a block of channels after the other."""
     taps = weight.reshape(weight.shape[0], -1)
     return np.ascontiguousarray(pad_channels(taps, kernel.isa.lanes).transpose(0, 2, 1)).reshape(-1, kernel.isa.lanes)
 
@@ -68,4 +90,4 @@ def _work(workload: Workload) -> int:
     return int(workload["c"] * workload["out_h"] * workload["out_w"] * workload["kernel"] ** 2)
 
 
-KIND = Kind(rule=_rule, shapes=_shapes, units=_units, work=_work, emit=_emit, pack=_pack)
+KIND = Kind(rule=_rule, shapes=_shapes, units=_units, work=_work, emit=_emit, pack=pack_taps)

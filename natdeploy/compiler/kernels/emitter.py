@@ -137,6 +137,8 @@ def prim_func(kernel: Kernel) -> Any:
             Memory(T.decl_buffer((prod(shape),), "float32", data=argument.data), shape)
             for argument, shape in zip(arguments, kernel.shapes)
         ]
+        if kernel.scratch:
+            buffers.append(Memory(T.alloc_buffer((prod(kernel.scratch),), "float32"), kernel.scratch))
         begin, count = 0, kernel.units
         if shared:
             first, last = shared

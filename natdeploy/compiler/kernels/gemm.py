@@ -62,7 +62,7 @@ def _emit_tile(e: Any, kernel: Kernel, buffers: list[Any], place: tuple[Any, Any
     emit_tile(e, _product(kernel), (x, weight, bias), (first, place[1]), size, finish)
 
 
-def _pack(kernel: Kernel, weight: np.ndarray) -> np.ndarray:
+def _pack(kernel: Kernel, weight: np.ndarray, place: int = 0) -> np.ndarray:
     matrix = weight.reshape(weight.shape[0], -1)
     return pack_panels(matrix, kernel.isa.lanes, kernel.schedule["vectors"])
 

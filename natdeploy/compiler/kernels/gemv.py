@@ -70,7 +70,7 @@ def _emit_panel(e: Any, kernel: Kernel, buffers: list[Any], unit: Any, vectors: 
         e.store(out, value, block + v, 0)
 
 
-def _pack(kernel: Kernel, weight: np.ndarray) -> np.ndarray:
+def _pack(kernel: Kernel, weight: np.ndarray, place: int = 0) -> np.ndarray:
     return pack_panels(weight.reshape(weight.shape[0], -1), kernel.isa.lanes, kernel.schedule["vectors"])
 
 

@@ -34,6 +34,7 @@ KINDS = Registry(
         "gemv": "natdeploy.compiler.kernels.gemv:KIND",
         "conv": "natdeploy.compiler.kernels.conv:KIND",
         "depthwise": "natdeploy.compiler.kernels.depthwise:KIND",
+        "expand": "natdeploy.compiler.kernels.expand:KIND",
         "pool": "natdeploy.compiler.kernels.pool:KIND",
         "scale": "natdeploy.compiler.kernels.elementwise:SCALE",
         "add": "natdeploy.compiler.kernels.elementwise:ADD",
@@ -86,11 +87,17 @@ class Kernel:
             return self.units
         return -(-self.units // MAX_PARTS)
 
-    def pack(self, weight: np.ndarray) -> np.ndarray:
-        """A layer's weight in the order in which the kernel reads it: float32 ``[rows, lanes]``."""
+    @property
+    def scratch(self) -> Shape | None:
+        """Shape of the memory that it needs while it computes, if any."""
+        return self.kind.scratch(self) if self.kind.scratch else None
+
+    def pack(self, weight: np.ndarray, place: int = 0) -> np.ndarray:
+        """A layer's weight in the order in which the kernel reads it: float32 ``[rows, lanes]``. ``place``: of the
+        layer among those that the kernel computes."""
         if self.kind.pack is None:
             raise ValueError(f"{self.symbol} has no weights")
-        return self.kind.pack(self, weight)
+        return self.kind.pack(self, weight, place)
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,7 @@ class Kind:
         emit: writes the code of one unit through an emitter: ``emit(emitter, kernel, buffers, unit)``. Called in
             child processes only, but needs no TVM itself.
         pack: see :meth:`Kernel.pack`.
+        scratch: see :attr:`Kernel.scratch`; :attr:`emit` gets it behind the other buffers.
     """
 
     rule: Callable[[Workload, Isa], Schedule]
@@ -112,7 +120,8 @@ class Kind:
     units: Callable[[Kernel], int]
     work: Callable[[Workload], int]
     emit: Callable[[Any, Kernel, list[Any], Any], None]
-    pack: Callable[[Kernel, np.ndarray], np.ndarray] | None = None
+    pack: Callable[[Kernel, np.ndarray, int], np.ndarray] | None = None
+    scratch: Callable[[Kernel], Shape] | None = None
 
 
 def default_schedule(workload: Workload, isa: Isa) -> Schedule:

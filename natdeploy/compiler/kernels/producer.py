@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from natdeploy.compiler.assemble import Producer, Step
-from natdeploy.compiler.fusion import fusible_sums
+from natdeploy.compiler.fusion import count_readers, fusible_sums
 from natdeploy.compiler.kernel_cache import KernelCache
 from natdeploy.compiler.kernels.kind import Kernel, Tuning, Workload, default_schedule
 from natdeploy.compiler.kernels.objects import isa_for, kernel_code
@@ -14,6 +15,8 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import INPUT, Layer
 
 NAME = "kernels"
+#: Values of a map that no second-level cache holds.
+_LARGE = 1 << 18
 _BLOCKED_INPUT = f"{INPUT}.blocked"
 
 
@@ -44,8 +47,15 @@ def _steps(layers: Sequence[Layer]) -> list[Step]:
             steps.append(Step(workload, (INPUT,), _BLOCKED_INPUT))
         return _BLOCKED_INPUT
 
+    expansions = _expansions(layers)
     for layer in layers:
-        if layer.name in fused:
+        if layer.name in fused or layer.name in {expansion.name for expansion in expansions.values()}:
+            continue
+        if layer.name in expansions:
+            expansion = expansions[layer.name]
+            steps.append(
+                Step(_expand(expansion, layer), (blocked(expansion.inputs[0]),), layer.name, (expansion, layer))
+            )
             continue
         workload = _workload(layer, residual=layer.name in sums)
         planar = workload.get("planar", False)
@@ -53,8 +63,25 @@ def _steps(layers: Sequence[Layer]) -> list[Step]:
         if layer.name in sums:
             total, other = sums[layer.name]
             reads, writes = (*reads, blocked(other)), total.name
-        steps.append(Step(workload, reads, writes, layer))
+        steps.append(Step(workload, reads, writes, (layer,)))
     return steps
+
+
+def _expansions(layers: Sequence[Layer]) -> dict[str, Layer]:
+    """For each depthwise convolution that a kernel computes together with the 1x1 convolution before it, the latter."""
+    readers, found = count_readers(layers), {}
+    for before, layer in pairwise(layers):
+        point = before.op == "conv" and before.kernel == before.stride == before.groups == 1
+        depthwise = layer.is_depthwise and layer.out_c == layer.in_c and layer.kernel >= layer.stride
+        follows = layer.inputs == (before.name,) and readers[before.name] == 1
+        large = before.out_elements >= _LARGE
+        if point and depthwise and follows and large and before.activation == layer.activation:
+            found[layer.name] = before
+    return found
+
+
+def _expand(expansion: Layer, depthwise: Layer) -> Workload:
+    return {**_workload(depthwise, residual=False), "kind": "expand", "in_c": expansion.in_c}
 
 
 def _workload(layer: Layer, *, residual: bool) -> Workload:

@@ -88,6 +88,35 @@ def depthwise_cases(isa: Isa) -> list[Case]:
     ]
 
 
+def expand(
+    isa: Isa, in_c: int, c: int, h: int, w: int, size: int, stride: int, activation: str, **schedule: int
+) -> Case:
+    """A 1x1 convolution from in_c to c channels and a depthwise one behind it."""
+    workload = {"kind": "expand", "in_c": in_c, "c": c, "in_h": h, "in_w": w, "kernel": size, "stride": stride}
+    workload |= {"out_h": (h - 1) // stride + 1, "out_w": (w - 1) // stride + 1, "activation": activation}
+    kernel = kernel_for(workload, isa, **schedule)
+    x, point, point_bias = values(in_c, h, w), values(c, in_c, 1, 1), values(c)
+    weight, bias = values(c, 1, size, size), values(c) + 1
+    middle = ACTIVATIONS[activation](conv(x, point, point_bias)).reshape(c, h, w)
+    deep = F.conv2d(middle[None], *(torch.from_numpy(v).double() for v in (weight, bias)), stride, size // 2, 1, c)
+    arguments = [blocked(x.reshape(in_c, -1), isa.lanes), kernel.pack(point), padded(point_bias, isa.lanes)]
+    arguments += [kernel.pack(weight, 1), padded(bias, isa.lanes)]
+    return Case(kernel, arguments, ACTIVATIONS[activation](deep[0].flatten(1)).numpy())
+
+
+def expand_cases(isa: Isa) -> list[Case]:
+    """Maps that are computed whole, and rows in a ring."""
+    return [
+        expand(isa, 1, 1, 1, 1, 3, 1, "none"),
+        expand(isa, 5, 3 * isa.lanes + 2, 6, 5, 5, 1, "hswish", vectors=2),
+        expand(isa, 17, 40, 13, 9, 3, 2, "relu"),
+        *(expand(isa, 9, 21, 11, 30, size, 1, "relu", ring=size, rows=7, vectors=2) for size in (3, 5, 7)),
+        *(expand(isa, 24, 33, 12, 19, size, 2, "hswish", ring=size, rows=5, vectors=2) for size in (3, 5, 7)),
+        expand(isa, 20, 19, 2, 14, 7, 1, "relu", ring=7, rows=6, vectors=1),
+        expand(isa, 16, 48, 65, 112, 3, 2, "relu"),
+    ]
+
+
 def dense(isa: Isa, planar: bool, shape: tuple[int, int, int], n: int, size: int, stride: int, activation: str) -> Case:
     c, h, w = shape
     workload = {"kind": "conv", "in_c": c, "in_h": h, "in_w": w, "out_c": n, "kernel": size, "stride": stride}
@@ -131,7 +160,7 @@ def other_cases(isa: Isa) -> list[Case]:
     return found
 
 
-@pytest.mark.parametrize("make", [gemm_cases, gemv_cases, depthwise_cases, conv_cases, other_cases])
+@pytest.mark.parametrize("make", [gemm_cases, gemv_cases, depthwise_cases, expand_cases, conv_cases, other_cases])
 def test_kernels_equal_torch(make) -> None:
     cases = [case for isa in ISAS for case in make(isa)]
     outputs = call_in_child(run_in_child, [(case.kernel, case.arguments) for case in cases], timeout_s=600)

@@ -12,7 +12,7 @@ from natdeploy.compiler.kernels.kind import Schedule, Workload, default_schedule
 from natdeploy.compiler.kernels.producer import make_producer
 from natdeploy.compiler.target import check_target
 from natdeploy.ground.errors import BadInput
-from natdeploy.spaces import Layer, Network, get_space, random_network
+from natdeploy.spaces import Layer, Network, costs, get_space, random_network
 from tests.compiler.conftest import GROUPED, TARGET, odd_network
 from tests.compiler.library import Library, run_library
 from tests.compiler.reference import reference, relative_error
@@ -89,6 +89,28 @@ def test_tiles_come_from_the_tuning(own_cache: KernelCache, tiny: Network) -> No
     changed = [a.layer for a, b in zip(plan.calls, default.calls) if a.kernel != b.kernel]
     assert changed == ["shortcut"]  # the only 1x1 convolution of a map, and the sum that it computes
     assert plan.macs == default.macs == sum(layer.macs for layer in tiny.layers)
+
+
+def test_the_widest_maps_are_never_written(own_cache: KernelCache) -> None:
+    """One kernel computes the expansion and the depthwise convolution; the sums of both layers stay the plan's."""
+    shape = (24, 64, 64, 24, 64, 64)
+    layers = (
+        Layer("stem", "conv", ("input",), 3, 128, 128, 24, 64, 64, kernel=3, stride=2, activation="relu"),
+        Layer("expand", "conv", ("stem",), 24, 64, 64, 96, 64, 64, activation="relu"),
+        Layer("depth", "conv", ("expand",), 96, 64, 64, 96, 64, 64, kernel=5, groups=96, activation="relu"),
+        Layer("project", "conv", ("depth",), 96, 64, 64, 24, 64, 64),
+        Layer("sum", "add", ("project", "stem"), *shape),
+        Layer("pool", "pool", ("sum",), 24, 64, 64, 24, 1, 1),
+        Layer("classifier", "linear", ("pool",), 24, 1, 1, 5, 1, 1),
+    )
+    network = random_network(layers)
+    plan = make_network_plan(network, target=TARGET, cache=own_cache)
+    assert [call.layer for call in plan.calls] == ["stem", "depth", "sum", "pool", "classifier"]
+    assert plan.macs == costs(layers).macs
+    assert plan.arena_bytes < 0.8 * costs(layers).peak_activation_bytes
+    other = tuple(replace(layer, activation="hswish") if layer.name == "depth" else layer for layer in layers)
+    plan = make_network_plan(random_network(other), target=TARGET, cache=own_cache)
+    assert "expand" in [call.layer for call in plan.calls]  # its kernel knows one activation
 
 
 @pytest.mark.parametrize("kind", GROUPED)
