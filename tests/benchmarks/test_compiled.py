@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 
 from benchmarks import compiled_peers
+from benchmarks.compiled import load_reference
 from benchmarks.compiled_figures import figures, row_of, unfair
 from benchmarks.compiled_peers import PEERS
 from benchmarks.compiled_rounds import MAX_RUNS, MIN_RUNS, Worker, drift, timed_rounds
@@ -101,6 +102,16 @@ def test_a_worker_runs_and_times_a_model(model: Path, tmp_path: Path) -> None:
     (expected,) = onnxruntime.InferenceSession(str(model)).run(None, {"input": image})
     assert np.allclose(logits, expected[0], rtol=1e-5)
     assert len(times) == 4 and min(times) > 0
+
+
+def test_the_reference_kernel_runs_on_every_processor(tmp_path: Path) -> None:
+    processors = sorted(os.sched_getaffinity(0))[-2:]
+    with Worker("reference", Path(sys.executable), processors) as worker:
+        load_reference(worker, tmp_path)
+        assert min(worker.turn(3)) > 0
+    sums = np.load(tmp_path / "reference.npy")
+    assert sums.shape == (len(processors),)
+    assert np.allclose(sums, 16)  # ones stay ones: every 4096th of 65,536
 
 
 def test_a_worker_whose_runtime_is_missing_says_so(model: Path, tmp_path: Path) -> None:
