@@ -74,7 +74,7 @@ def rows_of(networks: list[Any], cpu: str, count: int) -> list[dict[str, Any]]:
         steps = producer.steps(layers)
         for step, kernel in zip(steps, producer.kernels(steps, target, cache)):
             kernels[kernel.symbol] = kernel
-            macs[kernel.symbol] += step.layer.macs if step.layer else 0
+            macs[kernel.symbol] += sum(layer.macs for layer in step.layers)
     heaviest = [name for name, _ in macs.most_common(count)]
     codes: Mapping[str, bytes] = producer.code([kernels[name] for name in heaviest], target, cache, None)
     print(f"{cpu}: {len(kernels)} kernels, of which the {count} heaviest do ", file=sys.stderr, end="")

@@ -77,7 +77,8 @@ def ncnn(model: Path, image: np.ndarray, threads: int) -> Loaded:
         setattr(net.opt, field, False)
     if net.load_param(str(model)) or net.load_model(str(model.with_suffix(".bin"))):
         raise ValueError(f"{model}: ncnn cannot load it")
-    matrix, kept = ncnn.Mat(image[0]).clone(), []
+    matrix = ncnn.Mat(image[0]).clone()
+    kept: list[Any] = []
 
     def run() -> None:
         extractor = net.create_extractor()
@@ -94,7 +95,8 @@ def torch(model: Path, image: np.ndarray, threads: int) -> Loaded:
 
     torch.set_num_threads(threads)
     torch._inductor.config.freezing = True
-    compiled, tensor, kept = torch.compile(torch.export.load(str(model)).module()), torch.from_numpy(image), []
+    compiled, tensor = torch.compile(torch.export.load(str(model)).module()), torch.from_numpy(image)
+    kept: list[Any] = []
 
     def run() -> None:
         with torch.no_grad():
@@ -107,7 +109,8 @@ def natdeploy(model: Path, image: np.ndarray, threads: int) -> Loaded:
     """``libmodel.so`` through its C interface."""
     from natdeploy.devices.native_model import NativeModel
 
-    instance, kept = NativeModel(model, threads=threads), []
+    instance = NativeModel(model, threads=threads)
+    kept: list[np.ndarray] = []
 
     def run() -> None:
         kept[:] = instance.run([image])
