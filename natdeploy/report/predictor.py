@@ -11,6 +11,9 @@ from natdeploy.report.figure import Figure, axis
 from natdeploy.report.table import Table, number, table_of, text
 from natdeploy.report.units import NONE, percent
 
+#: Networks whose intervals outline the band, at most twice as many.
+MOST_CORNERS = 150
+
 
 def predictor_figure(facts: Facts) -> Figure:
     """Measured latency over predicted latency of networks not trained on and of what was built."""
@@ -76,6 +79,7 @@ def _guides(low: float, high: float, facts: Facts) -> list[dict[str, Any]]:
     said = sorted((one.mean_ms, one.lower_ms, one.upper_ms) for one in facts.judged) or sorted(
         (e.latency_ms, e.latency_lower_ms, e.latency_upper_ms) for e in facts.archive
     )
+    said = said[:: max(1, len(said) // MOST_CORNERS)]
     means, lowers, uppers = ([round(value, 6) for value in values] for values in zip(*said))
     outline = {"x": [*means, *reversed(means)], "y": [*uppers, *reversed(lowers)]}
     name = f"{100 * facts.model.coverage:.0f} % interval"

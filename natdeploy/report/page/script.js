@@ -6,6 +6,9 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const panel = document.getElementById("model");
 
+  const many = 500;
+  const brief = "<b>%{customdata}</b><br>%{y:.1f} % top-1<br>%{x:.3~r} ms predicted<extra>%{fullData.name}</extra>";
+
   const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
   const ms = (value) => (value >= 0.001 ? value.toPrecision(3) : value.toFixed(6));
   const millions = (count) => `${(count / 1e6).toFixed(2)} M`;
@@ -88,11 +91,12 @@
     for (const name of ["xaxis", "yaxis"]) {
       layout[name] = { gridcolor: grid, linecolor: grid, fixedrange: touch, ...layout[name] };
     }
-    const data = themed(figure.data, style).map((trace) =>
-      trace.customdata && report.models[trace.customdata[0]]
-        ? { ...trace, text: trace.customdata.map(hoverText), hovertemplate: "%{text}<extra>%{fullData.name}</extra>" }
-        : trace
-    );
+    const data = themed(figure.data, style).map((trace) => {
+      if (!trace.customdata || !report.models[trace.customdata[0]]) return trace;
+      /* Thousands of texts would be made for nothing; the panel below tells the rest. */
+      if (trace.customdata.length > many) return { ...trace, hovertemplate: brief };
+      return { ...trace, text: trace.customdata.map(hoverText), hovertemplate: "%{text}<extra>%{fullData.name}</extra>" };
+    });
     return {
       data,
       layout: {
@@ -122,13 +126,15 @@
   };
 
   const draw = () => {
-    for (const figure of report.figures) {
+    return report.figures.map((figure) => {
       const { data, layout } = complete(figure);
-      Plotly.react(`figure-${figure.id}`, data, layout, config);
-    }
+      return Plotly.react(`figure-${figure.id}`, data, layout, config);
+    });
   };
 
-  draw();
+  Promise.all(draw()).then(() => {
+    document.documentElement.dataset.drawnMs = String(Math.round(performance.now()));
+  });
   dark.addEventListener("change", draw);
   narrow.addEventListener("change", draw);
   const front = document.getElementById("figure-front");
