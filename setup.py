@@ -74,9 +74,13 @@ setup(
             "pytest>=8",
             "pytest-xdist",
             "pytest-timeout",
+            "tornado",  # TVM's tracker and RPC server, in tests
             "hypothesis",
             "types-PyYAML",
             "pre-commit",
+            # of the workflows
+            "check-jsonschema",
+            "zizmor",
         ],
     },
     entry_points={"console_scripts": ["natdeploy = natdeploy.cli.main:main"]},

@@ -82,6 +82,10 @@ def gate(
     remeasure: Annotated[
         bool, typer.Option("--remeasure", help="Time the models of this machine again, now, and compare that.")
     ] = False,
+    summary: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--summary", help="Add the comparison to this file as a Markdown table."),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Compare the bundles with the committed baselines: accuracy, latency by its interval, size.
@@ -93,7 +97,7 @@ def gate(
     result = output.answer(
         as_json,
         lambda progress: verbs.ci.gate(
-            file, device=device, task=task, update=update, remeasure=remeasure, progress=progress
+            file, device=device, task=task, update=update, remeasure=remeasure, summary=summary, progress=progress
         ),
         _gated,
     )

@@ -53,6 +53,7 @@ def gate(
     task: str | None = None,
     update: bool = False,
     remeasure: bool = False,
+    summary: str | Path | None = None,
     progress: Progress | None = None,
 ) -> GateResult:
     """Compare the bundles of a pipeline's last build with its baselines, or make them the baselines.
@@ -62,6 +63,7 @@ def gate(
         device, task: only the entries of these.
         update: write the bundles' figures as the new baselines.
         remeasure: time the models of this machine again now, and compare that.
+        summary: a file that the comparison is added to as a Markdown table.
         progress: told what is going on.
 
     A failed gate is no exception here: see ``passed``. Raises BadInput for an entry that was not built and for a
@@ -70,6 +72,7 @@ def gate(
     from natdeploy.deploy.baseline import read_baseline, renewed, write_baseline
     from natdeploy.deploy.gate import compare
     from natdeploy.runs.pipeline import load_pipeline
+    from natdeploy.verbs.ci.markdown import add_text, gate_summary
 
     pipeline = load_pipeline(file)
     entries, config = pipeline.select(device, task), pipeline.config
@@ -82,7 +85,10 @@ def gate(
         new = [renewed(baselines[name], name, figures) for name, figures in found.items()]
         return GateResult((), True, tuple(write_baseline(config.baselines, baseline) for baseline in new))
     lines = [line for name, figures in found.items() for line in compare(name, baselines[name], figures, config.gates)]
-    return GateResult(tuple(lines), not any(line.failed for line in lines), ())
+    result = GateResult(tuple(lines), not any(line.failed for line in lines), ())
+    if summary is not None:
+        add_text(Path(summary), gate_summary(result.compared, result.passed))
+    return result
 
 
 def _figures(

@@ -55,6 +55,7 @@ def publish(file: str | Path = "natdeploy.yaml", *, out: str | Path | None = Non
     from natdeploy.deploy.archive import SUFFIX, pack_folder
     from natdeploy.ground.files import atomic_folder, sha256_file, write_json, write_text
     from natdeploy.runs.pipeline import load_pipeline
+    from natdeploy.verbs.ci.markdown import bundles_summary
     from natdeploy.verbs.ci.record import built_bundles
 
     pipeline = load_pipeline(file)
@@ -69,7 +70,7 @@ def publish(file: str | Path = "natdeploy.yaml", *, out: str | Path | None = Non
             about = {"archive": names[-1], "sha256": sha256_file(archive), "bytes": archive.stat().st_size}
             rows.append({**_row(entry, bundle), **about})
         write_json(new / INDEX, {"schema_version": 1, "bundles": rows})
-        write_text(new / SUMMARY, summary(built))
+        write_text(new / SUMMARY, bundles_summary([(entry.name, one.manifest) for entry, one in built]))
         files = sorted([*names, INDEX, SUMMARY])
         write_text(new / SUMS, "".join(f"{sha256_file(new / name)}  {name}\n" for name in files))
     return PublishResult(folder, folder / INDEX, folder / SUMMARY, tuple(folder / name for name in names))
@@ -83,21 +84,3 @@ def _row(entry: PipelineEntry, bundle: BuiltBundle) -> Mapping[str, Any]:
     model_bytes = value.pop("bytes")
     del value["path"]
     return {**value, "entry": entry.name, "task": entry.task, "bundle": bundle.path.name, "model_bytes": model_bytes}
-
-
-def summary(built: list[tuple[PipelineEntry, BuiltBundle]]) -> str:
-    """A Markdown table of bundles, a row each."""
-    from natdeploy.report import result_table
-
-    table = result_table([bundle.manifest for _, bundle in built])
-    heads = ["entry", *(column.name for column in table.columns), "verified"]
-    rules = ["---", *("---:" if column.numeric else "---" for column in table.columns), "---"]
-    rows = [
-        [entry.name, *row, bundle.manifest.verification.verified] for (entry, bundle), row in zip(built, table.rows)
-    ]
-    return "\n".join(markdown_row(cells) for cells in (heads, rules, *rows)) + "\n"
-
-
-def markdown_row(cells: list[str]) -> str:
-    """One line of a Markdown table."""
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
