@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from natdeploy.devices.link import Link
 from natdeploy.devices.profile import HardwareProfile
-from natdeploy.devices.reach import Adb, Ssh, Via
+from natdeploy.devices.reach import Adb, Ssh, TvmRpc, Via
 from natdeploy.devices.runner import Runner
 from natdeploy.ground.errors import BadInput, DeviceNotReachable
 from natdeploy.ground.registry import Registry
+
+if TYPE_CHECKING:
+    from natdeploy.devices.tvm_rpc import RpcConnection
 
 #: Way to a device -> ``connect(profile, unit, settings)``, which gives a runner of ``executable`` artifacts.
 WAYS = Registry(
@@ -19,6 +22,7 @@ WAYS = Registry(
     {
         "adb": "natdeploy.devices.connect:connect_adb",
         "ssh": "natdeploy.devices.connect:connect_ssh",
+        "tvm-rpc": "natdeploy.devices.connect:connect_tvm_rpc",
         "qemu": "natdeploy.devices.connect:connect_qemu",
     },
 )
@@ -85,6 +89,16 @@ def connect_ssh(profile: HardwareProfile, unit: str | None, settings: Mapping[st
     return _runner(link, profile, settings)
 
 
+def connect_tvm_rpc(profile: HardwareProfile, unit: str | None, settings: Mapping[str, Any]) -> Runner:
+    """A server that the profile's tracker hands out; a unit is another key."""
+    from natdeploy.devices.tvm_rpc import RpcConnection
+
+    way = profile.way("tvm-rpc")
+    assert isinstance(way, TvmRpc)
+    key = unit or way.key or profile.name
+    return _runner(RpcConnection(way.host, way.port, key, way.session_timeout_s, profile.machine), profile, settings)
+
+
 def connect_qemu(profile: HardwareProfile, unit: str | None, settings: Mapping[str, Any]) -> Runner:
     """An emulator of the profile's kind of processor."""
     from natdeploy.devices.qemu import QemuRunner
@@ -92,7 +106,7 @@ def connect_qemu(profile: HardwareProfile, unit: str | None, settings: Mapping[s
     return QemuRunner(profile.machine, run_limit_s=settings["run_limit_s"])
 
 
-def _runner(link: Link, profile: HardwareProfile, settings: Mapping[str, Any]) -> Runner:
+def _runner(link: Link | RpcConnection, profile: HardwareProfile, settings: Mapping[str, Any]) -> Runner:
     from natdeploy.devices.expected import Expected
     from natdeploy.devices.remote_run import RemoteRunner
 

@@ -7,7 +7,7 @@ section of its way with every default filled in:
 
     ssh = profile.way("ssh")        # Ssh(host="rpi4", user=None, port=None, key=None, folder="/tmp")
     adb = profile.way("adb")        # Adb(serial=None, folder="/data/local/tmp")
-    rpc = profile.way("tvm-rpc")    # TvmRpc(host="127.0.0.1", port=9190, key="pixel4", session_timeout_s=120)
+    rpc = profile.way("tvm-rpc")    # TvmRpc(host="127.0.0.1", port=9190, key="pixel4", session_timeout_s=3600)
     way = profile.way()             # the preferred one; tell them apart by type
 
 What the device at the other end must be: ``profile.machine`` (``uname -m``), ``profile.abi`` (Android's name of it) and
@@ -59,7 +59,7 @@ class TvmRpc(Settings):
     host: Word = Field("127.0.0.1", description="the tracker's host")
     port: Port = Field(9190, description="the tracker's TCP port")
     key: Word | None = Field(None, description="key the device registered with; the profile's name if not given")
-    session_timeout_s: Real = Field(120, gt=0, le=86_400, description="longest session the tracker may grant")
+    session_timeout_s: Real = Field(3600, gt=0, le=86_400, description="longest session the tracker may grant")
 
 
 class Qemu(Settings):

@@ -30,6 +30,7 @@ from natdeploy.devices.model_run import (
 )
 from natdeploy.devices.probe import PROBE
 from natdeploy.devices.runner import Runnable, Series, SeriesTimes, check_artifact, checked_input
+from natdeploy.devices.tvm_rpc import RpcConnection
 from natdeploy.ground.errors import BadInput, DeviceNotReachable
 
 
@@ -37,7 +38,7 @@ class RemoteRunner:
     """Runs and times ``executable`` artifacts over a link.
 
     Args:
-        link: the way to the device.
+        link: the way to the device, or a connection that is held already.
         expected: what must be there.
         processors: processors of the device to hold the executable to.
         warmup: untimed runs before each series, because every series is a process of its own.
@@ -52,7 +53,7 @@ class RemoteRunner:
 
     def __init__(
         self,
-        link: Link,
+        link: Link | RpcConnection,
         *,
         expected: Expected | None = None,
         processors: Sequence[int] | None = None,
@@ -65,7 +66,7 @@ class RemoteRunner:
         self._warmup, self.run_limit_s = warmup, run_limit_s
         self.test_only_clock = test_only_clock
         self.name = link.via
-        self.connection = Connection(link)
+        self.connection = link if isinstance(link, RpcConnection) else Connection(link)
         self.where = self.connection.where
         try:
             self._expected.check_device(self.describe(self.connection.connecting_s), self.where)

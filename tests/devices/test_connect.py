@@ -59,8 +59,8 @@ def test_the_phone_that_fits_is_found(root: Path, aarch64: Artifact) -> None:
 def test_ways_that_are_not_there(root: Path) -> None:
     with pytest.raises(BadInput, match=r"field 'reach.via' is qemu, not ssh"):
         connect(profile({"via": ["qemu"]}), via="ssh")
-    with pytest.raises(BadInput, match="no runner for tvm-rpc; known: adb, ssh, qemu"):
-        connect(profile({"via": ["tvm-rpc"]}))
+    with pytest.raises(DeviceNotReachable, match=r"TVM RPC tracker 127.0.0.1:1: nothing listens there"):
+        connect(profile({"via": ["tvm-rpc"], "tvm_rpc": {"port": 1}}))
     with pytest.raises(BadInput, match="it is this machine"):
         connect(profile({"via": ["local"]}))
     with pytest.raises(DeviceNotReachable, match="no device is attached"):

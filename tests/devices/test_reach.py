@@ -21,7 +21,7 @@ def board(triple: str = "aarch64-linux-gnu", **reach: Any) -> HardwareProfile:
 def test_a_way_that_is_not_described_has_defaults_that_fit_any_unit() -> None:
     assert board().way() == board().way("ssh") == Ssh(host="board", folder="/tmp")
     assert board().way("adb") == Adb(serial=None, folder="/data/local/tmp")
-    assert board().way("tvm-rpc") == TvmRpc(host="127.0.0.1", port=9190, key="board", session_timeout_s=120)
+    assert board().way("tvm-rpc") == TvmRpc(host="127.0.0.1", port=9190, key="board", session_timeout_s=3600)
     assert board().way("qemu") == Qemu()
     assert load_profile("host", derive=False).way() == Local()
 

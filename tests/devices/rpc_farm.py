@@ -1,0 +1,77 @@
+"""TVM's own tracker and servers, as processes on loopback."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from natdeploy.devices.rpc_tracker import check_tracker
+from natdeploy.ground.errors import DeviceNotReachable
+from tests.devices.phones import wait_until
+
+HOST = "127.0.0.1"
+
+
+@dataclass
+class Farm:
+    """A tracker, and what it was told of servers."""
+
+    port: int
+    tracker: subprocess.Popen
+    folder: Path
+
+    def server(self, key: str) -> subprocess.Popen:
+        port = free_port()
+        words = ["--port", str(port), "--port-end", str(port + 1), "--tracker", f"{HOST}:{self.port}", "--key", key]
+        process = start("rpc_server", *words, folder=self.folder)
+        wait_until(lambda: process.poll() is not None or self.has(key), 120)
+        assert process.poll() is None, "the server did not start"
+        return process
+
+    def has(self, key: str) -> bool:
+        try:
+            check_tracker(HOST, self.port, key, 3)
+        except DeviceNotReachable:
+            return False
+        return True
+
+    def scratch(self) -> list[str]:
+        """What sessions left on the device."""
+        return [str(path) for path in self.folder.rglob("natdeploy-*") if path.is_dir()]
+
+
+def start_farm(folder: Path) -> Farm:
+    port = free_port()
+    tracker = start("rpc_tracker", "--port", str(port), "--port-end", str(port + 1), folder=folder)
+    wait_until(lambda: tracker.poll() is not None or listens(port), 120)
+    assert tracker.poll() is None, "the tracker did not start"
+    return Farm(port, tracker, folder)
+
+
+def start(program: str, *words: str, folder: Path) -> subprocess.Popen:
+    """In a process group of its own, with its temporary files in a folder of the test's."""
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    command = [sys.executable, "-m", f"tvm.exec.{program}", "--host", HOST, *words]
+    with open(folder / f"{program}.log", "ab") as log:
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+
+def stop(process: subprocess.Popen) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind((HOST, 0))
+        return int(one.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex((HOST, port)) == 0
