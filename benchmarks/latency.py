@@ -3,7 +3,11 @@
     python benchmarks/latency.py few-shot --space fbnet|nasbench201 [--hard] [--target A,B --sources C,D]
     python benchmarks/latency.py scaling [--target adreno640_gpu]
     python benchmarks/latency.py tables [--target ofa_note10,msunas_i7_8700k]
+    python benchmarks/latency.py kernels [--device pixel4,s10]
+    python benchmarks/latency.py cpu-networks [--device pixel4 --config 1large]
+    python benchmarks/latency.py ofa [--target titan_rtx_1,v100_32]
     python benchmarks/latency.py prior
+    python benchmarks/latency.py speed
     python benchmarks/latency.py coverage
 
 Options: ``--json`` (one object on stdout, all else on stderr), ``--seeds N``, ``--seed S``, ``--quick``,
@@ -15,6 +19,10 @@ measurements of the target come from there too, and the next 1,000 are predicted
 No device's latency of a predicted architecture is read but the target's, to judge.
 
 tables leaves image sizes of published lookup tables out; ``--seeds`` is how many of them, at most.
+
+kernels adds up kernels of networks that are unseen on phones' GPUs; cpu-networks predicts networks on some cores of a
+phone from few of them and from other phones; ofa trains on 900 networks of HELP's table of Once-for-All; speed counts
+architectures per second. Each is described in its file, ``benchmarks/latency_*.py``.
 
 prior ranks blocks, and random networks of 16 of them, of devices of which no latency was used: their hardware profiles
 and other devices' published latencies are all that it knows.
@@ -34,9 +42,13 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 DATA = {
     "tables": ("ofa_note10_lut.csv", "msunas_i7_8700k_lut.csv", "ofa_specialized_nets.csv"),
     "prior": ("tables of blocks", "mobile-ml-benchmark", "ncnn"),
+    "kernels": ("qed_cnn_gpu_ops.csv.gz", "qed_cnn_e2e.csv.gz"),
+    "cpu-networks": ("qed_cnn_e2e.csv.gz",),
+    "ofa": ("help_ofa.csv.gz",),
+    "speed": ("random architectures",),
 }
 #: Tasks of which neither files nor devices can be chosen.
-OWN = ("prior", "coverage")
+OWN = ("kernels", "cpu-networks", "prior", "speed", "coverage")
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -66,10 +78,8 @@ def figures_of(options: argparse.Namespace, seeds: range) -> dict[str, float]:
         from benchmarks.latency_tables import tables_figures
 
         return tables_figures(options.target.split(",") if options.target else (), len(seeds))
-    if options.task == "prior":
-        from benchmarks.latency_prior import prior_figures
-
-        return prior_figures(seeds)
+    if options.task in OWN[:-1] or options.task == "ofa":
+        return _own_figures(options, seeds)
     targets, sources = (names.split(",") if names else () for names in (options.target, options.sources))
     asked = Asked(options.table, targets, sources)
     if options.task == "few-shot" and options.hard:
@@ -83,6 +93,29 @@ def figures_of(options: argparse.Namespace, seeds: range) -> dict[str, float]:
     return coverage_figures({**tallies, **others})
 
 
+def _own_figures(options: argparse.Namespace, seeds: range) -> dict[str, float]:
+    """Tasks with protocols of their own."""
+    if options.task == "kernels":
+        from benchmarks.latency_kernels import kernels_figures
+
+        return kernels_figures(options.device.split(",") if options.device else (), seeds)
+    if options.task == "cpu-networks":
+        from benchmarks.latency_phones import phone_figures
+
+        return phone_figures(options.device, options.config, seeds)
+    if options.task == "ofa":
+        from benchmarks.latency_ofa import ofa_figures, run_ofa
+
+        return ofa_figures(run_ofa(options.target.split(",") if options.target else (), seeds))
+    if options.task == "speed":
+        from benchmarks.latency_speed import speed_figures
+
+        return speed_figures(seeds)
+    from benchmarks.latency_prior import prior_figures
+
+    return prior_figures(seeds)
+
+
 def main() -> None:
     """Parse, measure, print."""
     sys.path.insert(0, str(CHECKOUT))
@@ -90,11 +123,13 @@ def main() -> None:
     from benchmarks.published_latencies import PROTOCOLS
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("task", choices=("few-shot", "scaling", "tables", "prior", "coverage"))
+    parser.add_argument("task", choices=("few-shot", "scaling", *DATA, "coverage"))
     parser.add_argument("--space", choices=tuple(PROTOCOLS), default="fbnet")
     parser.add_argument("--hard", action="store_true", help="few-shot: no source device is like the targets")
     parser.add_argument("--target", help="devices, joined by commas")
     parser.add_argument("--sources", help="devices, joined by commas")
+    parser.add_argument("--device", help="phones: kernels (joined by commas), cpu-networks (one)")
+    parser.add_argument("--config", help="cpu-networks: cores, for instance 1large")
     parser.add_argument("--table", type=Path, action="append", default=[], help="tables to read instead; repeatable")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
@@ -103,8 +138,12 @@ def main() -> None:
     options = parser.parse_args()
     if options.task in OWN and (options.table or options.target or options.sources):
         parser.error(f"{options.task} takes no --table, --target and --sources: its data are its own")
-    if options.task == "tables" and (options.table or options.sources):
-        parser.error("tables takes no --table and --sources; name the tables with --target")
+    if (options.device and options.task not in ("kernels", "cpu-networks")) or (
+        options.config and options.task != "cpu-networks"
+    ):
+        parser.error("--device is of kernels and cpu-networks, --config of cpu-networks")
+    if options.task in ("tables", "ofa") and (options.table or options.sources):
+        parser.error(f"{options.task} takes no --table and --sources; say what is judged with --target")
     if options.seeds < 1:
         parser.error(f"--seeds must be at least 1, not {options.seeds}")
     print_found(measure(options), as_json=options.json)

@@ -16,6 +16,8 @@ import numpy as np
 from natdeploy.latency.features import features
 from natdeploy.spaces import Arch, Layer, Space
 
+#: Architectures, or their canonical genomes as int64 ``[n, genes]``.
+Archs = Sequence[Arch] | np.ndarray
 #: Random architectures of a resolution on which its table must agree exactly with the layers' own sums.
 PROOF = 6
 
@@ -55,25 +57,38 @@ class GeneSums:
         self._largest = space.encode(space.largest())
         self._global = [gene for gene, size in enumerate(space.gene_sizes) if size > 1 and self._is_global(gene)]
 
-    def __call__(self, archs: Sequence[Arch]) -> np.ndarray:
+    def __call__(self, archs: Archs) -> np.ndarray:
         """Sums of each architecture, float64 ``[len(archs), length]``. Raises BadInput for one not of the space."""
-        if not archs:
+        if not len(archs):
             return np.zeros((0, len(self._direct(self.space.smallest()))))
-        genomes = np.stack([self.space.encode(arch) for arch in archs])
+        if isinstance(archs, np.ndarray):
+            return self.of_genomes(archs)
+        return self.of_genomes(np.stack([self.space.encode(arch) for arch in archs]))
+
+    def of_genomes(self, genomes: np.ndarray) -> np.ndarray:
+        """Sums of canonical genomes, int64 ``[n, genes]``; float64 ``[n, length]``.
+
+        What :meth:`Space.repair` would change gives a sum of no network: this is not looked for.
+        """
         keys, group = np.unique(genomes[:, self._global], axis=0, return_inverse=True)
         group = group.reshape(-1)
+        offsets = np.cumsum((0, *self.space.gene_sizes[:-1]))
         result: np.ndarray | None = None
         for index, key in enumerate(keys):
             rows = np.flatnonzero(group == index)
             table = self._table(tuple(int(value) for value in key))
             if table is None:
-                sums = np.stack([self._direct(archs[row]) for row in rows.tolist()])
+                sums = np.stack([self._direct(self.space.decode(genomes[row])) for row in rows])
             else:
                 base, deltas = table
-                offsets = np.cumsum((0, *self.space.gene_sizes[:-1]))
-                sums = base + deltas[genomes[rows] + offsets].sum(1)
+                # Which values there are, times what each adds: whole numbers, so that no order of summation matters.
+                chosen = np.zeros((len(rows), len(deltas)))
+                chosen[np.arange(len(rows))[:, None], genomes[rows] + offsets] = 1
+                unknown = np.isnan(deltas)
+                sums = base + chosen @ np.where(unknown, 0.0, deltas)
+                sums[chosen[:, unknown.any(1)].any(1)] = np.nan
             if result is None:
-                result = np.empty((len(archs), sums.shape[1]))
+                result = np.empty((len(genomes), sums.shape[1]))
             result[rows] = sums
         assert result is not None
         return result

@@ -10,9 +10,9 @@ import numpy as np
 
 from natdeploy.latency.conformal import Conformal
 from natdeploy.latency.features import layer_kind
-from natdeploy.latency.gene_sums import GeneSums
+from natdeploy.latency.gene_sums import Archs, GeneSums
 from natdeploy.latency.prediction import LatencyPrediction
-from natdeploy.spaces import Arch, Layer, Space
+from natdeploy.spaces import Layer, Space
 
 #: Columns of :func:`amounts`, whole numbers all.
 AMOUNTS = (
@@ -69,7 +69,7 @@ class RatesPredictor:
     space: Space
     _sums: dict[int, GeneSums] = field(default_factory=dict, repr=False)
 
-    def predict(self, archs: Sequence[Arch], coverage: float, num_classes: int | None = None) -> LatencyPrediction:
+    def predict(self, archs: Archs, coverage: float, num_classes: int | None = None) -> LatencyPrediction:
         """Latencies of architectures. Raises BadInput for a coverage the calibration cannot give."""
         classes = self.space.num_classes if num_classes is None else num_classes
         if classes not in self._sums:

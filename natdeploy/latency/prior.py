@@ -16,12 +16,12 @@ import numpy as np
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.latency.conformal import check_coverage
-from natdeploy.latency.gene_sums import GeneSums
+from natdeploy.latency.gene_sums import Archs, GeneSums
 from natdeploy.latency.prediction import LatencyPrediction
 from natdeploy.latency.quality import point_quality
 from natdeploy.latency.roofline import WORK, Processor, work
 from natdeploy.latency.transferred import widening
-from natdeploy.spaces import Arch, Layer, Space
+from natdeploy.spaces import Layer, Space
 
 #: Costs that are expected of mature runtimes, in units of :meth:`Processor.ms_per_unit`, in the order of
 #: :data:`natdeploy.latency.roofline.WORK`: cycles an operator, shares of the peak rate, multiply-adds an element.
@@ -121,7 +121,7 @@ class PriorPredictor:
     space: Space
     _sums: dict[int, GeneSums] = field(default_factory=dict, repr=False)
 
-    def predict(self, archs: Sequence[Arch], coverage: float, num_classes: int | None = None) -> LatencyPrediction:
+    def predict(self, archs: Archs, coverage: float, num_classes: int | None = None) -> LatencyPrediction:
         """Latencies of architectures."""
         classes = self.space.num_classes if num_classes is None else num_classes
         if classes not in self._sums:

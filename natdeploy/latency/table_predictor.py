@@ -16,9 +16,9 @@ import numpy as np
 
 from natdeploy.latency.block_regression import BlockRegression
 from natdeploy.latency.conformal import calibration_rank
-from natdeploy.latency.gene_sums import GeneSums
+from natdeploy.latency.gene_sums import Archs, GeneSums
 from natdeploy.latency.prediction import LatencyPrediction
-from natdeploy.spaces import Arch, Block, Layer, Space, blocks
+from natdeploy.spaces import Block, Layer, Space, blocks
 
 #: Half-width of the interval of a sum of exactly known blocks: a network is not timed block by block.
 WHOLE = 0.01
@@ -44,7 +44,7 @@ class TablePredictor:
     _blocks: dict[Block, tuple[float, float]] = field(default_factory=dict, repr=False)
     _sums: dict[int, GeneSums] = field(default_factory=dict, repr=False)
 
-    def predict(self, archs: Sequence[Arch], coverage: float, num_classes: int | None = None) -> LatencyPrediction:
+    def predict(self, archs: Archs, coverage: float, num_classes: int | None = None) -> LatencyPrediction:
         """Latencies of architectures. Raises BadInput for a coverage the calibration cannot give."""
         classes = self.space.num_classes if num_classes is None else num_classes
         if classes not in self._sums:
