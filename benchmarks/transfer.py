@@ -4,8 +4,8 @@
 
 From the shipped supernet (CIFAR-10) to ``flowers12`` and ``dtd10`` of ``../shared/data`` beside the checkout, resized
 to the micro space's 32 pixels. Stratified five-fold over all images: a fold is looked at once, at the end; everything
-is trained on the rest, and chosen on an inner validation part of it. Four ways, with equal seconds of training (processor
-time, all threads):
+is trained on the rest, and chosen on an inner validation part of it. Four ways, with equal seconds of training
+(processor time, all threads):
 
     nat             the search: accuracy against MACs, weights adapted to the archive in between
     no_adaptation   the same search; all of the training comes first, on subnets of the whole space
