@@ -31,8 +31,10 @@ _SLOWEST_BYTES_PER_S = 100_000
 #: Seconds between two questions whether a script has ended: short ones are answered soon, long ones left in peace.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 2.0
 
-#: Removes the scratch folder, and what runs in it, when the session's process on the device has ended.
+#: Makes the scratch folder and says which device this is. When the session's process there has ended, the folder and what
+#: runs in it go, too.
 _WATCH = """mkdir {scratch} || exit 73
+cat /etc/machine-id 2> /dev/null || cat /proc/sys/kernel/random/boot_id; uname -n
 (trap '' HUP INT TERM PIPE
 while [ -d /proc/{session} ] && ! grep -q '^State:[[:space:]]*Z' /proc/{session}/status; do sleep 1; done
 for f in {scratch}/*.pid; do [ -f "$f" ] && kill -9 "$(cat "$f")"; done
@@ -42,6 +44,11 @@ rm -rf {scratch}) > /dev/null 2>&1 < /dev/null &
 
 class RpcConnection:
     """Holds one server of a key until it is closed: the interface of :class:`natdeploy.devices.connection.Connection`.
+
+    Attributes:
+        where: key and tracker, as errors name the device.
+        unit: which device the tracker has handed out: its name, and its machine's identity (without one, its boot's).
+        scratch: the scratch folder on the device.
 
     Args:
         host, port: of the tracker.
@@ -57,8 +64,8 @@ class RpcConnection:
     def __init__(self, host: str, port: int, key: str, session_s: float, machine: str) -> None:
         self._child: ChildWorker | None = None
         self._session_s, self._started = session_s, time.monotonic()
-        self.unit = f"{key}@{host}:{port}"
-        self.where = f"tvm-rpc device {self.unit!r}"
+        self._key = key
+        self.where = f"tvm-rpc device '{key}@{host}:{port}'"
         check_tracker(host, port, key, _TRACKER_LIMIT_S)
         library = carrier(machine)
         self._child = ChildWorker(self.where)
@@ -127,6 +134,8 @@ class RpcConnection:
         if done.status:
             reason = "its disk is full; free some space on it" if full_disk(done) else done.complaint
             raise DeviceNotReachable(f"{self.where}: no scratch folder can be made in {self._folder}: {reason}")
+        identity, node = [*done.stdout.decode(errors="replace").split(), "", ""][:2]
+        self.unit = f"{self._key}@{node}-{identity[:8]}"
 
     def _call(
         self, function: Callable[..., Result], *args: Any, limit_s: float = _ANSWER_LIMIT_S, silent: str | None = None

@@ -54,12 +54,13 @@ def test_runs_and_times_what_adb_and_ssh_do(farm: Farm, here: Artifact) -> None:
     runner = connect(board(farm.port, "fine"))
     try:
         said = runner.describe()
-        assert (said.via, said.unit, said.machine) == ("tvm-rpc", f"fine@{HOST}:{farm.port}", platform.machine())
+        assert (said.via, said.machine) == ("tvm-rpc", platform.machine())
+        assert said.unit.startswith(f"fine@{platform.node()}-")
         session = runner.open(here)
         np.testing.assert_allclose(session.run(image()), reference(image()), rtol=1e-4, atol=1e-4)
         (one, other) = runner.time_turn([Series(session, 3, 1), Series(session, 2, 0)], limit_s=60)  # type: ignore[attr-defined]
         assert len(one.milliseconds) == 3 and len(other.milliseconds) == 2 and min(one.milliseconds) > 0
-        assert one.peak_rss_kib and farm.scratch()  # removed below
+        assert one.peak_rss_kib and farm.scratch()
         with pytest.raises(DeviceNotReachable, match=r"no server of the key is free, or it does not answer, after 6 s"):
             connect(board(farm.port, "fine"))
     finally:
