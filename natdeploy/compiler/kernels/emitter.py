@@ -50,6 +50,11 @@ class Emitter:
             with T.Else():
                 otherwise()
 
+    def only_if(self, condition: Any, then: Callable[[], None]) -> None:
+        """``if`` at run time, without an ``else``."""
+        with T.If(condition), T.Then():
+            then()
+
     def vector(self, memory: Memory, *place: Any) -> Any:
         """A whole row, as a value of its own, loaded once."""
         return T.bind(tvm.tirx.BufferLoad(memory.buffer, [self._row(memory, place)]))

@@ -1,11 +1,12 @@
 """1x1 convolutions of maps.
 
-``out[n, m] = activation(bias[n] + sum over k of x[k, m] * w[k, n]) (+ residual[n, m])`` for ``m`` pixels. A unit is one
-tile: ``rows`` pixels by ``vectors`` vectors of output channels.
+``out[n, m] = activation(bias[n] + sum over k of x[k, m] * w[k, n]) (+ residual[n, m])`` for ``m`` pixels. A tile is
+``rows`` pixels by ``vectors`` vectors of output channels, a unit some tiles on one panel of weights.
 """
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from natdeploy.compiler.kernels.kind import Kernel, Kind, Schedule, Shape, Workl
 from natdeploy.compiler.kernels.layout import pack_panels
 from natdeploy.compiler.kernels.product import Product, emit_tile
 from natdeploy.compiler.kernels.tiles import cases, gemm_tile
+
+#: Units that threads may share, at least.
+_SHARES = 32
 
 
 def _rule(workload: Workload, isa: Isa) -> Schedule:
@@ -34,17 +38,29 @@ def _product(kernel: Kernel) -> Product:
     return Product(workload["m"], workload["k"], workload["n"], schedule["rows"], schedule["vectors"], kernel.isa)
 
 
+def _groups(product: Product) -> int:
+    """Groups of tiles on each panel: a tile of another size than the others is looked for once in a group only."""
+    return max(1, min(product.m // product.rows, ceil(_SHARES / product.panels)))
+
+
 def _units(kernel: Kernel) -> int:
     product = _product(kernel)
-    return product.panels * product.tiles
+    return product.panels * _groups(product)
 
 
 def _emit(e: Any, kernel: Kernel, buffers: list[Any], unit: Any) -> None:
     product = _product(kernel)
-    panel, tile = unit // product.tiles, unit % product.tiles
+    groups = _groups(product)
+    panel, group = unit // groups, unit % groups
+    full, rest = divmod(product.m, product.rows)
 
     def width(v: int) -> None:
-        cases(e, tile, product.m, product.rows, lambda r: _emit_tile(e, kernel, buffers, (tile, panel), (r, v)))
+        if full:
+            first = group * full // groups
+            with e.loop(0, (group + 1) * full // groups - first) as index:
+                _emit_tile(e, kernel, buffers, (first + index, panel), (product.rows, v))
+        if rest:
+            e.only_if(group == groups - 1, lambda: _emit_tile(e, kernel, buffers, (full, panel), (rest, v)))
 
     cases(e, panel, kernel.isa.blocks(product.n), product.vectors, width)
 

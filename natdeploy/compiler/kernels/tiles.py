@@ -12,8 +12,11 @@ from natdeploy.compiler.kernels.isa import Isa
 IN_FLIGHT = 8
 #: Longest row of sums; longer ones only make code larger.
 MAX_ROWS = 16
-#: Cycles in which a tile starts and ends: the loop's own, first loads, activation and stores of one vector.
-_TILE_CYCLES, _VECTOR_CYCLES = 20, 2
+#: Cycles in which a vector of weights comes from the second-level cache, where they are found again for each tile.
+_WEIGHT_CYCLES = 3
+#: Cycles in which each sum of a tile starts and ends: first value, activation, store; and those that it costs more
+#: where sums fill over half of the registers, so that the next tile has to wait for them (fitted on a Zen 5).
+_SUM_CYCLES, _WAIT_CYCLES = 1.5, 3
 
 
 def even(total: int, most: int) -> int:
@@ -25,15 +28,19 @@ def gemm_tile(m: int, blocks: int, k: int, isa: Isa) -> dict[str, int]:
     """Rows and vectors of a matrix product's tile: the fewest modelled cycles over whole tiles and the rests."""
 
     def tile_cycles(r: int, v: int) -> float:
-        step = max(r * v, r + v, IN_FLIGHT) / 2
-        return k * step + _TILE_CYCLES + _VECTOR_CYCLES * r * v
+        step = max(r * v / 2, (r + v) / 2, IN_FLIGHT / 2, _WEIGHT_CYCLES * v)
+        return k * step + _SUM_CYCLES * r * v + _WAIT_CYCLES * max(0, r * v - isa.registers // 2)
 
     def cycles(r: int, v: int) -> float:
         heights = [(r, m // r), (m % r, 1 if m % r else 0)]
         widths = [(v, blocks // v), (blocks % v, 1 if blocks % v else 0)]
         return sum(tile_cycles(h, w) * times * many for h, times in heights for w, many in widths if times * many)
 
-    candidates = {(even(m, min(MAX_ROWS, (isa.registers - v - 1) // v)), v) for v in range(1, min(blocks, 6) + 1)}
+    candidates = {
+        (even(m, rows), v)
+        for v in range(1, min(blocks, 6) + 1)
+        for rows in range(1, min(MAX_ROWS, (isa.registers - v - 1) // v) + 1)
+    }
     r, v = min(candidates, key=lambda tile: (cycles(*tile), -tile[1]))
     return {"rows": r, "vectors": v}
 
