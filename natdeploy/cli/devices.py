@@ -126,7 +126,7 @@ def _show_one(device: DeviceInfo) -> None:
     from natdeploy.report import quality_table
 
     tables.say(f"{device.name}: {device.title}" + (f", {device.soc}" if device.soc else ""))
-    tables.say(f"reached by: {', '.join(device.reach)}; attached here now: {'yes' if device.attached else 'no'}")
+    tables.say(f"reached by: {', '.join(device.reach)}" + (" (it is this machine)" if device.here else ""))
     tables.say(f"fingerprint: {device.fingerprint}")
     counts = ", ".join(f"{count} {role}" for role, count in (device.measurements or {}).items())
     tables.say(f"stored timings: {counts or 'none; natdeploy profile takes some'}")

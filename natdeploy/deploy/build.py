@@ -72,7 +72,7 @@ def build(
         VerificationFailed: an artifact disagrees with the torch module; no bundle is written.
     """
     # Imported here, because the rest of this room (verify, predict) needs neither torch nor XGBoost.
-    from natdeploy.deploy.candidate import Workshop, is_this_machine
+    from natdeploy.deploy.candidate import Workshop
     from natdeploy.deploy.chooser import CHOOSING, Chooser
     from natdeploy.deploy.elsewhere import choose_unmeasured
     from natdeploy.deploy.pack import pack
@@ -91,7 +91,8 @@ def build(
     tell("loading the run", 0.0)
     profile = load_profile(device or config.device)
     searched_for = LatencyModel.load(run.latency_model_path)
-    here = is_this_machine(profile)
+    (access or Access()).check(profile)
+    here = profile.is_this_machine
     model = searched_for if here or profile.name == config.device else None
     if model is not None:
         _refuse_other_device(run, model, profile)

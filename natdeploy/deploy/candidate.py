@@ -103,7 +103,7 @@ class Workshop:
 
         Raises VerificationFailed naming the artifact that disagrees, DeviceNotReachable where there is no emulator.
         """
-        emulator = None if is_this_machine(self.profile) else connect(self.profile, via="qemu").describe().unit
+        emulator = None if self.profile.is_this_machine else connect(self.profile, via="qemu").describe().unit
         subnet = calibrated_subnet(
             self.supernet, arch, self.dataset, calibration_images=self.calibration_images, seed=self.seed
         )
@@ -165,7 +165,7 @@ class Workshop:
 
     def _compile(self, network: Network, folder: Path) -> Artifact:
         target = llvm_target(self.profile)
-        if is_this_machine(self.profile):
+        if self.profile.is_this_machine:
             return build_native(network, target=target, folder=folder)
         plan = make_network_plan(network, target=target)
         return build_artifacts(plan, folder, kinds=(EXECUTABLE,))[EXECUTABLE]
@@ -174,11 +174,6 @@ class Workshop:
         images = part.at(resolution)
         for start in range(0, len(images), CHUNK):
             yield normalise(images[start : start + CHUNK], self.dataset.mean, self.dataset.std)
-
-
-def is_this_machine(profile: HardwareProfile) -> bool:
-    """Whether a profile's device is the machine that natdeploy runs on."""
-    return profile.is_this_machine
 
 
 def reference_of(subnet: Any, dataset: Dataset, resolution: int, count: int = REFERENCE_IMAGES) -> Reference:

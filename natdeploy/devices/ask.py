@@ -38,6 +38,8 @@ def ask_device(source: str) -> tuple[str, dict[str, Any]]:
         if found is None:
             raise BadInput(f"{source!r}: expected ssh:[USER@]HOST[:PORT], for instance ssh:pi@raspberrypi.local")
         port = int(found["port"]) if found["port"] else None
+        if port is not None and not 1 <= port <= 65_535:
+            raise BadInput(f"{source!r}: port {port} is none; expected 1 to 65535")
         ssh = {name: item for name, item in (*found.groupdict().items(), ("port", port)) if item is not None}
         return _over(SshLink(found["host"], user=found["user"], port=port)), {"ssh": ssh}
     try:

@@ -78,6 +78,8 @@ def load_profile(name: str | Path, *, derive: bool = True) -> HardwareProfile:
         if str(name) not in paths:
             near = difflib.get_close_matches(str(name), paths, 1)
             meant = f" (did you mean {near[0]}?)" if near else ""
+            if Path(name).is_file():
+                meant = f" (a file with a profile is called {Path(name).name}.yaml)"
             raise BadInput(f"unknown device {str(name)!r}{meant}; known: {', '.join(paths)}")
         profile = read_profile(paths[str(name)])
     if profile.derived and derive:

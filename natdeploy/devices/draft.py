@@ -48,7 +48,9 @@ def draft_profile(
     """
     source = f"device {name!r}"
     if survey.machine not in _TRIPLES or not survey.cores:
-        missing = "how many cores it has" if survey.machine in _TRIPLES else f"a known one of {', '.join(_TRIPLES)}"
+        missing = "how many cores it has"
+        if survey.machine not in _TRIPLES:
+            missing = f"that its processor is one of {', '.join(_TRIPLES)}"
         raise BadInput(
             f"{source}: nothing tells {missing}; expected the output of uname -m and of lscpu or /proc/cpuinfo "
             "(in a terminal, natdeploy devices add without --from asks for it)"

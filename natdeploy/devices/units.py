@@ -42,6 +42,13 @@ class Access:
         if self.units and self.matching not in (1, len(self.units)):
             raise BadInput(f"devices: {len(self.units)} are named, but {self.matching} asked for")
 
+    def check(self, profile: HardwareProfile) -> None:
+        """Raise BadInput for a way that a profile does not list, and for any choice of one on this machine."""
+        if not profile.is_this_machine:
+            profile.way(self.via)
+        elif self.via not in (None, "local") or self.units or self.matching > 1:
+            raise BadInput(f"device {profile.name!r}: it is this machine; a way and units are for devices that are not")
+
 
 @contextlib.contextmanager
 def open_units(profile: HardwareProfile, access: Access) -> Iterator[list[RemoteTimekeeper]]:

@@ -35,7 +35,7 @@ class DeviceInfo:
     Attributes:
         name, title, soc: what it is called.
         reach: ways to it, the preferred one first.
-        attached: whether it can be reached from here now.
+        here: whether it is this machine.
         own: whether the profile is a file of the user's own.
         runtimes: runtimes it can be timed with.
         profile: the whole hardware profile; only when one device was asked for.
@@ -49,7 +49,7 @@ class DeviceInfo:
     title: str
     soc: str | None
     reach: tuple[str, ...]
-    attached: bool
+    here: bool
     runtimes: tuple[str, ...]
     own: bool = False
     profile: Mapping[str, Any] | None = None
@@ -87,15 +87,10 @@ def _summary(profile: Any) -> DeviceInfo:
         profile.title,
         profile.soc,
         profile.reach.via,
-        _attached(profile),
+        profile.is_this_machine,
         profile.runtimes,
         path is not None and path.parent == user_profiles_dir(),
     )
-
-
-def _attached(profile: Any) -> bool:
-    """Only this machine can be reached so far."""
-    return "local" in profile.reach.via
 
 
 def _in_full(profile: Any) -> DeviceInfo:

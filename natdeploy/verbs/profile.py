@@ -113,6 +113,7 @@ def profile(
     hardware = load_profile(device)
     _refuse_unknown(settings, hardware)
     access = Access(via, tuple(units), devices_matching, test_only_clock)
+    access.check(hardware)
     models = profile_with(
         hardware,
         space=space,
@@ -184,8 +185,8 @@ def plan_profile(
     hardware = load_profile(device, derive=False)
     _refuse_unknown(settings, hardware)
     access = Access(via, tuple(units), devices_matching)
+    access.check(hardware)
     way = "local" if hardware.is_this_machine else via or hardware.reach.via[0]
-    hardware.way(way)
     plan = plan_profile(
         hardware,
         get_space(space),

@@ -44,7 +44,7 @@ def test_a_profile_of_ones_own_is_written_listed_and_shown(natdeploy, facts: Pat
     assert natdeploy("devices", "show", "board").stdout == shown
     for args in (("devices", "board", "--json"), ("devices", "--json", "board")):
         (one,) = json.loads(natdeploy(*args).stdout)["devices"]
-        assert (one["name"], one["own"], one["attached"]) == ("board", True, False)
+        assert (one["name"], one["own"], one["here"]) == ("board", True, False)
 
 
 def test_nothing_of_the_users_is_overwritten_unasked(natdeploy, facts: Path, own_home: Path) -> None:

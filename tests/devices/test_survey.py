@@ -224,6 +224,7 @@ def test_a_phone_is_asked_over_adb(adb: Path) -> None:
     [
         ("ssh:", r"ssh:\[USER@\]HOST"),
         ("ssh:a b:c", "expected|ssh:"),
+        ("ssh:a:99999", "port 99999 is none; expected 1 to 65535"),
         ("ssh:-oProxyCommand=x", "host"),
         ("/nope", "No such"),
     ],

@@ -31,7 +31,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_an_unprofiled_device_that_is_not_here(board: Path) -> None:
     (found,) = verbs.devices(str(board)).devices
-    assert (found.name, found.attached, found.predictors, found.measurements) == ("board", False, (), {})
+    assert (found.name, found.here, found.predictors, found.measurements) == ("board", False, (), {})
 
 
 def test_a_predictor_that_cannot_be_read_hides_no_other(board: Path) -> None:
