@@ -74,6 +74,15 @@ def test_devices_are_used_one_at_a_time_and_never_by_forks() -> None:
     assert jobs["build"]["strategy"]["fail-fast"] is False
 
 
+def test_the_readmes_call_names_inputs_that_exist() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (CHECKOUT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (call,) = (yaml.safe_load(block)["jobs"]["models"] for block in blocks if block.startswith("jobs:"))
+    assert "/.github/workflows/natdeploy.yml@" in call["uses"]
+    inputs = read(WORKFLOW)[True]["workflow_call"]["inputs"]  # YAML's `on` is a truth value
+    assert {*call["with"]} <= {*inputs}
+    assert call["permissions"] == read(WORKFLOW)["jobs"]["publish"]["permissions"]
+
+
 @pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.name)
 def test_files_are_of_their_schema(path: Path) -> None:
     command = [tool("check-jsonschema"), "--builtin-schema", f"vendor.{SCHEMAS[path]}", str(path)]

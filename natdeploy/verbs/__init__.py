@@ -6,7 +6,9 @@ from natdeploy.verbs.bench import bench
 from natdeploy.verbs.build import build
 from natdeploy.verbs.compile import compile
 from natdeploy.verbs.devices import devices
+from natdeploy.verbs.diff import diff
 from natdeploy.verbs.doctor import doctor
+from natdeploy.verbs.estimate import estimate
 from natdeploy.verbs.import_measurements import import_measurements
 from natdeploy.verbs.predict import predict
 from natdeploy.verbs.pretrain import pretrain
@@ -24,7 +26,9 @@ __all__ = [
     "ci",
     "compile",
     "devices",
+    "diff",
     "doctor",
+    "estimate",
     "import_measurements",
     "plan_profile",
     "predict",

@@ -105,6 +105,12 @@ def test_the_readme_shows_every_verb() -> None:
     assert {verb.replace("_", "-") for verb in verbs} <= shown
 
 
+def test_the_readme_speaks_of_every_command_of_ci() -> None:
+    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    group = get_command(app).commands["ci"]  # type: ignore[attr-defined]
+    assert group.commands and all(f"ci {name}`" in text or f"natdeploy ci {name}" in text for name in group.commands)
+
+
 def test_examples_in_help_parse() -> None:
     assert len(epilogs()) >= len(commands()) and all(command.epilog for command in commands())
     for line in epilogs():

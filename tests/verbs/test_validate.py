@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,13 @@ def test_shipped_pipelines_are_valid(path: Path) -> None:
     assert result.kind == "pipeline" and len(result.jobs) == 3
     assert all({"settings", "images", "supernet"} <= set(job.checked) for job in result.jobs)
     assert "budget" in result.jobs[1].checked and "percentile" in result.jobs[0].not_checked[0]
+
+
+def test_the_readmes_pipeline_is_valid() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (CHECKOUT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (text,) = (block for block in blocks if block.startswith("tasks:"))
+    Path("natdeploy.yaml").write_text(text)
+    assert [job.name for job in validate("natdeploy.yaml").jobs] == ["digits-host", "digits-pixel4", "digits-rpi4"]
 
 
 def test_there_is_a_pipeline_to_start_from() -> None:
