@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from natdeploy.data import Dataset
 from natdeploy.ground.errors import BadInput
@@ -85,6 +85,12 @@ class PretrainConfig(Settings):
     augmentation: Name = "crop-flip"
     parts: Parts = 2
     seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _something_to_train(self) -> PretrainConfig:
+        if not self.epochs:
+            raise ValueError("epochs_largest and epochs_elastic are both 0: nothing would be trained")
+        return self
 
     @property
     def epochs(self) -> int:

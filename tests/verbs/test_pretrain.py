@@ -22,6 +22,7 @@ from natdeploy.transfer import PretrainConfig
         {"batch_size": 1},
         {"epochs_largest": -1},
         {"epochs_elastic": -2},
+        {"epochs_largest": 0, "epochs_elastic": 0},
         {"epochs_elastic": 1.5},
         {"batch_size": "many"},
         {"lr": 1e9},
