@@ -53,4 +53,6 @@ def _show(result: BenchResult) -> None:
     if result.budget_ms is not None:
         met = "met" if result.within_budget else "NOT met: choose a faster model of the search (build --pick)"
         tables.say(f"budget: {result.budget_ms:.4g} ms, {met}")
+    if result.peak_rss_kib is not None:
+        tables.say(f"memory: {result.peak_rss_kib / 1024:.1f} MiB at most, program and weights included")
     tables.say(f"bundle: {result.bundle}")

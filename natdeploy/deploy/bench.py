@@ -39,6 +39,7 @@ class BenchReport:
         device: the very unit, as it was before the timing.
         timing: the latency measured, as the manifest gives it.
         inside: whether that lies in the predicted interval; None where nothing was predicted.
+        peak_rss_kib: most memory that the executable held on the device; None where that does not say.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class BenchReport:
     device: DeviceDescription
     timing: MeasuredLatency
     inside: bool | None
+    peak_rss_kib: int | None
 
 
 def bench(
@@ -78,10 +80,11 @@ def bench(
         session = runner.open(runnable_of(folder, manifest, artifact), threads=profile.timing.threads)
         check = _check(session, artifact.path, artifact.runtime, inputs, expected, manifest.verification.tolerance)
         series = [session.time_ms(REPEATS, inputs[:1]) for _ in range(SERIES)]
+        memory = getattr(session, "peak_rss_kib", None)  # of those that run as processes of their own
     finally:
         runner.close()
     toolchain = {**artifact.toolchain, **toolchain}
-    measurement = _measurement(folder, manifest, profile, said, toolchain, artifact.digest, series)
+    measurement = _measurement(folder, manifest, profile, said, toolchain, artifact.digest, series, memory)
     checks = [check if one.path == artifact.path else one for one in manifest.verification.checks]
     verified = {"verified": f"on the device ({said.via} {said.unit})", "checks": checks}
     timing = measured_latency(measurement)
@@ -90,7 +93,7 @@ def bench(
         update={"latency": latency, "verification": manifest.verification.model_copy(update=verified)}
     )
     written = rewrite_bundle(folder, manifest, [measurement])
-    return BenchReport(folder, written, said, timing, _inside(latency.predicted, timing.latency_ms))
+    return BenchReport(folder, written, said, timing, _inside(latency.predicted, timing.latency_ms), memory)
 
 
 def _check(
@@ -110,6 +113,7 @@ def _measurement(
     toolchain: dict[str, str],
     digest: str,
     series: list[list[float]],
+    memory: int | None,
 ) -> Measurement:
     try:
         arch = Arch.from_json(json.loads((folder / SUBNET).read_bytes()))
@@ -146,7 +150,13 @@ def _measurement(
         taken_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
         role="build",
         num_classes=manifest.model.num_classes,
-        conditions={"unit": said.unit, "via": said.via, "clock": said.clock, "celsius": said.celsius},
+        conditions={
+            "unit": said.unit,
+            "via": said.via,
+            "clock": said.clock,
+            "celsius": said.celsius,
+            "peak_rss_kib": memory,
+        },
     )
 
 

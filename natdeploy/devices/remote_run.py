@@ -122,6 +122,7 @@ class RemoteSession:
         machine: what it was compiled for, as ``uname -m`` says it.
         options: threads and affinity, as ``model_run`` takes them.
         processors: the affinity, if any.
+        peak_rss_kib: most memory that its processes have held so far; None as long as none has said so.
     """
 
     def __init__(
@@ -139,6 +140,7 @@ class RemoteSession:
         self._in_shape, self._out_shape = tuple(runnable.input_shape), tuple(runnable.output_shape)
         self.name = f"model-{secrets.token_hex(4)}"
         self._pushed: bytes | None = None
+        self.peak_rss_kib: int | None = None
         runner.connection.push(self.path, self.name)
         self._in_scratch(f"chmod 700 {self.name}")
         done = self._execute([])
@@ -180,7 +182,9 @@ class RemoteSession:
         numbers = ["--repeat", str(repeats), "--warmup", str(warmup), *self.options]
         done = self._execute(["--input", f"{self.name}.bin", *numbers])
         where = self._runner.where
-        return parse_result(done.stdout, self._out_shape, where, repeats=repeats, processors=self.processors)
+        found = parse_result(done.stdout, self._out_shape, where, repeats=repeats, processors=self.processors)
+        self.peak_rss_kib = max(filter(None, (self.peak_rss_kib, found.peak_rss_kib)), default=None)
+        return found
 
     def _execute(self, words: Sequence[str]) -> Finished:
         """Start the executable beside a file with its number, by which the guard finds it."""

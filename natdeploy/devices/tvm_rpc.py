@@ -31,8 +31,8 @@ _SLOWEST_BYTES_PER_S = 100_000
 #: Seconds between two questions whether a script has ended: short ones are answered soon, long ones left in peace.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 2.0
 
-#: Makes the scratch folder and says which device this is. When the session's process there has ended, the folder and what
-#: runs in it go, too.
+#: Makes the scratch folder and says which device this is. When the session's process there has ended, the folder goes,
+#: and what runs in it.
 _WATCH = """mkdir {scratch} || exit 73
 cat /etc/machine-id 2> /dev/null || cat /proc/sys/kernel/random/boot_id; uname -n
 (trap '' HUP INT TERM PIPE

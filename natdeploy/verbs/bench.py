@@ -27,6 +27,7 @@ class BenchResult(Result):
         inside: whether the latency lies in the predicted interval; None where nothing was predicted.
         budget_ms: the search's, if that was for this device; a build without the device holds nothing to it.
         within_budget: whether the latency is at most the budget; None where there is none.
+        peak_rss_kib: most memory that the executable held on the device; None where that does not say.
     """
 
     bundle: Path
@@ -42,6 +43,7 @@ class BenchResult(Result):
     inside: bool | None
     budget_ms: float | None
     within_budget: bool | None
+    peak_rss_kib: int | None
 
 
 def bench(
@@ -85,4 +87,5 @@ def bench(
         inside=found.inside,
         budget_ms=budget_ms,
         within_budget=None if budget_ms is None else timing.latency_ms <= budget_ms,
+        peak_rss_kib=found.peak_rss_kib,
     )

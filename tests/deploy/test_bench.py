@@ -123,6 +123,7 @@ def test_a_measured_latency_is_filled_in(make: Callable[..., Path], phone: Phone
     result = bench(path, device=device, test_only_clock=clock(7.5))
     assert (result.latency_ms, result.unit, result.via, result.inside) == (7.5, "R58M123", "adb", None)
     assert not result.trusted  # the clock was a test's
+    assert result.peak_rss_kib and 1024 * result.peak_rss_kib > len(before)  # its weights, at least
     manifest = verify_bundle(path).manifest  # whole, and checksums hold
     (timing,) = manifest.latency.measured or ()
     assert (timing.latency_ms, timing.samples, timing.trusted) == (7.5, SERIES * REPEATS, False)
