@@ -33,6 +33,7 @@ setup(
         "natdeploy.hwprofiles": ["*.yaml"],
         "natdeploy.supernets": ["box/*", "*.cpp"],
         "natdeploy.compiler": ["runtime/*"],
+        "natdeploy.deploy": ["consumers/*", "consumers/*/*"],
         "natdeploy.devices": ["*.c", "*.h"],
         "natdeploy.latency": ["shipped/README.md", "shipped/prior.json", "shipped/*/*.json"],
         "natdeploy.report": ["page/*"],

@@ -27,6 +27,7 @@ import numpy as np
 
 from natdeploy.data import Preprocessing
 from natdeploy.deploy.card import model_card
+from natdeploy.deploy.consume import write_consumers
 from natdeploy.deploy.integrity import MANIFEST, SUMS, plain_files, write_sums
 from natdeploy.deploy.layers import LAYERS, LayerTimes
 from natdeploy.deploy.manifest import MEASUREMENT_FILES, FileEntry, Manifest
@@ -89,6 +90,7 @@ def write_bundle(
         write_json(folder / SUBNET, arch.to_json())
         write_json(folder / PREPROCESS, preprocessing.to_json())
         write_json(folder / LABELS, list(labels))
+        write_consumers(folder, manifest, labels)
         if layers is not None:
             write_json(folder / LAYERS, layers.to_json())
         tensors = {"images": reference.images, "inputs": reference.inputs, "outputs": reference.outputs}

@@ -41,7 +41,7 @@ def refused(bundle: Path, *names: str) -> str:
 
 def test_a_good_bundle(bundle: Path) -> None:
     report = verify_bundle(bundle, run=run_matrix)
-    assert report.files == len(plain_files(bundle)) == 13
+    assert report.files == len(plain_files(bundle)) == 20
     assert [artifact.runtime for artifact in report.artifacts] == ["onnxruntime", "tvm"]
     assert all(artifact.max_abs_error <= artifact.allowed for artifact in report.artifacts)
     assert report.to_json()["artifacts"][0]["images"] == 4
@@ -55,6 +55,11 @@ def test_sha256sum_reads_the_sums(bundle: Path) -> None:
 NAMES = (
     "README.md",
     "SHA256SUMS",
+    "examples/android/Classifier.kt",
+    "examples/android/classifier_jni.c",
+    "examples/cpp/CMakeLists.txt",
+    "examples/cpp/classify.cpp",
+    "examples/cpp/model_info.h",
     "labels.json",
     "layers.json",
     "manifest.json",
@@ -64,6 +69,8 @@ NAMES = (
     "preprocess.json",
     "profile.json",
     "reference.safetensors",
+    "run.py",
+    "sbom.cdx.json",
     "subnet.json",
     "verify.json",
 )
