@@ -94,6 +94,7 @@ def rows_of(networks: list[Any], cpu: str, count: int) -> list[dict[str, Any]]:
             "macs_share": macs[name] / macs.total(),
             "mix": loops[0].mix,
             "spills": sum(loop.spills for loop in loops),
+            "spills_of_rests": sum(loop.spills for loop in loops[1:]),
         }
         if cpu == JUDGED:
             taken = cycles(loops[0], MODEL)
@@ -101,7 +102,8 @@ def rows_of(networks: list[Any], cpu: str, count: int) -> list[dict[str, Any]]:
         rows.append(row)
         mix = ", ".join(f"{number} {kind}" for kind, number in sorted(row["mix"].items()))
         share = f"{row['peak_share']:.1%} of peak, " if "peak_share" in row else ""
-        print(f"  {name}: {share}{mix}; {row['spills']} spills; tile {row['schedule']}", file=sys.stderr, flush=True)
+        spills = f"{row['spills']} spills, {row['spills_of_rests']} of them in loops for rests"
+        print(f"  {name}: {share}{mix}; {spills}; tile {row['schedule']}", file=sys.stderr, flush=True)
     return rows
 
 
