@@ -74,9 +74,17 @@ class RatesPredictor:
         classes = self.space.num_classes if num_classes is None else num_classes
         if classes not in self._sums:
             self._sums[classes] = GeneSums(self.space, amounts, classes)
-        mean_ms = rated_ms(self._sums[classes](archs), self.rates_ms)
+        return self._prediction(self._sums[classes](archs), coverage)
+
+    def of_layers(self, layers: Sequence[Layer], coverage: float) -> tuple[np.ndarray, LatencyPrediction]:
+        """Milliseconds of each layer, float64 ``[n]``, and the latency of all together."""
+        each = np.stack([amounts([layer]) for layer in layers])
+        return each @ self.rates_ms, self._prediction(each.sum(0, keepdims=True), coverage)
+
+    def _prediction(self, table: np.ndarray, coverage: float) -> LatencyPrediction:
+        mean_ms = rated_ms(table, self.rates_ms)
         factor = np.exp(self.conformal.half_width(mean_ms, coverage))
-        return LatencyPrediction(mean_ms, mean_ms / factor, mean_ms * factor, np.zeros(len(archs), bool))
+        return LatencyPrediction(mean_ms, mean_ms / factor, mean_ms * factor, np.zeros(len(table), bool))
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready; the space is not part of it."""

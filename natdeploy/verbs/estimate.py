@@ -1,0 +1,104 @@
+"""``estimate``: what any ONNX model would take on a device, without building or timing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from natdeploy.verbs.result import Result
+
+
+@dataclass(frozen=True)
+class EstimatedLayer:
+    """One layer: what is computed together.
+
+    Attributes:
+        name: of its last node.
+        operators: types of its nodes.
+        latency_ms: its part of the estimate.
+        macs: multiply-accumulates.
+    """
+
+    name: str
+    operators: tuple[str, ...]
+    latency_ms: float
+    macs: int
+
+
+@dataclass(frozen=True)
+class EstimateResult(Result):
+    """An estimated model.
+
+    Attributes:
+        model, device: the ONNX file and the hardware profile.
+        latency_ms, lower_ms, upper_ms: estimate and its interval.
+        coverage: share of such intervals that hold.
+        source: where the knowledge comes from: ``table`` or ``prior``.
+        runtime: that it is of.
+        caution: what to know of it.
+        macs: multiply-accumulates of all layers.
+        weight_bytes, peak_activation_bytes: memory.
+        costliest: layers by latency, the greatest first.
+        unknown: layers that are not part of the estimate, with the reason.
+    """
+
+    model: Path
+    device: str
+    latency_ms: float
+    lower_ms: float
+    upper_ms: float
+    coverage: float
+    source: str
+    runtime: str
+    caution: str
+    macs: int
+    weight_bytes: int
+    peak_activation_bytes: int
+    costliest: tuple[EstimatedLayer, ...]
+    unknown: tuple[str, ...]
+
+
+def estimate(model: str | Path, *, device: str, top: int = 10) -> EstimateResult:
+    """Estimate a model's latency on a device from its layers.
+
+    Args:
+        model: ONNX file with static shapes.
+        device: name of a hardware profile, or a path to one.
+        top: how many of the costliest layers to name.
+
+    Raises BadInput for a file that cannot be read, dynamic shapes, an unknown device, and naming the field of the
+    profile without which nothing can be said.
+    """
+    from natdeploy.compiler.onnx_layers import onnx_layers, peak_activation_bytes
+    from natdeploy.compiler.onnx_model import load_onnx
+    from natdeploy.devices import load_profile
+    from natdeploy.ground.errors import BadInput
+    from natdeploy.latency.any_network import layers_latency
+
+    if top < 0:
+        raise BadInput(f"field 'top': {top}, expected 0 or more layers")
+    path, profile = Path(model), load_profile(device)
+    loaded = load_onnx(path)
+    layers = onnx_layers(loaded)
+    known = [(item, item.layer) for item in layers if item.layer is not None]
+    found = layers_latency(profile, [layer for _, layer in known])
+    each = [
+        EstimatedLayer(item.name, item.operators, float(ms), layer.macs)
+        for (item, layer), ms in zip(known, found.layers_ms)
+    ]
+    return EstimateResult(
+        model=path,
+        device=profile.name,
+        latency_ms=found.mean_ms,
+        lower_ms=found.lower_ms,
+        upper_ms=found.upper_ms,
+        coverage=found.coverage,
+        source=found.source,
+        runtime=found.runtime,
+        caution=found.caution,
+        macs=sum(layer.macs for layer in each),
+        weight_bytes=sum(array.nbytes for array in loaded.constants.values()),
+        peak_activation_bytes=peak_activation_bytes(loaded),
+        costliest=tuple(sorted(each, key=lambda layer: -layer.latency_ms)[:top]),
+        unknown=tuple(f"{item.name}: {item.unknown}" for item in layers if item.unknown),
+    )
