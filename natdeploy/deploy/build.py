@@ -93,7 +93,8 @@ def build(
     searched_for = LatencyModel.load(run.latency_model_path)
     (access or Access()).check(profile)
     here = profile.is_this_machine
-    model = searched_for if here or profile.name == config.device else None
+    same = device is None or profile.name == load_profile(config.device, derive=False).name
+    model = searched_for if here or same else None
     if model is not None:
         _refuse_other_device(run, model, profile)
     weights = run_weights(run, config, supernet, data, tell)

@@ -9,8 +9,9 @@ from PIL import Image
 from natdeploy.deploy import BuiltBundle, build, predict_images, verify_bundle
 from natdeploy.deploy.verify import read_reference
 from natdeploy.devices import load_profile
+from natdeploy.devices.catalog import shipped_profiles_dir
 from natdeploy.ground.errors import BadInput, DeviceNotReachable, VerificationFailed
-from natdeploy.ground.files import read_json
+from natdeploy.ground.files import read_json, write_json
 from natdeploy.measure import MeasurementStore
 from natdeploy.runs import RunFolder
 from natdeploy.verbs.bundle_info import bundle_info
@@ -65,6 +66,20 @@ def test_predict_runs_the_executable(built: BuiltBundle, tmp_path: Path) -> None
     Image.fromarray(images[0]).save(tmp_path / "digit.png")
     (found,) = predict_images(built.path, [tmp_path / "digit.png"])
     assert found.classes[0][0] == str(np.argmax(outputs[0]))
+
+
+def test_a_device_is_known_by_its_profile_not_by_what_it_was_asked_for_with(tmp_path: Path) -> None:
+    emulator("aarch64")
+    file = tmp_path / "my-phone.yaml"
+    shipped = (shipped_profiles_dir() / "pixel4.yaml").read_text()
+    file.write_text(
+        shipped.replace("name: pixel4", "name: my-phone", 1).replace("via: [adb, tvm-rpc, qemu]", "via: [qemu]")
+    )
+    store = MeasurementStore(tmp_path / "m.sqlite")
+    run = make_run(tmp_path / "run", load_profile(str(file)), store, budget_ms=1000.0, speed=1e-4)
+    write_json(run.path / "run.json", {**read_json(run.path / "run.json", "run"), "device": str(file)})
+    (bundle,) = build(run, pick=small_archs()[0].id, store=store)
+    assert bundle.manifest.latency.budget_ms == 1000.0 and bundle.manifest.latency.predicted is not None
 
 
 def test_a_wrong_executable_stops_the_build(run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ def pack(file: str | Path = "natdeploy.yaml", *, device: str | None = None, task
     from natdeploy.deploy.archive import SUFFIX, pack_folder
     from natdeploy.deploy.integrity import plain_files
     from natdeploy.runs.pipeline import load_pipeline
-    from natdeploy.verbs.ci.record import RECORD, REPORT, built_bundles, bundles_folder
+    from natdeploy.verbs.ci.record import FRONT, RECORD, REPORT, built_bundles, bundles_folder
 
     pipeline = load_pipeline(file)
     out = Path(pipeline.config.out)
@@ -38,7 +38,7 @@ def pack(file: str | Path = "natdeploy.yaml", *, device: str | None = None, task
         folder = out / entry.name
         bundles = [bundle.path for bundle in built_bundles(folder, entry.device)]
         names = [f"{bundles_folder(folder).name}/{path.name}/{name}" for path in bundles for name in plain_files(path)]
-        names += [name for name in (RECORD, REPORT) if (folder / name).is_file()]
+        names += [name for name in (RECORD, REPORT, FRONT) if (folder / name).is_file()]
         written.append(pack_folder(folder, out / PACKED / f"{entry.name}{SUFFIX}", names=names))
     return PackResult(tuple(written))
 

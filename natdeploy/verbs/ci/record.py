@@ -7,6 +7,7 @@
     OUT/ENTRY/bundles/NAME/   the bundles of the last build
     OUT/ENTRY/report.html     what that build's search found
     OUT/ENTRY/front.svg       its front, a picture
+    OUT/ENTRY/front.svg       its front, a picture
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from natdeploy.ground.validation import Settings, validate
 if TYPE_CHECKING:
     from natdeploy.deploy import Manifest
 
-RECORD, REPORT = "build.json", "report.html"
+RECORD, REPORT, FRONT = "build.json", "report.html", "front.svg"
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 #: A folder's name, never a path.
 BundleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

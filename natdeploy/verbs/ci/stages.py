@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from natdeploy.verbs.bundle_info import BundleInfo, bundle_info
 from natdeploy.verbs.ci.keys import build_key, inputs_key, latency_key, search_key
 from natdeploy.verbs.ci.record import (
+    FRONT,
     REPORT,
     EntryRecord,
     bundle_digest,
@@ -139,6 +140,8 @@ class EntryBuild:
         """The run's bundles and what a record keeps of each; those of earlier builds go."""
         from natdeploy.deploy.integrity import MANIFEST
         from natdeploy.deploy.manifest import read_manifest
+        from natdeploy.report.picture import write_picture
+        from natdeploy.runs import RunFolder
         from natdeploy.verbs.build import build
         from natdeploy.verbs.report import report
 
@@ -149,6 +152,7 @@ class EntryBuild:
             if path.name not in digests and path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
         report(run, out=self._folder / REPORT)
+        write_picture([RunFolder(run)], self._folder / FRONT)
         self._done("build", MADE)
         return built, digests
 
