@@ -36,8 +36,8 @@ def check_subnets(archs: list[Arch], cache: KernelCache, folder: Path) -> None:
         image = image_for(network)
         error = relative_error(run_library(artifact.path, image, space.num_classes), reference(network, image))
         # Random weights make deep networks amplify rounding: on full-size ones torch's own float32 is off by 2e-5 and
-        # ONNX Runtime by 5e-5.
-        assert error < (1e-5 if arch.space == "mbv3-micro" else 1e-4), arch
+        # ONNX Runtime by 5e-5, on one of these small ones torch's is by 8e-6.
+        assert error < (2e-5 if arch.space == "mbv3-micro" else 1e-4), arch
 
 
 def test_subnets_equal_the_reference(cache: KernelCache, tmp_path: Path) -> None:
