@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from natdeploy.cli import options, output, tables
+from natdeploy.ground.errors import BadInput
 
 if TYPE_CHECKING:
+    from natdeploy.verbs.check_profile import CheckResult
     from natdeploy.verbs.profile import PlanResult, ProfileResult
 
 
@@ -31,6 +33,10 @@ def profile(
     seed: options.Seed = 0,
     plan: Annotated[
         bool, typer.Option("--plan", help="Only print what would be timed and how long it takes; touch nothing.")
+    ] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Only time eight stored subnets again and say whether the predictor still holds."),
     ] = False,
     via: options.Via = None,
     unit: Annotated[
@@ -60,10 +66,34 @@ def profile(
         "units": unit or (),
         "devices_matching": devices_matching,
     }
-    if plan:
+    if plan and check:
+        raise BadInput("--plan touches nothing and --check times networks; give one of them")
+    if check:
+        output.answer(as_json, lambda progress: _checked(device, asked, progress), _show_check)
+    elif plan:
         output.answer(as_json, lambda progress: verbs.plan_profile(device, **asked), _show_plan)
     else:
         output.answer(as_json, lambda progress: verbs.profile(device, **asked, progress=progress), _show)
+
+
+def _checked(device: str, asked: dict[str, Any], progress: Any) -> CheckResult:
+    from natdeploy.verbs.check_profile import check_profile
+
+    taken = {name: asked[name] for name in ("space", "runtimes", "via", "units")}
+    return check_profile(device, **taken, progress=progress)
+
+
+def _show_check(result: CheckResult) -> None:
+    for one in result.runtimes:
+        verdict = "still holds" if one.holds else "does NOT hold any more: profile again"
+        tables.say(f"{result.device}, {result.space}, {one.runtime}: the predictor {verdict}")
+        tables.say(
+            f"  {one.inside} of {one.networks} subnets timed again lie in their {100 * one.coverage:.0f} % intervals; "
+            f"they take {one.to_prediction:.3f} times the prediction, {one.to_stored:.3f} times what was stored"
+        )
+        tables.say(f"  the reference takes {one.pace:.3f} times its baseline, which is divided out")
+        for text in one.changed:
+            tables.say(f"  changed since: {text}")
 
 
 def _show(result: ProfileResult) -> None:
