@@ -16,9 +16,10 @@ from natdeploy.ground.errors import BudgetNotMet
 from natdeploy.ground.files import read_json, write_json
 from natdeploy.latency import prior_latency_model
 from natdeploy.runs import JobConfig, RunFolder
+from natdeploy.runs.folder import write_items
 from natdeploy.verbs import ci
 from natdeploy.verbs.bundle_info import bundle_info
-from tests.deploy.stand_ins import make_bundle
+from tests.deploy.stand_ins import archs, entry, make_bundle
 
 
 class Stages:
@@ -37,6 +38,7 @@ class Stages:
         if not RunFolder.exists(run):
             RunFolder.create(run, job.run_config(), lambda file: file.write_text("{}"))
         write_json(run / "result" / "summary.json", {})
+        write_items(run / "result" / "front.json", [entry(arch, 0.9, 1.0) for arch in archs(1)])
 
     def build(self, run: Path, *, pick: object, attempts: int, out: Path, progress: object) -> SimpleNamespace:
         self.called.append("build")
@@ -67,8 +69,8 @@ def stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stages]:
 def built(latency_ms: float = 2.0, **task: object) -> dict[str, str]:
     value = {"tasks": {"digits": {"data": "digits", **task}}, "devices": {"pixel4": {"latency_ms": latency_ms}}}
     Path("natdeploy.yaml").write_text(yaml.safe_dump(value))
-    (entry,) = ci.build().entries
-    return dict(entry.stages)
+    (found,) = ci.build().entries
+    return dict(found.stages)
 
 
 def record() -> dict[str, str]:

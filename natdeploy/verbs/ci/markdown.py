@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 from natdeploy.ground.files import readable_disk_errors
 
+#: Points of a front's chart, evenly spaced in latency: that is all that such a chart can place.
+CHART_POINTS = 40
+
 if TYPE_CHECKING:
     from natdeploy.deploy import Manifest
     from natdeploy.deploy.gate import Compared
@@ -39,6 +42,31 @@ def gate_summary(compared: Sequence[Compared], passed: bool) -> str:
     ]
     title = "### Gate passed" if passed else "### Gate failed"
     return f"{title}\n\n" + markdown_table([*columns, ("tolerance", False), ("verdict", False)], rows) + "\n"
+
+
+def front_chart(entry: str, front: Sequence[tuple[float, float]]) -> str:
+    """A front as a chart that GitHub and GitLab draw from text (Mermaid): the best top-1 within a latency.
+
+    Args:
+        entry: whose front.
+        front: milliseconds and top-1 (0 to 1) of each model, the fastest first; fewer than two give no chart.
+    """
+    if len(front) < 2:
+        return ""
+    first, last = front[0][0], front[-1][0]
+    places = [first + (last - first) * step / (CHART_POINTS - 1) for step in range(CHART_POINTS)]
+    best = [100 * max(top1 for ms, top1 in front if ms <= place * (1 + 1e-9)) for place in places]
+    low, high = min(best), max(best)
+    room = max(0.1, 0.1 * (high - low))
+    return (
+        "```mermaid\n"
+        "xychart-beta\n"
+        f'  title "{entry}: best validation top-1 within a predicted latency"\n'
+        f'  x-axis "ms" {first:.4g} --> {last:.4g}\n'
+        f'  y-axis "top-1, %" {max(0.0, low - room):.4g} --> {min(100.0, high + room):.4g}\n'
+        f"  line [{', '.join(f'{value:.4g}' for value in best)}]\n"
+        "```\n"
+    )
 
 
 def add_text(path: Path, text: str) -> None:

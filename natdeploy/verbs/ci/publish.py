@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +55,7 @@ def publish(file: str | Path = "natdeploy.yaml", *, out: str | Path | None = Non
     from natdeploy.deploy.archive import SUFFIX, pack_folder
     from natdeploy.ground.files import atomic_folder, sha256_file, write_json, write_text
     from natdeploy.runs.pipeline import load_pipeline
-    from natdeploy.verbs.ci.markdown import bundles_summary
+    from natdeploy.verbs.ci.markdown import bundles_summary, front_chart
     from natdeploy.verbs.ci.record import built_bundles
 
     pipeline = load_pipeline(file)
@@ -70,7 +70,9 @@ def publish(file: str | Path = "natdeploy.yaml", *, out: str | Path | None = Non
             about = {"archive": names[-1], "sha256": sha256_file(archive), "bytes": archive.stat().st_size}
             rows.append({**_row(entry, bundle), **about})
         write_json(new / INDEX, {"schema_version": 1, "bundles": rows})
-        write_text(new / SUMMARY, bundles_summary([(entry.name, one.manifest) for entry, one in built]))
+        text = bundles_summary([(entry.name, one.manifest) for entry, one in built])
+        charts = [front_chart(entry.name, _front(root / entry.name)) for entry in pipeline.entries]
+        write_text(new / SUMMARY, "\n".join([text, *filter(None, charts)]))
         files = sorted([*names, INDEX, SUMMARY])
         write_text(new / SUMS, "".join(f"{sha256_file(new / name)}  {name}\n" for name in files))
     return PublishResult(folder, folder / INDEX, folder / SUMMARY, tuple(folder / name for name in names))
@@ -84,3 +86,10 @@ def _row(entry: PipelineEntry, bundle: BuiltBundle) -> Mapping[str, Any]:
     model_bytes = value.pop("bytes")
     del value["path"]
     return {**value, "entry": entry.name, "task": entry.task, "bundle": bundle.path.name, "model_bytes": model_bytes}
+
+
+def _front(folder: Path) -> Sequence[tuple[float, float]]:
+    from natdeploy.verbs.ci.record import read_record
+
+    record = read_record(folder)
+    return () if record is None else record.front

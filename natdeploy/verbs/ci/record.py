@@ -20,7 +20,7 @@ from pydantic import Field
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import content_key, read_json, write_json
-from natdeploy.ground.validation import Settings, validate
+from natdeploy.ground.validation import Real, Settings, validate
 
 if TYPE_CHECKING:
     from natdeploy.deploy import Manifest
@@ -41,6 +41,7 @@ class EntryRecord(Settings):
         inputs, latency_model, search, build: keys of the stages, see :mod:`natdeploy.verbs.ci.keys`.
         latency_source: where the latency model's knowledge comes from.
         bundles: bundle name to the digest of its model and artifacts.
+        front: predicted milliseconds and validation top-1 of the search's front, the fastest first.
     """
 
     schema_version: Literal[1] = 1
@@ -53,6 +54,7 @@ class EntryRecord(Settings):
     search: Sha256
     build: Sha256
     bundles: Annotated[dict[BundleName, Sha256], Field(min_length=1)]
+    front: tuple[tuple[Real, Real], ...] = ()
 
 
 def read_record(folder: Path) -> EntryRecord | None:

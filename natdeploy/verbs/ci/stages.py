@@ -53,6 +53,7 @@ class EntryBuild:
     def bundles(self) -> tuple[BundleInfo, ...]:
         """Do what is not done yet; the bundles, one per architecture."""
         from natdeploy.devices import load_profile
+        from natdeploy.runs import RunFolder
         from natdeploy.verbs.ci.inputs import job_inputs
         from natdeploy.verbs.job import check_job
 
@@ -84,6 +85,7 @@ class EntryBuild:
                     search=search,
                     build=build,
                     bundles=digests,
+                    front=tuple((one.latency_ms, one.top1) for one in RunFolder(run).front()),
                 ),
             )
         return found
