@@ -114,3 +114,13 @@ def test_a_header_that_makes_no_sense_is_named(tmp_path, field, value) -> None:
     for read in (read_supernet_header, load_supernet):
         with pytest.raises(BadInput, match=rf"odd\.safetensors: .*{field}"):
             read(tmp_path / "odd.safetensors")
+
+
+def test_a_supernet_is_used_at_the_resolutions_asked_for() -> None:
+    supernet = load_supernet(resolutions=[24])
+    assert supernet.space.resolutions == (24,) and supernet.space.largest().r == 24
+    supernet.set_active(supernet.space.largest())
+    with pytest.raises(BadInput, match="field 'r' is 32"):
+        supernet.set_active(get_space("mbv3-micro").largest())
+    with pytest.raises(BadInput, match="no resolution 100"):
+        load_supernet(resolutions=[100])

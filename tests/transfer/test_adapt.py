@@ -95,3 +95,13 @@ def test_a_state_that_does_not_fit_is_refused(stripes, tmp_path, change, message
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(BadInput, match=message):
         Adaptation.load(tmp_path, stripes)
+
+
+def test_a_continued_run_keeps_to_its_resolutions(stripes, tmp_path) -> None:
+    fresh(stripes).save(tmp_path)
+    continued = Adaptation.load(tmp_path, stripes, resolutions=[24])
+    assert continued.supernet.space.resolutions == (24,)
+    drawn = [continued.supernet.space.sample(np.random.default_rng(seed)).r for seed in range(20)]
+    assert set(drawn) == {24}
+    continued.warm_up()  # the largest of that resolution teaches, on images of that size
+    assert continued.supernet.active.r == 24
