@@ -11,7 +11,8 @@ torch's. Tables go to stderr. ``vs`` is natdeploy's median time over the other's
 ``quiet`` is 1 where a fixed kernel, timed in every round, kept its time within 5 %; in others the ratios say little.
 Where ONNX Runtime reaches less than 35 % of the processor's measured peak, ``fair`` is 0 and the run says why. A peer
 that cannot be installed, or whose outputs are wrong, is an error; ``--without`` leaves it out and the result says so.
-``--quick``: two subnets, few rounds, and no peers that would have to be installed or take minutes to prepare.
+``--quick``: one subnet, few rounds, and no peers beside ONNX Runtime that would have to be installed or that take
+minutes to prepare.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def measure(*, threads: int, subnets: int, seed: int, without: Sequence[str], qu
         workers += [Worker(name, pythons[name], processors) for name in peers]
         for worker in workers:
             stack.enter_context(worker)
-        archs = random_archs(2 if quick else subnets, seed)
+        archs = random_archs(1 if quick else subnets, seed)
         for index, subnet in enumerate(random_subnets(archs, seed)):
             tell(f"{index + 1}/{len(archs)} {subnet.name}: preparing")
             errors = prepare(subnet, folder / subnet.name, workers, pythons, target)
@@ -216,7 +217,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of architectures, weights and images")
     others = [name for name in PEERS if name != ORT]
     parser.add_argument("--without", action="append", default=[], choices=others, help="leave a peer out; repeatable")
-    parser.add_argument("--quick", action="store_true", help="two subnets and what is already installed")
+    parser.add_argument("--quick", action="store_true", help="one subnet and what is already installed")
     options = parser.parse_args()
     for name in ("threads", "subnets"):
         if getattr(options, name) < 1:
