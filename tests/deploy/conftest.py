@@ -3,17 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from natdeploy.ground.files import cache_root
+from tests.measure.phones import own_home
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache of its own; compiled kernels and what is known of the processor are shared, being kept by content."""
-    kept = cache_root()
+    """A cache of its own for all tests of a file."""
     path = tmp_path_factory.mktemp("home")
-    for name in ("kernels", "host", "zig"):
-        (kept / name).mkdir(parents=True, exist_ok=True)
-        (path / name).symlink_to(kept / name, target_is_directory=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NATDEPLOY_HOME", str(path))
+        own_home(path, patch)
         yield path
