@@ -25,12 +25,13 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.14",
-    # hwprofiles/ stands beside the package in the repository and is installed inside it.
-    packages=[*find_packages(include=["natdeploy", "natdeploy.*"]), "natdeploy.hwprofiles"],
-    package_dir={"natdeploy.hwprofiles": "hwprofiles"},
+    # These stand beside the package in the repository and are installed inside it.
+    packages=[*find_packages(include=["natdeploy", "natdeploy.*"]), "natdeploy.hwprofiles", "natdeploy.examples"],
+    package_dir={"natdeploy.hwprofiles": "hwprofiles", "natdeploy.examples": "examples"},
     package_data={
         "natdeploy": ["py.typed"],
         "natdeploy.hwprofiles": ["*.yaml"],
+        "natdeploy.examples": ["*.yaml"],
         "natdeploy.supernets": ["box/*", "*.cpp"],
         "natdeploy.compiler": ["runtime/*"],
         "natdeploy.deploy": ["consumers/*", "consumers/*/*"],

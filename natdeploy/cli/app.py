@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from natdeploy.ground.errors import NatdeployError
+from natdeploy.ground.system import refuse_unknown_system
 
 EXIT_CODES = """Exit status: 0 done, 2 usage or bad input, 3 device not reachable, 4 no architecture meets the budget,
 5 verification failed, 6 gate failed, 130 interrupted."""
@@ -36,6 +37,7 @@ class VerbGroup(TyperGroup):
         given = list(sys.argv[1:] if args is None else args)
         status = 0
         try:
+            refuse_unknown_system()
             status = super().main(given, prog_name, complete_var, False, windows_expand_args, **extra)
         except NatdeployError as error:
             status = _fail(str(error), type(error).__name__, error.exit_code, "--json" in given)

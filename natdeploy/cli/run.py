@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="The job.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="The job; example:digits is one that comes along.")],
     latency_ms: options.LatencyMs = None,
     device: Annotated[Optional[str], typer.Option("--device", help="Replaces the file's device.")] = None,  # noqa: UP045
     data: Annotated[Optional[str], typer.Option("--data", help="Replaces the file's images.")] = None,  # noqa: UP045

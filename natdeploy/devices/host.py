@@ -21,6 +21,7 @@ from natdeploy.devices.profile import Cluster, HardwareProfile, parse_profile
 from natdeploy.ground.errors import BadInput, ChildFailed
 from natdeploy.ground.files import cache_root, content_key, sha256_file, write_json
 from natdeploy.ground.processes import allowed_processors
+from natdeploy.ground.system import need_linux
 
 _PEAK_SOURCE = Path(__file__).with_name("peak.c")
 #: Several times the largest last-level cache of a single socket.
@@ -32,6 +33,7 @@ def derive_host(profile: HardwareProfile) -> HardwareProfile:
 
     Raises DeviceNotReachable where the machine cannot be read (no Linux).
     """
+    need_linux("deriving a profile of this machine")
     processor = read_processor()
     llvm, llvm_notes = _llvm(processor)
     peak, peak_notes = _peak(processor)

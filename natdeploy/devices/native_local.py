@@ -12,6 +12,7 @@ from natdeploy.devices.description import DeviceDescription
 from natdeploy.devices.runner import Runnable, Session, check_artifact, checked_input
 from natdeploy.devices.this_machine import describe_this_machine
 from natdeploy.ground.errors import BadInput
+from natdeploy.ground.system import need_linux
 
 #: NATDEPLOY_INTERFACE_VERSION and NATDEPLOY_FLOAT32 of the header this file is written against.
 _INTERFACE_VERSION = 2
@@ -156,7 +157,11 @@ class _NativeSession:
 
 
 def load_library(path: Path) -> ctypes.CDLL:
-    """Open a library and declare its functions. Raises BadInput for anything that is not one of natdeploy's."""
+    """Open a library and declare its functions.
+
+    Raises BadInput for anything that is not one of natdeploy's, DeviceNotReachable where this is no Linux.
+    """
+    need_linux(f"{path}: loading a compiled library")
     try:
         library = ctypes.CDLL(str(path.resolve()), mode=getattr(ctypes, "RTLD_LOCAL", 0))
     except OSError as error:

@@ -20,6 +20,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.validation import Real, Settings, Whole, read_yaml, validate
 from natdeploy.runs.config import Budget, Name, RunConfig, Task
+from natdeploy.runs.examples import job_path
 
 
 def _one_as_many(value: Any) -> Any:
@@ -88,11 +89,12 @@ def load_job(path: Path | None, overrides: Mapping[str, Any] | None = None) -> J
     """Read a job file and lay flags over it.
 
     Args:
-        path: the YAML file; None for none.
+        path: the YAML file, or ``example:NAME`` for one that comes with natdeploy; None for none.
         overrides: dotted field name (``search.iterations``) to value; None values are left out.
 
     Raises BadInput naming file and field.
     """
+    path = None if path is None else job_path(path)
     value = read_yaml(path, "job file") if path is not None else {}
     source = path if path is not None else "job"
     if not isinstance(value, dict):
