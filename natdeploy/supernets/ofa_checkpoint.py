@@ -67,7 +67,8 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
         with path.open("rb") as file:  # by name, torch would choose the format after the suffix
             loaded = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise anything
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+        said = str(error).strip().partition("\n")[0][:120]
+        reason = said if " " in said else f"{type(error).__name__} {said}".strip()  # of a KeyError, only the key
         raise BadInput(f"{path}: neither a safetensors file nor a torch file of tensors only ({reason})") from None
     state = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else None
     if not isinstance(state, Mapping) or not state:
