@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,14 +20,8 @@ def register(app: typer.Typer) -> None:
 def bench(
     bundle: options.Bundle,
     device: Annotated[str, typer.Option("--device", help="Hardware profile that the bundle was built for.")],
-    via: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--via", help="Way to the device: adb or ssh; without it the profile's preferred one."),
-    ] = None,
-    unit: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--unit", help="Which one of several: a serial (adb) or a host (ssh)."),
-    ] = None,
+    via: options.Via = None,
+    unit: options.Unit = None,
     as_json: options.Json = False,
 ) -> None:
     """Run and time a bundle's model on its device, and write the measured latency into the bundle."""

@@ -23,7 +23,7 @@ Via = Annotated[
 ]
 Unit = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option("--unit", help="Which one of several: a serial (adb) or a host (ssh)."),
+    typer.Option("--unit", help="Which one of several: a serial (adb), a host (ssh) or a key (tvm-rpc)."),
 ]
 LatencyMs = Annotated[
     Optional[str],  # noqa: UP045 - evaluated at run time, by Python 3.10 too

@@ -41,7 +41,10 @@ def profile(
     via: options.Via = None,
     unit: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--unit", help="A unit: a serial (adb) or host (ssh). Given again, the units share the work."),
+        typer.Option(
+            "--unit",
+            help="A unit: a serial (adb), a host (ssh), a key (tvm-rpc). Given again, the units share the work.",
+        ),
     ] = None,
     devices_matching: Annotated[
         int, typer.Option("--devices-matching", min=1, help="Share the work among so many attached units.")
