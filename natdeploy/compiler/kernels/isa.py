@@ -20,6 +20,11 @@ class Isa:
         """How many vectors one cache line holds."""
         return CACHE_LINE // (4 * self.lanes)
 
+    @property
+    def inputs_in_registers(self) -> bool:
+        """Whether a multiply-add takes its one input out of a register that holds several (NEON of 64-bit Arm)."""
+        return self.lanes == 4 and self.registers == 32
+
     def blocks(self, channels: int) -> int:
         """How many vectors hold one pixel's channels; the last one ends in zeros or in values that nobody reads."""
         return -(-channels // self.lanes)

@@ -17,6 +17,9 @@ _WEIGHT_CYCLES = 3
 #: Cycles in which each sum of a tile starts and ends: first value, activation, store; and those that it costs more
 #: where sums fill over half of the registers, so that the next tile has to wait for them (fitted on a Zen 5).
 _SUM_CYCLES, _WAIT_CYCLES = 1.5, 3
+#: Registers that LLVM wants beside those of a tile whose inputs lie in registers, or it spills some (seen in code for
+#: three Arm cores).
+_SPARE = 6
 
 
 def even(total: int, most: int) -> int:
@@ -39,10 +42,17 @@ def gemm_tile(m: int, blocks: int, k: int, isa: Isa) -> dict[str, int]:
     candidates = {
         (even(m, rows), v)
         for v in range(1, min(blocks, 6) + 1)
-        for rows in range(1, min(MAX_ROWS, (isa.registers - v - 1) // v) + 1)
+        for rows in range(1, min(MAX_ROWS, _most_rows(v, isa)) + 1)
     }
     r, v = min(candidates, key=lambda tile: (cycles(*tile), -tile[1]))
     return {"rows": r, "vectors": v}
+
+
+def _most_rows(vectors: int, isa: Isa) -> int:
+    """Rows whose sums fit the registers beside ``vectors`` weights and one input, or a register of inputs a row."""
+    if isa.inputs_in_registers:
+        return (isa.registers - _SPARE - vectors) // (vectors + 1)
+    return (isa.registers - vectors - 1) // vectors
 
 
 def cases(e: Any, index: Any, total: int, step: int, emit: Callable[[int], None]) -> None:
