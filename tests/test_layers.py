@@ -52,7 +52,8 @@ FORBIDDEN = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "to
 #: What an ``__init__`` may hold: a docstring, imports and ``__all__``.
 INIT_STATEMENTS = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.Expr)
 
-FILES = sorted(PACKAGE.rglob("*.py"))
+#: All but what is only copied into bundles, for Pythons without natdeploy.
+FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if "consumers" not in path.parts]
 
 
 def room_of(path: Path) -> str | None:

@@ -11,8 +11,8 @@ def refuse_unknown_system() -> None:
     """Raise BadInput where natdeploy cannot work at all: its child processes and locks need a POSIX system."""
     if platform.system() == "Windows":
         raise BadInput(
-            "natdeploy does not run on Windows itself; run it in WSL 2 (https://learn.microsoft.com/windows/wsl), which is "
-            " Linux; a bundle's run.py and model.onnx work on Windows, with ONNX Runtime"
+            "natdeploy does not run on Windows itself; run it in WSL 2 (learn.microsoft.com/windows/wsl), which is "
+            "Linux; a bundle's run.py and model.onnx work on Windows, with ONNX Runtime"
         )
 
 
