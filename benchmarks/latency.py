@@ -8,6 +8,7 @@
     python benchmarks/latency.py ofa [--target titan_rtx_1,v100_32]
     python benchmarks/latency.py prior
     python benchmarks/latency.py speed
+    python benchmarks/latency.py host
     python benchmarks/latency.py coverage
 
 Options: ``--json`` (one object on stdout, all else on stderr), ``--seeds N``, ``--seed S``, ``--quick``,
@@ -22,7 +23,8 @@ tables leaves image sizes of published lookup tables out; ``--seeds`` is how man
 
 kernels adds up kernels of networks that are unseen on phones' GPUs; cpu-networks predicts networks on some cores of a
 phone from few of them and from other phones; ofa trains on 900 networks of HELP's table of Once-for-All; speed counts
-architectures per second. Each is described in its file, ``benchmarks/latency_*.py``.
+architectures per second; host times networks on this machine, which takes hours. Each is described in its file,
+``benchmarks/latency_*.py``.
 
 prior ranks blocks, and random networks of 16 of them, of devices of which no latency was used: their hardware profiles
 and other devices' published latencies are all that it knows.
@@ -46,9 +48,10 @@ DATA = {
     "cpu-networks": ("qed_cnn_e2e.csv.gz",),
     "ofa": ("help_ofa.csv.gz",),
     "speed": ("random architectures",),
+    "host": ("this machine, timed",),
 }
 #: Tasks of which neither files nor devices can be chosen.
-OWN = ("kernels", "cpu-networks", "prior", "speed", "coverage")
+OWN = ("kernels", "cpu-networks", "prior", "speed", "host", "coverage")
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -111,6 +114,11 @@ def _own_figures(options: argparse.Namespace, seeds: range) -> dict[str, float]:
         from benchmarks.latency_speed import speed_figures
 
         return speed_figures(seeds)
+    if options.task == "host":
+        from benchmarks.latency_host import host_figures
+
+        few = {"networks": 40, "unseen": 20} if options.quick else {}
+        return host_figures(options.seed, **few)
     from benchmarks.latency_prior import prior_figures
 
     return prior_figures(seeds)

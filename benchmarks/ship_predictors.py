@@ -53,9 +53,9 @@ LEFT_OUT = """\
 Not shipped, for want of measurements that a network of these spaces could honestly be predicted from:
 
 - Raspberry Pi 4 and Pixel 3: HELP and HW-NAS-Bench publish networks for CIFAR's images of 32 pixels only, and ncnn's
-  page has neither device.
+  page has neither device. A Raspberry Pi 4 has a prior; there is no hardware profile of the Pixel 3.
 - Pixel 1: ProxylessNAS's table has one image size and none of these spaces' activations, squeeze-excite blocks and
-  channels.
+  channels. It has a prior, which learned from that table among others.
 """
 
 

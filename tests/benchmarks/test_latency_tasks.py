@@ -1,0 +1,70 @@
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+SHARED = CHECKOUT.parent / "shared" / "data" / "latency"
+published = pytest.mark.skipif(not SHARED.is_dir(), reason=f"{SHARED} is not there: published measurements are needed")
+
+
+@pytest.fixture(autouse=True)
+def checkout_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(CHECKOUT), *sys.path])
+
+
+@published
+@pytest.mark.slow
+def test_devices_are_ranked_without_any_of_their_latencies() -> None:
+    from benchmarks.latency_prior import prior_figures
+
+    figures = prior_figures(range(2))
+    for target, blocks, networks in (("note10", 0.975, 0.965), ("pixel1", 0.92, 0.92)):
+        assert figures[f"{target}_spearman_blocks"] >= blocks
+        assert figures[f"{target}_spearman_networks"] >= networks
+        assert figures[f"{target}_macs_spearman_blocks"] < figures[f"{target}_spearman_blocks"]
+    assert figures["coverage_90"] >= 0.85
+
+
+@published
+@pytest.mark.slow
+def test_networks_on_phones_beat_flops_twice() -> None:
+    from benchmarks.latency_phones import phone_figures
+
+    figures = phone_figures("pixel4", "1large", range(2))
+    assert 2 * figures["mape"] < figures["flops_mape"]
+    assert figures["mape"] == figures["pixel4_1large_real_mape_20"]
+    with pytest.raises(SystemExit, match="no setting 'pixel5_1large'"):
+        phone_figures("pixel5", "1large", range(1))
+
+
+def test_unknown_devices_are_named() -> None:
+    from benchmarks.latency_kernels import kernels_figures
+
+    with pytest.raises(SystemExit, match="no kernels of device 'pixel5'; there are pixel4"):
+        kernels_figures(("pixel5",), range(1))
+
+
+def test_this_machines_figures_are_its_predictors(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks import latency_host
+    from natdeploy.devices import load_profile
+    from natdeploy.latency import shipped_latency_model
+
+    model = shipped_latency_model(load_profile("note10"), "ofa-mbv3-w1.0")
+    assert model is not None
+    qualities = {
+        name: replace(model.quality, within10=within, repeatability_within5=0.8, repeatability_within10=repeat)
+        for name, within, repeat in (("onnxruntime", 0.9, 0.95), ("tvm", 0.97, 1.0))
+    }
+    asked: dict[str, object] = {}
+
+    def profiled(profile: object, space: str, **settings: object) -> dict[str, object]:
+        asked.update(settings, space=space)
+        return {name: replace(model, quality=quality) for name, quality in qualities.items()}
+
+    monkeypatch.setattr(latency_host, "profile_device", profiled)
+    figures = latency_host.host_figures(3)
+    assert (asked["space"], asked["networks"], asked["holdout"], asked["seed"]) == ("ofa-mbv3-w1.0", 200, 200, 3)
+    assert (figures["host_ort_within10"], figures["host_tvm_within10"]) == (0.9, 0.97)
+    assert figures["host_repeat_within10"] == 0.95
