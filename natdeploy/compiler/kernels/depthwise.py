@@ -18,9 +18,15 @@ from natdeploy.compiler.kernels.tiles import MAX_ROWS, even, filter_rows, row_ti
 
 
 def columns(workload: Workload, isa: Isa) -> int:
-    """How many sums of a row fit the registers, beside the taps of one filter row and one input vector."""
-    most = min(MAX_ROWS, max(4, isa.registers - workload["kernel"] - 1))
-    return even(workload["out_w"], most)
+    """How many sums of a row fit the registers, beside the taps of one filter row and one input vector.
+
+    For Arm, whose cores in order want loads early, beside all input vectors of the sums' window.
+    """
+    size, stride = workload["kernel"], workload["stride"]
+    most = isa.registers - size - 1
+    if isa.inputs_in_registers:
+        most = (isa.registers - 2 * size + stride) // (1 + stride)
+    return even(workload["out_w"], min(MAX_ROWS, max(4, most)))
 
 
 def _rule(workload: Workload, isa: Isa) -> Schedule:
