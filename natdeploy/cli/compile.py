@@ -36,8 +36,8 @@ def compile(
         bool, typer.Option("--explain", help="List every layer's kernel, shape, MACs, bytes and time.")
     ] = False,
     producer: Annotated[
-        str, typer.Option("--producer", help="Who computes convolutions: relax (TVM), or kernels, natdeploy's own.")
-    ] = "relax",
+        str, typer.Option("--producer", help="Who computes convolutions: kernels (natdeploy's own) or relax (TVM).")
+    ] = "kernels",
     as_json: options.Json = False,
 ) -> None:
     """Compile any ONNX model with static shapes, and check it against ONNX Runtime."""

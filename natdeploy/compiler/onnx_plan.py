@@ -28,7 +28,7 @@ def make_onnx_plan(
     target: Mapping[str, Any],
     cache: KernelCache | None = None,
     progress: Progress | None = None,
-    producer: str = "relax",
+    producer: str = "kernels",
 ) -> Plan:
     """The static plan of an ONNX model; inputs and outputs keep their names and order.
 
@@ -37,7 +37,7 @@ def make_onnx_plan(
         target: TVM's target.
         cache: where object code is kept.
         progress: told how many kernels are compiled.
-        producer: ``relax``, or ``kernels``: natdeploy's own kernels compute the convolutions that they match.
+        producer: ``kernels``: natdeploy's own compute the convolutions that they match; ``relax``: TVM computes all.
 
     Raises BadInput for an operator that cannot be compiled (named with its node), for a bad target and an unknown
     producer; ChildFailed where TVM crashes.

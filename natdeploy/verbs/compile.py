@@ -73,7 +73,7 @@ def compile(
     target: str | None = None,
     out: str | Path | None = None,
     explain: bool = False,
-    producer: str = "relax",
+    producer: str = "kernels",
     progress: Progress | None = None,
 ) -> CompileResult:
     """Compile an ONNX model with static shapes into ``libmodel.so``, ``libmodel.a``, ``model.h`` and ``model_run``.
@@ -87,7 +87,7 @@ def compile(
         target: instead, ``TRIPLE/cpu`` as LLVM names them, for instance ``aarch64-linux-gnu/cortex-a76``.
         out: folder for the artifacts; None makes one in the working directory, named after model and device.
         explain: list every layer's kernel, shape, multiply-accumulates and bytes, and time it where it can run here.
-        producer: ``relax``, or ``kernels``: natdeploy's own kernels compute the convolutions that they match.
+        producer: ``kernels``: natdeploy's own compute the convolutions that they match; ``relax``: TVM computes all.
         progress: told what is going on.
 
     Raises BadInput for a file that cannot be read, dynamic shapes, an operator that cannot be compiled, and for an
