@@ -31,7 +31,7 @@ import numpy as np
 CHECKOUT = Path(__file__).resolve().parents[1]
 NETWORKS, ROUNDS = 24, 4
 QUICK_NETWORKS, QUICK_ROUNDS = 20, 2
-SPACE, RESOLUTION = "ofa-mbv3-w1.0", 160
+SPACE, RESOLUTION = "ofa-mbv3-w1.0", 192
 QUICK_SPACE, QUICK_RESOLUTION = "mbv3-micro", 32
 
 #: Computes, and streams through more memory than caches hold, until its parent kills it or is gone.
