@@ -199,10 +199,12 @@ def fit_mixture(
     prior = np.zeros(table.shape[:2])
     if parts == "both":  # to be like no other is as probable as all likenesses together
         prior[0] = np.log(len(table) - 1)
-        # To be like others and have nothing of one's own is as probable as all that one may have.
+    many = len(log_ms) > SCREEN
+    if parts == "both" and not many:
+        # To be like others and have nothing of one's own is as probable as all that one may have. Not so with many
+        # measurements, which only a part of one's own explains to the last.
         nothing = table[0, :, -4:-1].sum(1) == 0
         prior[1:, nothing] = np.log((~nothing).sum() / nothing.sum())
-    many = len(log_ms) > SCREEN
     rows = np.random.default_rng(seed).permutation(len(log_ms))[:SCREEN] if many else np.arange(len(log_ms))
     screened = measured.rows(rows)
     score = prior.reshape(-1) + evidence(weights, components(screened, screened), log_ms[rows], variance)
