@@ -15,6 +15,7 @@ from natdeploy.data import load_dataset
 from natdeploy.deploy import BuiltBundle, build, predict_images, verify_bundle
 from natdeploy.deploy.artifacts import run_in_child
 from natdeploy.deploy.bundle import weights_digest
+from natdeploy.deploy.layers import read_layer_times
 from natdeploy.deploy.verify import read_reference, runnable_of
 from natdeploy.devices import HardwareProfile, load_profile
 from natdeploy.ground.errors import BadInput, BudgetNotMet, DeviceNotReachable, VerificationFailed
@@ -61,6 +62,16 @@ def test_picks_that_choose_one_architecture_share_a_bundle(run: RunFolder, built
     picked = [(bundle.manifest.model.arch_id, bundle.manifest.provenance.picked_as) for bundle in built]
     assert picked == [(first, sorted(["best", first])), (second, ["fastest"])]
     assert sorted(path.name for path in (run.path / "bundles").iterdir()) == sorted(b.manifest.name for b in built)
+
+
+def test_the_library_was_timed_layer_by_layer(built: list[BuiltBundle]) -> None:
+    for bundle in built:
+        times = read_layer_times(bundle.path)
+        assert times is not None
+        plan = read_json(bundle.path / "native" / "plan.json", "plan")
+        assert [one.layer for one in times.layers] == [call["layer"] for call in plan["calls"]]
+        assert all(one.measured_ms > 0 for one in times.layers if "conv" in one.layer)
+        assert times.networks == 0 and times.layers[0].predicted_ms is None  # the store knew no timings of others
 
 
 def test_what_ships_is_measured_within_the_budget_and_verifies(built: list[BuiltBundle]) -> None:
