@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from natdeploy.deploy import build, verify_bundle
-from natdeploy.devices import load_profile
+from natdeploy.devices import load_profile, user_profiles_dir
 from natdeploy.devices.units import Access
 from natdeploy.ground.errors import BadInput, BudgetNotMet, DeviceNotReachable
 from natdeploy.measure import MeasurementStore
@@ -24,9 +24,12 @@ def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Phone:
 
 
 @pytest.fixture
-def device(tmp_path: Path) -> str:
-    (tmp_path / "stand-in.yaml").write_text(yaml.safe_dump(PROFILE))
-    return str(tmp_path / "stand-in.yaml")
+def device() -> str:
+    """A profile of the user's own, by its name."""
+    path = user_profiles_dir() / "stand-in.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(PROFILE))
+    return path.stem
 
 
 @pytest.fixture
