@@ -80,6 +80,7 @@ def test_a_supernet_of_another_space_and_a_missing_one(config, tmp_path) -> None
 def test_a_device_without_a_latency_model(config, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("natdeploy.latency.find_latency_model", lambda profile, space, runtime: None)
+    monkeypatch.setattr("natdeploy.latency.shipped_latency_model", lambda profile, space, *rest: None)
     monkeypatch.setattr("natdeploy.devices.load_profile", lambda name: SimpleNamespace(name=name))
     with pytest.raises(BadInput, match="run natdeploy profile --device host first"):
         search(config, tmp_path / "run")
