@@ -77,11 +77,10 @@ def test_a_supernet_of_another_space_and_a_missing_one(config, tmp_path) -> None
     assert not RunFolder.exists(tmp_path / "run") and not (tmp_path / "run").exists()
 
 
-def test_a_device_without_a_latency_model(config, tmp_path, monkeypatch) -> None:
+def test_a_runtime_that_the_device_lacks_has_no_latency_model(config, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("natdeploy.latency.find_latency_model", lambda profile, space, runtime: None)
-    monkeypatch.setattr("natdeploy.latency.shipped_latency_model", lambda profile, space, *rest: None)
-    monkeypatch.setattr("natdeploy.devices.load_profile", lambda name: SimpleNamespace(name=name))
-    with pytest.raises(BadInput, match="run natdeploy profile --device host first"):
+    profile = SimpleNamespace(name="host", runtimes=("elsewhere",))
+    monkeypatch.setattr("natdeploy.devices.load_profile", lambda name: profile)
+    with pytest.raises(BadInput, match=f"no runtime '{config.runtime}'; its runtimes are elsewhere"):
         search(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
