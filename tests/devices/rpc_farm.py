@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from natdeploy.devices.rpc_tracker import check_tracker
@@ -23,14 +23,21 @@ class Farm:
     port: int
     tracker: subprocess.Popen
     folder: Path
+    servers: list[subprocess.Popen] = field(default_factory=list)
 
     def server(self, key: str) -> subprocess.Popen:
         port = free_port()
         words = ["--port", str(port), "--port-end", str(port + 1), "--tracker", f"{HOST}:{self.port}", "--key", key]
         process = start("rpc_server", *words, folder=self.folder)
+        self.servers.append(process)
         wait_until(lambda: process.poll() is not None or self.has(key), 120)
         assert process.poll() is None, "the server did not start"
         return process
+
+    def close(self) -> None:
+        """End everything, also what a test that failed has left."""
+        for process in (*self.servers, self.tracker):
+            stop(process)
 
     def has(self, key: str) -> bool:
         try:

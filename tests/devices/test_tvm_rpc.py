@@ -31,7 +31,7 @@ LIMIT_S = 10.0
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     farm = start_farm(tmp_path_factory.mktemp("farm"))
     yield farm
-    stop(farm.tracker)
+    farm.close()
 
 
 def board(port: int, key: str, **more: object) -> HardwareProfile:
