@@ -14,16 +14,18 @@ import pytest
 from natdeploy import __version__, verbs
 from natdeploy.ground import errors
 
-#: ``devices add`` is a command below ``devices``.
-VERBS = [verb.replace("_", "-") for verb in verbs.__all__ if verb != "add_device"]
+#: Functions whose command is another's: ``devices add``, ``profile --plan``, ``report --watch``.
+SHARED = ("add_device", "plan_profile", "watch_report")
+VERBS = [verb.replace("_", "-") for verb in verbs.__all__ if verb not in SHARED]
+COMMANDS = [*(verb for verb in VERBS if verb != "ci"), *(f"ci {verb}" for verb in verbs.ci.__all__)]
 CHECKOUT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help_with_an_example_and_json(natdeploy, verb: str) -> None:
-    result = natdeploy(verb, "--help")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_verb_has_help_with_an_example_and_json(natdeploy, command: str) -> None:
+    result = natdeploy(*command.split(), "--help")
     assert result.exit_code == 0
-    assert f"Example: natdeploy {verb}" in " ".join(result.stdout.split())
+    assert f"Example: natdeploy {command}" in " ".join(result.stdout.split())
     assert "--json" in result.stdout
 
 

@@ -39,8 +39,14 @@ def test_many_architectures_are_drawn(tmp_path):
     copies = [{**entries[index // 100], "arch": arch} for index, arch in enumerate(kinds)][:5000]
     many.write_text(json.dumps(copies))
     path = write_report(made.run, out=tmp_path / "report.html", measurements=made.holdout)
-    options = "--headless --no-sandbox --disable-gpu --disable-background-networking --no-first-run --virtual-time-budget=9000 --dump-dom"
-    command = [CHROMIUM, *options.split(), f"--user-data-dir={tmp_path / 'profile'}", path.as_uri()]
+    options = "--headless --no-sandbox --disable-gpu --disable-background-networking --no-first-run --dump-dom"
+    command = [
+        CHROMIUM,
+        *options.split(),
+        "--virtual-time-budget=9000",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        path.as_uri(),
+    ]
     dom = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
     assert re.search(r'data-drawn-ms="\d+"', dom)
     assert dom.count('class="point') >= 5000
