@@ -51,9 +51,9 @@ def with_pnnx(subnet: RandomSubnet, onnx: Path, python: Path) -> Path:
 def with_onnx2tf(subnet: RandomSubnet, onnx: Path, python: Path) -> Path:
     """For LiteRT: see :mod:`benchmarks.litert_convert`.
 
-    Subnets with many 7 x 7 depthwise layers are slow there, and it is not the conversion: XNNPACK has no kernel of that
-    size and computes them as grouped matrix products, with the padding in the operator or apart. LiteRT's own kernels
-    take less time for these layers, and more for whole subnets, so XNNPACK stays the better setting.
+    Subnets with many 7 x 7 depthwise layers are slow there, with the padding in the operator or apart; it seems that
+    XNNPACK computes them without a kernel of that size (inferred from their times, not read in its source). LiteRT's
+    own kernels take less time for these layers, and more for whole subnets, so XNNPACK stays the better setting.
     """
     converter = peer_python("litert-converter", LITERT_CONVERTER)
     folder = onnx.parent / "litert"
