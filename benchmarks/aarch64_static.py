@@ -13,7 +13,6 @@ processors. Needs ``apt-get install llvm-19``. ``--quick`` takes the three heavi
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -109,20 +108,12 @@ def rows_of(networks: list[Any], cpu: str, count: int) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    parser.add_argument("--seed", type=int, default=0, help="of architectures")
-    parser.add_argument("--quick", action="store_true", help="three kernels of four subnets")
-    options = parser.parse_args()
     sys.path.insert(0, str(CHECKOUT))
-    from benchmarks.output import print_found
-    from natdeploy.ground.errors import NatdeployError
+    from benchmarks.output import answer, parser_of
 
-    try:
-        found = measure(seed=options.seed, quick=options.quick)
-    except NatdeployError as error:
-        parser.error(str(error))
-    print_found(found, as_json=options.json)
+    parser = parser_of(__doc__, quick="three kernels of four subnets", seed="of architectures")
+    options = parser.parse_args()
+    answer(parser, lambda: measure(seed=options.seed, quick=options.quick), as_json=options.json)
 
 
 if __name__ == "__main__":

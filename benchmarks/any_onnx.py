@@ -11,7 +11,6 @@ three random images, relative to the largest output. ``--quick`` takes 40 of the
 
 from __future__ import annotations
 
-import argparse
 import io
 import sys
 import tempfile
@@ -142,21 +141,13 @@ def compiled(path: Path) -> Any:
 
 def main() -> None:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    parser.add_argument("--seed", type=int, default=0, help="of random weights")
-    parser.add_argument("--quick", action="store_true", help="few images and two networks")
+    sys.path.insert(0, str(CHECKOUT))
+    from benchmarks.output import answer, parser_of
+
+    parser = parser_of(__doc__, quick="few images and two networks", seed="of random weights")
     parser.add_argument("--data", type=Path, default=DATA, help="folder with weights/ and imagenet_sample/")
     options = parser.parse_args()
-    sys.path.insert(0, str(CHECKOUT))
-    from benchmarks.output import print_found
-    from natdeploy.ground.errors import NatdeployError
-
-    try:
-        found = measure(options.data, seed=options.seed, quick=options.quick)
-    except NatdeployError as error:
-        parser.error(str(error))
-    print_found(found, as_json=options.json)
+    answer(parser, lambda: measure(options.data, seed=options.seed, quick=options.quick), as_json=options.json)
 
 
 if __name__ == "__main__":

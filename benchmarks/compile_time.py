@@ -13,7 +13,6 @@ workloads of a third of a space.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -134,20 +133,12 @@ def tell(line: str) -> None:
 
 def main() -> None:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    parser.add_argument("--seed", type=int, default=0, help="of architectures and weights")
-    parser.add_argument("--quick", action="store_true", help="one subnet and a third of the workloads")
-    options = parser.parse_args()
     sys.path.insert(0, str(CHECKOUT))
-    from benchmarks.output import print_found
-    from natdeploy.ground.errors import NatdeployError
+    from benchmarks.output import answer, parser_of
 
-    try:
-        found = measure(seed=options.seed, quick=options.quick)
-    except NatdeployError as error:
-        parser.error(str(error))
-    print_found(found, as_json=options.json)
+    parser = parser_of(__doc__, quick="one subnet and a third of the workloads", seed="of architectures and weights")
+    options = parser.parse_args()
+    answer(parser, lambda: measure(seed=options.seed, quick=options.quick), as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ shares of subnets whose counts agree exactly. 50 subnets, or 4 with ``--quick``;
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -97,20 +96,12 @@ def _ours(checkpoint: Path, archs: list[Arch], seed: int) -> dict[str, np.ndarra
 
 def main() -> None:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="four subnets")
-    options = parser.parse_args()
     sys.path.insert(0, str(CHECKOUT))
-    from benchmarks.output import print_found
-    from natdeploy.ground.errors import NatdeployError
+    from benchmarks.output import answer, parser_of
 
-    try:
-        found = measure(seed=options.seed, quick=options.quick)
-    except NatdeployError as error:
-        parser.error(str(error))
-    print_found(found, as_json=options.json)
+    parser = parser_of(__doc__, quick="four subnets")
+    options = parser.parse_args()
+    answer(parser, lambda: measure(seed=options.seed, quick=options.quick), as_json=options.json)
 
 
 if __name__ == "__main__":

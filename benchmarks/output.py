@@ -1,10 +1,31 @@
-"""How benchmarks print what they found."""
+"""The command line that benchmarks share, and how they print what they found."""
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+
+def parser_of(doc: str | None, *, quick: str, seed: str = "of everything random") -> argparse.ArgumentParser:
+    """Options of every benchmark; ``doc`` is its docstring, whose first line describes it."""
+    parser = argparse.ArgumentParser(description=(doc or "").split("\n")[0])
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.add_argument("--seed", type=int, default=0, help=seed)
+    parser.add_argument("--quick", action="store_true", help=quick)
+    return parser
+
+
+def answer(parser: argparse.ArgumentParser, measure: Callable[[], Mapping[str, Any]], *, as_json: bool) -> None:
+    """Measure and print; an expected error is one line and exit status 2."""
+    from natdeploy.ground.errors import NatdeployError
+
+    try:
+        found = measure()
+    except NatdeployError as error:
+        parser.error(str(error))
+    print_found(found, as_json=as_json)
 
 
 def print_found(found: Mapping[str, Any], *, as_json: bool) -> None:

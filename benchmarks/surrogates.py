@@ -11,7 +11,6 @@ of 100.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -70,22 +69,16 @@ def _row(quality: dict[str, float | None]) -> str:
 
 def main() -> None:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="one split of 100, in under a minute")
-    parser.add_argument("--table", type=Path, help="a table with the same columns, .csv or .csv.gz")
-    options = parser.parse_args()
     sys.path.insert(0, str(CHECKOUT))
     from benchmarks.ofa_accuracies import TABLE
-    from benchmarks.output import print_found
-    from natdeploy.ground.errors import NatdeployError
+    from benchmarks.output import answer, parser_of
 
-    try:
-        found = measure(options.table or TABLE, seed=options.seed, quick=options.quick)
-    except NatdeployError as error:
-        parser.error(str(error))
-    print_found(found, as_json=options.json)
+    parser = parser_of(__doc__, quick="one split of 100, in under a minute")
+    parser.add_argument("--table", type=Path, help="a table with the same columns, .csv or .csv.gz")
+    options = parser.parse_args()
+    answer(
+        parser, lambda: measure(options.table or TABLE, seed=options.seed, quick=options.quick), as_json=options.json
+    )
 
 
 if __name__ == "__main__":
