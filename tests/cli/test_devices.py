@@ -101,11 +101,16 @@ def test_who_is_asked_answers_for_the_device(monkeypatch: pytest.MonkeyPatch, na
 
 
 @pytest.mark.parametrize("device", ["pixel4", "pixel4-gpu", "iphone15", "rpi5"])
-@pytest.mark.parametrize("verb", [("profile",), ("search", "--latency-ms", "20")])
-def test_a_device_that_is_not_here_is_said_to_be_so_at_once(
-    natdeploy, tmp_path: Path, verb: tuple[str, ...], device: str
-) -> None:
-    out = ("--out", tmp_path / "run") if verb[0] == "search" else ()
-    result = natdeploy(*verb, "--device", device, *out)
+def test_a_device_that_is_not_here_cannot_be_profiled(natdeploy, device: str) -> None:
+    result = natdeploy("profile", "--device", device)
     assert (result.exit_code, len(result.stderr.splitlines())) == (3, 1), result.stderr
+
+
+@pytest.mark.parametrize("device", ["pixel4-gpu", "pixel7", "dgx-a100"])
+def test_a_device_of_which_nothing_is_known_is_said_to_be_so_at_once(natdeploy, tmp_path: Path, device: str) -> None:
+    """Not here, never timed, and without what a prior takes."""
+    result = natdeploy("search", "--latency-ms", "20", "--device", device, "--out", tmp_path / "run")
+    said = [line for line in result.stderr.splitlines() if not line.startswith("[")]  # progress does
+    assert (result.exit_code, len(said)) == (3, 1), result.stderr
+    assert "nor is there a prior" in said[0]
     assert not (tmp_path / "run").exists()
