@@ -29,8 +29,8 @@ JUDGED, MODEL, PEAK_FLOPS_PER_CYCLE = "cortex-a76", "neoverse-n1", 16
 
 def measure(*, seed: int, quick: bool) -> dict[str, Any]:
     """Compile, disassemble, simulate. Raises BadInput where LLVM's tools are missing, ChildFailed."""
+    from benchmarks.environment import environment
     from benchmarks.machine_code import llvm_tool
-    from benchmarks.quickstart import environment
     from benchmarks.subnets import PRODUCER, random_archs, wider_space
 
     tools = [llvm_tool(name) for name in ("llvm-mca", "llvm-objdump")]

@@ -32,7 +32,7 @@ def measure(data: Path, *, seed: int, quick: bool) -> dict[str, Any]:
     import torch
 
     from benchmarks import onnx_networks
-    from benchmarks.quickstart import environment
+    from benchmarks.environment import environment
 
     torch.set_num_threads(1)
     random = {"resnet18": onnx_networks.resnet18}

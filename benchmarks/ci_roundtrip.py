@@ -14,12 +14,10 @@ Figures: ``seconds_*`` of the steps, ``speedup_unchanged`` (first over unchanged
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -159,7 +157,7 @@ def measure(folder: Path, *, seed: int, quick: bool) -> dict[str, Any]:
         "gate_exit_worse": exit_worse,
         "bundles": len(bundles),
     }
-    from benchmarks.quickstart import environment
+    from benchmarks.environment import environment
 
     return {
         "benchmark": "ci_roundtrip",
@@ -170,22 +168,14 @@ def measure(folder: Path, *, seed: int, quick: bool) -> dict[str, Any]:
 
 def main() -> None:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="a small form, for the host alone")
-    parser.add_argument("--keep", type=Path, help="work in this empty folder and leave everything there")
-    options = parser.parse_args()
-    if options.keep and options.keep.exists() and any(options.keep.iterdir()):
-        parser.error(f"--keep {options.keep}: the folder is not empty")
     sys.path.insert(0, str(CHECKOUT))
-    from benchmarks.output import print_found
+    from benchmarks.output import answer, keep_option, parser_of, working_folder
 
-    with tempfile.TemporaryDirectory(prefix="ci_roundtrip.") as temporary:
-        folder = options.keep or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        found = measure(folder.resolve(), seed=options.seed, quick=options.quick)
-    print_found(found, as_json=options.json)
+    parser = parser_of(__doc__, quick="a small form, for the host alone")
+    keep_option(parser)
+    options = parser.parse_args()
+    with working_folder(parser, options.keep) as folder:
+        answer(parser, lambda: measure(folder, seed=options.seed, quick=options.quick), as_json=options.json)
 
 
 if __name__ == "__main__":

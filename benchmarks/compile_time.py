@@ -41,7 +41,7 @@ class Compiled:
 
 def measure(*, seed: int, quick: bool) -> dict[str, Any]:
     """Compile everything. Raises BadInput for a machine whose processor has no kernels, ChildFailed."""
-    from benchmarks.quickstart import environment
+    from benchmarks.environment import environment
     from benchmarks.subnets import PRODUCER, SPACES, every_workload, random_archs, random_subnets
     from natdeploy.compiler import KernelCache, compile_layers
     from natdeploy.devices import llvm_target, load_profile

@@ -45,7 +45,7 @@ def measure(*, threads: int, subnets: int, seed: int, without: Sequence[str], qu
     from benchmarks.compiled_figures import figures, unfair
     from benchmarks.compiled_peers import PEERS
     from benchmarks.compiled_rounds import Worker
-    from benchmarks.quickstart import environment
+    from benchmarks.environment import environment
     from benchmarks.subnets import PRODUCER, random_archs, random_subnets
     from natdeploy.devices import llvm_target, load_profile, measure_peak
     from natdeploy.devices.host import timing_processors

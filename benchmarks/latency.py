@@ -56,7 +56,7 @@ OWN = ("kernels", "cpu-networks", "prior", "speed", "host", "coverage")
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Do the task."""
-    from benchmarks.quickstart import environment
+    from benchmarks.environment import environment
 
     seeds = range(options.seed, options.seed + (2 if options.quick else options.seeds))
     about = {

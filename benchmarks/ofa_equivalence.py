@@ -32,8 +32,8 @@ PEER = "ofa==0.1.0.post202307202001"
 
 def measure(*, seed: int, quick: bool) -> dict[str, Any]:
     """Run both. Raises BadInput when the peer cannot be installed or fails."""
+    from benchmarks.environment import environment
     from benchmarks.peers import peer_python
-    from benchmarks.quickstart import environment
     from natdeploy.ground.errors import BadInput
     from natdeploy.spaces import get_space
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 
@@ -15,6 +18,22 @@ def parser_of(doc: str | None, *, quick: str, seed: str = "of everything random"
     parser.add_argument("--seed", type=int, default=0, help=seed)
     parser.add_argument("--quick", action="store_true", help=quick)
     return parser
+
+
+def keep_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--keep FOLDER``."""
+    parser.add_argument("--keep", type=Path, help="work in this empty folder and leave everything there")
+
+
+@contextmanager
+def working_folder(parser: argparse.ArgumentParser, keep: Path | None) -> Iterator[Path]:
+    """The folder to keep, or one that is removed afterwards; one that is not empty is a usage error."""
+    if keep and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
+        parser.error(f"--keep {keep}: not an empty folder")
+    with tempfile.TemporaryDirectory(prefix="benchmark.") as temporary:
+        folder = (keep or Path(temporary)).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
 
 
 def answer(parser: argparse.ArgumentParser, measure: Callable[[], Mapping[str, Any]], *, as_json: bool) -> None:

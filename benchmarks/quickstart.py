@@ -9,11 +9,8 @@ handwritten digits; weights: the supernet shipped with natdeploy.
 
 from __future__ import annotations
 
-import argparse
 import os
-import platform
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +36,7 @@ QUICK: Mapping[str, Any] = {
 def measure(folder: Path, *, seed: int, quick: bool) -> dict[str, Any]:
     """Do the demo's job in an empty folder and gather its figures."""
     os.environ["NATDEPLOY_HOME"] = str(folder / "home")
+    from benchmarks.environment import environment
     from natdeploy import verbs
     from natdeploy.cli.output import progress_on_stderr
     from natdeploy.latency import LatencyModel
@@ -88,46 +86,16 @@ def measure(folder: Path, *, seed: int, quick: bool) -> dict[str, Any]:
     }
 
 
-def environment(*, seed: int, quick: bool) -> dict[str, Any]:
-    """What the figures depend on besides the code."""
-    from importlib.metadata import version
-
-    from natdeploy import __version__
-    from natdeploy.devices import load_profile
-
-    host = load_profile("host")
-    packages = ("torch", "apache-tvm", "onnxruntime", "xgboost-cpu", "pymoo", "scikit-learn")
-    return {
-        "natdeploy": __version__,
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "processor": host.soc,
-        "cores": len(os.sched_getaffinity(0)),
-        "load_average": os.getloadavg()[0],
-        "data": "digits",
-        "seed": seed,
-        "quick": quick,
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "versions": {name: version(name) for name in packages},
-    }
-
-
 def main() -> None:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="a small form, in about a minute")
-    parser.add_argument("--keep", type=Path, help="work in this empty folder and leave everything there")
-    options = parser.parse_args()
-    if options.keep and options.keep.exists() and any(options.keep.iterdir()):
-        parser.error(f"--keep {options.keep}: the folder is not empty")
     sys.path.insert(0, str(CHECKOUT))
-    from benchmarks.output import print_found
+    from benchmarks.output import answer, keep_option, parser_of, working_folder
 
-    with tempfile.TemporaryDirectory(prefix="quickstart.") as temporary:
-        found = measure(options.keep or Path(temporary), seed=options.seed, quick=options.quick)
-    print_found(found, as_json=options.json)
+    parser = parser_of(__doc__, quick="a small form, in about a minute")
+    keep_option(parser)
+    options = parser.parse_args()
+    with working_folder(parser, options.keep) as folder:
+        answer(parser, lambda: measure(folder, seed=options.seed, quick=options.quick), as_json=options.json)
 
 
 if __name__ == "__main__":

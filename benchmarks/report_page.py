@@ -32,7 +32,7 @@ OPTIONS = "--headless --no-sandbox --disable-gpu --disable-background-networking
 
 def measure(count: int, *, seed: int, quick: bool) -> dict[str, Any]:
     """Write the report, load it. Raises SystemExit where there is no Chromium."""
-    from benchmarks.quickstart import environment
+    from benchmarks.environment import environment
     from natdeploy.report import write_report
     from tests.report.made_run import make_run
 

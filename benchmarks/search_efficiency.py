@@ -254,8 +254,8 @@ def measure(*, seed: int, seeds: int, quick: bool) -> dict[str, Any]:
     """Run all searches with all seeds."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+    from benchmarks.environment import environment
     from benchmarks.ofa_accuracies import PREDICTOR, TABLE, Oracle
-    from benchmarks.quickstart import environment
 
     oracle = Oracle()
     budgets = BUDGETS[:1] if quick else BUDGETS

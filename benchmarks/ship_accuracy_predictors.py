@@ -31,8 +31,8 @@ RANDOM_SUBNETS = 2_000
 
 def make(out: Path, *, seed: int) -> dict[str, Any]:
     """Fit, write, describe; the figures."""
+    from benchmarks.environment import environment
     from benchmarks.ofa_accuracies import Oracle, read_table, space_at_224
-    from benchmarks.quickstart import environment
     from natdeploy.ground.files import write_text
     from natdeploy.search.accuracy import fit_accuracy_predictor
     from natdeploy.search.surrogates import agreement

@@ -24,8 +24,8 @@ SPLITS = 5
 
 def measure(table: Path, *, seed: int, quick: bool) -> dict[str, Any]:
     """Judge every surrogate. Raises BadInput for a table that cannot be read or is too small."""
+    from benchmarks.environment import environment
     from benchmarks.ofa_accuracies import read_table
-    from benchmarks.quickstart import environment
     from natdeploy.ground.errors import BadInput
     from natdeploy.search.surrogates import SURROGATES, AutoSurrogate, agreement, make_surrogate
     from natdeploy.spaces import get_space

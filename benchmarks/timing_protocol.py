@@ -137,7 +137,7 @@ def load_processor(allowed: Sequence[int], timed: Sequence[int]) -> int:
 
 def measure(*, seed: int, quick: bool, runtime: str) -> dict[str, Any]:
     """Profile without and with load."""
-    from benchmarks.quickstart import environment
+    from benchmarks.environment import environment
     from natdeploy.devices import load_profile, timing_processors
     from natdeploy.ground.processes import allowed_processors
 

@@ -267,7 +267,7 @@ def one_fold(path: Path, folder: Path, *, seed: int, quick: bool) -> Outcome:
 
 def measure(names: Sequence[str], *, seed: int, quick: bool) -> dict[str, Any]:
     """All folds of all data sets. Raises BadInput for images that are not there."""
-    from benchmarks.quickstart import environment
+    from benchmarks.environment import environment
 
     figures: dict[str, float] = {}
     for name in names[:1] if quick else names:
