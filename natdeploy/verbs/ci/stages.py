@@ -22,6 +22,7 @@ from natdeploy.verbs.ci.record import (
 from natdeploy.verbs.result import Progress
 
 if TYPE_CHECKING:
+    from natdeploy.devices import HardwareProfile
     from natdeploy.latency import LatencyModel
     from natdeploy.runs.pipeline import PipelineEntry
 
@@ -65,7 +66,7 @@ class EntryBuild:
         if before is None or before.inputs != of_inputs:
             check_job(job.model_copy(update={"out": str(self._folder / "runs" / "new")}), written)
         profile = load_profile(job.device)
-        model = self._latency_model()
+        model = self._latency_model(profile)
         latency = latency_key(model)
         search = search_key(job, inputs, latency)
         run = self._search(search)
@@ -90,14 +91,12 @@ class EntryBuild:
             )
         return found
 
-    def _latency_model(self) -> LatencyModel:
-        from natdeploy.devices import load_profile
+    def _latency_model(self, profile: HardwareProfile) -> LatencyModel:
         from natdeploy.ground.files import sha256_file
         from natdeploy.latency import latency_model_path
         from natdeploy.verbs.job import ensure_latency_model
 
         job = self._entry.job
-        profile = load_profile(job.device)
         path = latency_model_path(profile, job.space, job.runtime)
         before = sha256_file(path) if path.exists() else None
         model = ensure_latency_model(job, profile, self._tell)
