@@ -4,6 +4,7 @@ from natdeploy.verbs import ci
 from natdeploy.verbs.add_device import add_device
 from natdeploy.verbs.bench import bench
 from natdeploy.verbs.build import build
+from natdeploy.verbs.check_profile import check_profile
 from natdeploy.verbs.compile import compile
 from natdeploy.verbs.devices import devices
 from natdeploy.verbs.diff import diff
@@ -23,6 +24,7 @@ __all__ = [
     "add_device",
     "bench",
     "build",
+    "check_profile",
     "ci",
     "compile",
     "devices",

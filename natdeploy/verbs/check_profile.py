@@ -50,6 +50,7 @@ def check_profile(
 
     hardware = load_profile(device)
     access = Access(via, tuple(units))
+    access.check(hardware)
     found = [
         check_latency_model(hardware, space, runtime, networks=networks, access=access, progress=progress)
         for runtime in runtimes or hardware.runtimes
