@@ -45,6 +45,8 @@ def check_files(folder: Path) -> Manifest:
     if not any((folder / name).exists() for name in (MANIFEST, SUMS)):
         raise BadInput(f"{folder}: not a bundle: it has neither {MANIFEST} nor {SUMS}; natdeploy build makes one")
     present = plain_files(folder)
+    if SUMS not in present and MANIFEST in present:
+        read_manifest(folder / MANIFEST)  # a folder of something else is no bundle that lost a file
     for name in (SUMS, MANIFEST):
         if name not in present:
             raise VerificationFailed(f"{folder / name}: missing; {_ADVICE}")

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from natdeploy.ground.errors import VerificationFailed
+from natdeploy.ground.errors import BadInput, VerificationFailed
 
 SCHEMA_VERSION = 1
 
@@ -205,14 +205,19 @@ class Manifest(_Part):
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a manifest. Raises VerificationFailed naming file and field."""
+    """Read a manifest.
+
+    Raises BadInput for JSON that is no manifest at all, VerificationFailed naming file and field of a damaged one.
+    """
     try:
         value = json.loads(Path(path).read_bytes())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise VerificationFailed(f"{path}: not a readable manifest: {error}") from None
-    if isinstance(value, dict) and value.get("schema_version") != SCHEMA_VERSION:
+    if not isinstance(value, dict) or "schema_version" not in value:
+        raise BadInput(f"{path}: no bundle's manifest: field 'schema_version' is missing; natdeploy build makes one")
+    if value["schema_version"] != SCHEMA_VERSION:
         raise VerificationFailed(
-            f"{path}: field 'schema_version' is {value.get('schema_version')!r}; this natdeploy reads {SCHEMA_VERSION}"
+            f"{path}: field 'schema_version' is {value['schema_version']!r}; this natdeploy reads {SCHEMA_VERSION}"
         )
     try:
         return Manifest.model_validate(value, strict=False)

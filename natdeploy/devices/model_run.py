@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from natdeploy.devices.commands import Finished
-from natdeploy.ground.errors import BadInput, DeviceNotReachable
+from natdeploy.ground.errors import BadInput, DeviceNotReachable, VerificationFailed
 
 #: ELF's e_machine -> what ``uname -m`` says of such a processor.
 _MACHINES = {183: "aarch64", 40: "armv7l", 62: "x86_64", 243: "riscv64"}
@@ -72,7 +72,8 @@ def check_finished(done: Finished, path: Path, where: str) -> None:
         path: the executable on this machine, named in errors.
         where: the device, named in errors.
 
-    Raises DeviceNotReachable where the device cannot run such executables or has no room, BadInput otherwise.
+    Raises DeviceNotReachable where the device cannot run such executables or has no room, VerificationFailed for one
+    that dies by a signal (as :func:`natdeploy.devices.crash.failed_run` does on this machine), BadInput otherwise.
     """
     status = done.status
     if status == 0:
@@ -90,7 +91,9 @@ def check_finished(done: Finished, path: Path, where: str) -> None:
             f"{where}: cannot run {path}, built for {executable_machine(path)} ({text}); "
             "use the profile of this device, or a scratch folder that allows executables"
         )
-    raise BadInput(f"{path}: running failed on {where}: {f'signal {signal}' if signal else text}; build it again")
+    if signal is not None:
+        raise VerificationFailed(f"{path}: cannot be run; it died by signal {signal} on {where}; build it again")
+    raise BadInput(f"{path}: running failed on {where}: {text}; build it again")
 
 
 def parse_result(

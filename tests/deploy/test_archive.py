@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import tarfile
@@ -104,3 +105,15 @@ def test_a_file_listed_twice_is_refused(tmp_path: Path) -> None:
     twice = tar_of(tmp_path / "x.tar.gz", (tarfile.TarInfo("a/f"), b"1"), (tarfile.TarInfo("b/f"), b"2"))
     with pytest.raises(VerificationFailed, match="twice"):
         unpack_folder(twice, tmp_path / "out")
+
+
+def test_a_full_disk_is_said_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = pack_folder(made(tmp_path), tmp_path / "x.tar.gz")
+
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(BadInput, match=r"out: the disk is full; free some space"):
+        unpack_folder(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out.*"))

@@ -145,6 +145,12 @@ def test_a_folder_that_is_no_bundle_is_bad_input(tmp_path: Path) -> None:
         verify_bundle(tmp_path / "file")
     with pytest.raises(BadInput, match="not a bundle"):
         verify_bundle(tmp_path)
+    (tmp_path / "file").unlink()
+    (tmp_path / "manifest.json").write_text("{}")
+    for _ in range(2):  # without and with digests
+        with pytest.raises(BadInput, match=r"manifest\.json: no bundle's manifest: field 'schema_version' is"):
+            verify_bundle(tmp_path)
+        write_sums(tmp_path)
 
 
 def change(bundle: Path, name: str, **fields: object) -> None:

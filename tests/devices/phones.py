@@ -54,9 +54,11 @@ class Phone:
     def stop(self, with_signal: signal.Signals) -> None:
         pids = self.processes()
         assert pids
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, with_signal)
+        send(pids, with_signal)
+
+    def end(self) -> None:
+        """Kill what still runs on it, if anything does."""
+        send(self.processes(), signal.SIGKILL)
 
 
 def make_phone(root: Path, serial: str, state: str = "device") -> Phone:
@@ -69,6 +71,12 @@ def make_phone(root: Path, serial: str, state: str = "device") -> Phone:
     with open(root / "devices", "a") as file:
         file.write(f"{serial}\t{state}\n")
     return phone
+
+
+def send(pids: list[int], with_signal: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, with_signal)
 
 
 def everything() -> list[int]:

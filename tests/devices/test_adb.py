@@ -18,7 +18,7 @@ from natdeploy.compiler import Artifact
 from natdeploy.devices.adb import AdbLink, attached_devices
 from natdeploy.devices.expected import Expected
 from natdeploy.devices.remote_run import RemoteRunner
-from natdeploy.ground.errors import BadInput, DeviceNotReachable, TimingNotPossible
+from natdeploy.ground.errors import BadInput, DeviceNotReachable, TimingNotPossible, VerificationFailed
 from tests.devices.boards import emulator, image, reference
 from tests.devices.phones import ADB, Phone, make_phone, wait_until
 
@@ -216,6 +216,32 @@ def test_a_weak_or_hot_phone_is_not_timed(phone: Phone, aarch64: Artifact, old: 
     runner.close()
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [
+        ("SEGV", VerificationFailed, r"model_run: cannot be run; it died by signal 11 on adb device 'R58M123'"),
+        ("ILL", DeviceNotReachable, r"its processor lacks instructions of .*; check llvm_cpu and llvm_features"),
+    ],
+)
+def test_an_executable_that_dies_there_is_as_one_that_dies_here(
+    phone: Phone,
+    aarch64: Artifact,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    kind: type[Exception],
+    message: str,
+) -> None:
+    runner = over_adb()
+    session = runner.open(aarch64)
+    phone.program("die", f"#!/bin/sh\nkill -{name} $$\n")
+    monkeypatch.setenv("QEMU", "die")
+    with pytest.raises(kind, match=message):
+        session.run(image())
+    runner.close()
+    assert nothing_is_left(phone, tmp_path)
+
+
 def test_a_full_disk_is_said(phone: Phone, aarch64: Artifact, tmp_path: Path) -> None:
     runner = over_adb()
     phone.switch("full")
@@ -269,7 +295,7 @@ def test_a_connection_that_freezes_or_dies_in_a_long_run(
     runner.close()
     assert time.monotonic() - stopped[0] < LIMIT_S
     thread.join()
-    phone.stop(signal.SIGKILL) if phone.processes() else None  # the device's own, which froze with it
+    phone.end()  # the device's own, which froze with it
     wait_until(lambda: not phone.processes())
     over_adb().close()  # removes what the device could not
     assert nothing_is_left(phone, tmp_path)
