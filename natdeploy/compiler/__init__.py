@@ -16,15 +16,18 @@ from natdeploy.compiler.onnx_model import OnnxModel, load_onnx
 from natdeploy.compiler.onnx_plan import make_onnx_plan
 from natdeploy.compiler.plan import Plan
 from natdeploy.compiler.processor import check_processor
-from natdeploy.compiler.toolchain import toolchain_versions
+from natdeploy.compiler.toolchain import TUNING, toolchain_versions
+from natdeploy.compiler.tuning import TuningRecord
 
 __all__ = [
     "ARTIFACT_FILES",
     "PRODUCERS",
+    "TUNING",
     "Artifact",
     "KernelCache",
     "OnnxModel",
     "Plan",
+    "TuningRecord",
     "build_artifacts",
     "build_native",
     "build_onnx",

@@ -15,7 +15,8 @@ from natdeploy.compiler.native import RUNTIME, link_archive, link_executable, li
 from natdeploy.compiler.onnx_graph import onnx_bytes
 from natdeploy.compiler.plan import Plan
 from natdeploy.compiler.target import check_target
-from natdeploy.compiler.toolchain import toolchain_versions
+from natdeploy.compiler.toolchain import TUNING, toolchain_versions
+from natdeploy.compiler.tuning import TuningRecord
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import sha256_bytes, write_bytes, write_json
 from natdeploy.ground.registry import Registry
@@ -43,12 +44,20 @@ ARTIFACT_FILES = ("plan.json", "model.h", *(name for name, _ in BINARIES.values(
 
 
 def make_network_plan(
-    network: Network, *, target: Mapping[str, Any], cache: KernelCache | None = None, producer: str = DEFAULT_PRODUCER
+    network: Network,
+    *,
+    target: Mapping[str, Any],
+    cache: KernelCache | None = None,
+    producer: str = DEFAULT_PRODUCER,
+    tuning: TuningRecord | None = None,
 ) -> Plan:
-    """The static plan of a network. Raises BadInput for a bad network, target or producer; ChildFailed."""
+    """The static plan of a network, with the tiles of a device's ``tuning`` record where it has some.
+
+    Raises BadInput for a bad network, target or producer; ChildFailed.
+    """
     check_network(network)
     chosen: Producer = PRODUCERS.get(producer)
-    return chosen.plan(network, check_target(target), cache or KernelCache())
+    return chosen.plan(network, check_target(target), cache or KernelCache(), tuning)
 
 
 def compile_layers(
@@ -58,13 +67,14 @@ def compile_layers(
     cache: KernelCache | None = None,
     progress: Progress | None = None,
     producer: str = DEFAULT_PRODUCER,
+    tuning: TuningRecord | None = None,
 ) -> int:
     """Compile the kernels of many networks at once, which is quicker than one network after another.
 
     Returns the number of distinct kernels. Raises BadInput for a bad target, producer or layer, ChildFailed.
     """
     chosen: Producer = PRODUCERS.get(producer)
-    return chosen.compile_layers(networks, check_target(target), cache or KernelCache(), progress)
+    return chosen.compile_layers(networks, check_target(target), cache or KernelCache(), progress, tuning)
 
 
 def build_native(
@@ -74,13 +84,14 @@ def build_native(
     folder: Path,
     cache: KernelCache | None = None,
     producer: str = DEFAULT_PRODUCER,
+    tuning: TuningRecord | None = None,
 ) -> Artifact:
     """Compile a network into ``folder``: ``libmodel.so`` (weights embedded), ``model.h`` and ``plan.json``.
 
-    The folder may be moved; equal networks, targets and toolchains give equal bytes. Raises BadInput for a bad network
-    or target and for a full disk, ChildFailed where a compiler crashes.
+    The folder may be moved; equal networks, targets, records and toolchains give equal bytes. Raises BadInput for a
+    bad network or target and for a full disk, ChildFailed where a compiler crashes.
     """
-    plan = make_network_plan(network, target=target, cache=cache, producer=producer)
+    plan = make_network_plan(network, target=target, cache=cache, producer=producer, tuning=tuning)
     return build_artifacts(plan, Path(folder), kinds=("native",))["native"]
 
 
@@ -99,6 +110,7 @@ def build_artifacts(
     write_json(folder / "plan.json", plan.to_json())
     if {"native", "archive"} & set(kinds):
         write_bytes(folder / "model.h", (RUNTIME / "natdeploy.h").read_bytes())
+    toolchain = {**toolchain_versions("native"), TUNING: plan.tuning}
     artifacts = {}
     for kind, binary in binaries.items():
         path = folder / BINARIES[kind][0]
@@ -106,7 +118,7 @@ def build_artifacts(
         if kind == "executable":
             path.chmod(0o755)
         shapes = plan.inputs[0].view.shape, plan.outputs[0].view.shape
-        artifacts[kind] = Artifact(kind, path, sha256_bytes(binary), *shapes, toolchain_versions("native"))
+        artifacts[kind] = Artifact(kind, path, sha256_bytes(binary), *shapes, toolchain)
     return artifacts
 
 

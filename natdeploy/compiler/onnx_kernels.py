@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from natdeploy.compiler.kernels.isa import Isa
-from natdeploy.compiler.kernels.kind import Kernel, Workload, default_schedule
+from natdeploy.compiler.kernels.kind import Kernel, Schedule, Workload
 from natdeploy.compiler.kernels.layout import pad_channels
 from natdeploy.compiler.onnx_groups import Group, Groups, make_group
 from natdeploy.compiler.onnx_jobs import BLOCKED, Bound, layout_of
@@ -18,7 +19,19 @@ from natdeploy.compiler.plan import View
 _ACTIVATIONS = {"Relu": "relu", "HardSwish": "hswish"}
 
 
-def bind_own(model: OnnxModel, groups: Groups, group: Group, isa: Isa) -> tuple[Group, Bound] | None:
+@dataclass(frozen=True)
+class OwnKernels:
+    """natdeploy's own kernels as a plan uses them: for which vectors, and what chooses their tiles."""
+
+    isa: Isa
+    choose: Callable[[Workload, Isa], Schedule]
+
+    def kernel(self, workload: Workload) -> Kernel:
+        """The kernel of a workload."""
+        return Kernel(workload, self.choose(workload, self.isa), self.isa)
+
+
+def bind_own(model: OnnxModel, groups: Groups, group: Group, own: OwnKernels) -> tuple[Group, Bound] | None:
     """The first nodes of a group that one own kernel computes, and that kernel in its place; None where none matches.
 
     What a kernel takes: one image, weights known now, an odd square filter centred on its pixel (padding on all sides
@@ -42,11 +55,11 @@ def bind_own(model: OnnxModel, groups: Groups, group: Group, isa: Isa) -> tuple[
     workload["activation"] = activation
     if not depthwise:
         workload["residual"] = residual is not None
-    kernel = Kernel(workload, default_schedule(workload, isa), isa)
+    kernel = own.kernel(workload)
     first = make_group(model, group.nodes[:count])
     packed = {
         f"{result}.{kernel.symbol}.weight": kernel.pack(weight.astype(np.float32)),
-        f"{result}.{kernel.symbol}.bias": pad_channels(bias.astype(np.float32), isa.lanes),
+        f"{result}.{kernel.symbol}.bias": pad_channels(bias.astype(np.float32), own.isa.lanes),
     }
     arguments = (source, *packed, *([residual] if residual else []), *first.writes)
     return first, Bound(kernel, arguments, tuple(map(View, kernel.shapes)), packed, kernel.parts)

@@ -8,17 +8,18 @@ from typing import Any
 from natdeploy.compiler.build import PRODUCERS
 from natdeploy.compiler.kernel_cache import KernelCache
 from natdeploy.compiler.kernel_objects import Progress, object_code
-from natdeploy.compiler.kernels.isa import Isa
 from natdeploy.compiler.kernels.kind import Kernel as OwnKernel
+from natdeploy.compiler.kernels.kind import default_schedule
 from natdeploy.compiler.kernels.objects import isa_for, kernel_code
 from natdeploy.compiler.onnx_entry import compile_jobs
 from natdeploy.compiler.onnx_groups import Group, Groups, group_nodes, make_group
 from natdeploy.compiler.onnx_jobs import Bound, Job, bind
-from natdeploy.compiler.onnx_kernels import bind_own
+from natdeploy.compiler.onnx_kernels import OwnKernels, bind_own
 from natdeploy.compiler.onnx_model import OnnxModel
 from natdeploy.compiler.plan import Call, Kernel, Plan, Port, View, make_plan
 from natdeploy.compiler.target import check_target
 from natdeploy.compiler.toolchain import sources_digest, toolchain_versions
+from natdeploy.compiler.tuning import TuningRecord
 from natdeploy.ground.files import sha256_bytes
 
 
@@ -29,6 +30,7 @@ def make_onnx_plan(
     cache: KernelCache | None = None,
     progress: Progress | None = None,
     producer: str = "kernels",
+    tuning: TuningRecord | None = None,
 ) -> Plan:
     """The static plan of an ONNX model; inputs and outputs keep their names and order.
 
@@ -38,6 +40,7 @@ def make_onnx_plan(
         cache: where object code is kept.
         progress: told how many kernels are compiled.
         producer: ``kernels``: natdeploy's own compute the convolutions that they match; ``relax``: TVM computes all.
+        tuning: the device's record, from which natdeploy's own kernels take their tiles where it has some.
 
     Raises BadInput for an operator that cannot be compiled (named with its node), for a bad target and an unknown
     producer; ChildFailed where TVM crashes.
@@ -46,7 +49,8 @@ def make_onnx_plan(
     checked, cache = check_target(target), cache or KernelCache()
     isa = isa_for(checked, cache) if producer == "kernels" else None
     groups = group_nodes(model, isa.lanes if isa else 0)
-    steps = [step for group in groups.order for step in _steps(model, groups, group, isa)]
+    own_kernel = OwnKernels(isa, tuning.schedule if tuning else default_schedule) if isa else None
+    steps = [step for group in groups.order for step in _steps(model, groups, group, own_kernel)]
     used = [bound.kernel for _, bound in steps]
     own = kernel_code([each for each in used if isinstance(each, OwnKernel)], checked, cache, progress)
     codes = _object_code([each for each in used if isinstance(each, Job)], checked, cache, progress) | own
@@ -56,7 +60,8 @@ def make_onnx_plan(
     calls = []
     for group, each in steps:
         symbol, writes = each.kernel.symbol, len(group.writes)
-        kernels[symbol] = Kernel(symbol, sha256_bytes(codes[symbol]), each.views, writes, each.parts)
+        tuned = isinstance(each.kernel, OwnKernel) and each.kernel.tuned
+        kernels[symbol] = Kernel(symbol, sha256_bytes(codes[symbol]), each.views, writes, each.parts, tuned)
         for name, array in each.packed.items():
             constants[name] = array.astype(array.dtype.newbyteorder("<"), order="C").tobytes()
         for name, view in zip(each.arguments[-writes:], each.views[-writes:]):
@@ -78,12 +83,13 @@ def make_onnx_plan(
         calls=calls,
         inputs=[port(name, name) for name in model.inputs],
         outputs=[port(name, given) for name, given in zip(model.outputs, model.output_names)],
+        **({"tuning": tuning.identity} if tuning else {}),
     )
 
 
-def _steps(model: OnnxModel, groups: Groups, group: Group, isa: Isa | None) -> list[tuple[Group, Bound]]:
+def _steps(model: OnnxModel, groups: Groups, group: Group, own: OwnKernels | None) -> list[tuple[Group, Bound]]:
     """One kernel for a group, or an own kernel for its first nodes and one for the others, if any are left."""
-    found = bind_own(model, groups, group, isa) if isa else None
+    found = bind_own(model, groups, group, own) if own else None
     if found is None:
         return [(group, bind(model, groups, group))]
     first, bound = found

@@ -17,7 +17,7 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import atomic_folder, read_json, sha256_bytes, write_bytes, write_json
 
 #: Version of the JSON form.
-SCHEMA = 2
+SCHEMA = 3
 #: Element types by name, with their bytes.
 DTYPES = {"float32": 4, "int64": 8, "int32": 4, "uint8": 1, "bool": 1}
 SPACES = ("arena", "constant")
@@ -49,6 +49,7 @@ class Kernel:
         writes: how many of them it writes.
         parts: pieces of its work that threads may share, each giving the same values whoever computes it. Above 1 the
             function takes two integers after its tensors and does the parts from the first to before the second.
+        tuned: whether its tile is one that was measured on the device, another than the rule's.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Kernel:
     arguments: tuple[View, ...]
     writes: int = 1
     parts: int = 1
+    tuned: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ class Port:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """See the module. ``objects`` maps SHA-256 to object files; ``target`` is the TVM target they are for."""
+    """See the module. ``objects`` maps SHA-256 to object files; ``target`` is the TVM target they are for; ``tuning``
+    names the device's record that tiles were taken from (:attr:`natdeploy.compiler.TuningRecord.identity`)."""
 
     producer: str
     target: Mapping[str, Any]
@@ -101,6 +104,7 @@ class Plan:
     arena_bytes: int
     constants: bytes
     objects: Mapping[str, bytes]
+    tuning: str = "rules"
 
     @property
     def macs(self) -> int:
@@ -118,9 +122,10 @@ class Plan:
             "schema": SCHEMA,
             "producer": self.producer,
             "target": dict(self.target),
+            "tuning": self.tuning,
             "kernels": [
                 {
-                    **{field: getattr(kernel, field) for field in ("name", "object", "writes", "parts")},
+                    **{field: getattr(kernel, field) for field in ("name", "object", "writes", "parts", "tuned")},
                     "arguments": [_view_json(view) for view in kernel.arguments],
                 }
                 for kernel in self.kernels
@@ -159,6 +164,7 @@ class Plan:
                 arena_bytes=int(value["arena_bytes"]),
                 constants=constants,
                 objects=objects,
+                tuning=str(value["tuning"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadInput(f"{where}: not a plan: {type(error).__name__}: {error}") from None
@@ -188,17 +194,18 @@ class Plan:
         return Plan.from_json(value, constants, objects, where=str(folder / "plan.json"))
 
     def table(self) -> str:
-        """One line per call: layer, kernel, shapes, multiply-accumulates, bytes moved; then the totals."""
+        """One line per call: layer, kernel, shape, whence its tile, multiply-accumulates, bytes moved; the totals."""
         kernels = {kernel.name: kernel for kernel in self.kernels}
-        rows = [("layer", "kernel", "output", "MACs", "bytes")]
+        rows = [("layer", "kernel", "output", "tile", "MACs", "bytes")]
         for call in self.calls:
             views = kernels[call.kernel].arguments
             shape = "x".join(map(str, views[-1].shape))
-            rows.append((call.layer, call.kernel, shape, f"{call.macs:,}", f"{sum(v.bytes for v in views):,}"))
+            tile = "record" if kernels[call.kernel].tuned else "rule"
+            rows.append((call.layer, call.kernel, shape, tile, f"{call.macs:,}", f"{sum(v.bytes for v in views):,}"))
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = [
             "  ".join(
-                cell.ljust(size) if i < 3 else cell.rjust(size) for i, (cell, size) in enumerate(zip(row, widths))
+                cell.ljust(size) if i < 4 else cell.rjust(size) for i, (cell, size) in enumerate(zip(row, widths))
             )
             for row in rows
         ]
@@ -220,6 +227,7 @@ def make_plan(
     calls: Sequence[Call],
     inputs: Sequence[Port],
     outputs: Sequence[Port],
+    tuning: str = "rules",
 ) -> Plan:
     """Give every tensor its place: activations (name to bytes) in the arena by lifetime, constants packed in order."""
     draft = [Tensor(name, size) for name, size in activations.items()]
@@ -242,6 +250,7 @@ def make_plan(
         arena_bytes=0,
         constants=bytes(blob),
         objects=objects,
+        tuning=tuning,
     )
     places, arena_bytes = arena_offsets(lifetimes(plan))
     placed = tuple(replace(tensor, offset=places[tensor.name]) for tensor in draft if tensor.name in places)
@@ -336,7 +345,8 @@ def _view(value: Any) -> View:
 
 def _kernel(value: Any) -> Kernel:
     views = tuple(map(_view, value["arguments"]))
-    return Kernel(value["name"], value["object"], views, int(value["writes"]), int(value["parts"]))
+    counts = int(value["writes"]), int(value["parts"])
+    return Kernel(value["name"], value["object"], views, *counts, bool(value["tuned"]))
 
 
 def _port_json(port: Port) -> dict[str, Any]:

@@ -29,10 +29,11 @@ _ROW_MULTIPLE = 16
 
 @dataclass(frozen=True)
 class _Kernel:
-    """A workload as an assembled plan sees it; one thread computes all of it."""
+    """A workload as an assembled plan sees it; one thread computes all of it, and TVM chose its tile."""
 
     workload: Workload
     parts: int = 1
+    tuned: bool = False
 
     @property
     def symbol(self) -> str:
@@ -50,7 +51,7 @@ class _Kernel:
         return _padded(weight.transpose(axes), conv_weight_shape(self.workload))
 
 
-def _kernels(steps: Sequence[Step], target: Mapping[str, Any], cache: KernelCache) -> list[_Kernel]:
+def _kernels(steps: Sequence[Step], target: Mapping[str, Any], cache: KernelCache, tuning: object) -> list[_Kernel]:
     return [_Kernel(step.workload) for step in steps]
 
 

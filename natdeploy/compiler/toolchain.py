@@ -10,6 +10,8 @@ from natdeploy.ground.files import sha256_bytes
 
 #: By kind of artifact: distributions and own sources that decide what it contains.
 _DISTRIBUTIONS = {"onnx": ("onnx",), "native": ("apache-tvm", "apache-tvm-ffi", "ziglang")}
+#: Under which name a plan's tuning record stands among the tools.
+TUNING = "natdeploy-tuning"
 _SOURCES = {"onnx": ("onnx_graph.py",), "native": ("*.py", "kernels/*.py", "runtime/*")}
 
 

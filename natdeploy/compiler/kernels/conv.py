@@ -14,12 +14,16 @@ import numpy as np
 from natdeploy.compiler.kernels.isa import Isa
 from natdeploy.compiler.kernels.kind import Kernel, Kind, Schedule, Shape, Workload
 from natdeploy.compiler.kernels.layout import pack_panels, panel_row
-from natdeploy.compiler.kernels.tiles import cases, filter_rows, gemm_tile, row_tiles
+from natdeploy.compiler.kernels.tiles import cases, filter_rows, gemm_tiles, row_tiles, varied
 
 
 def _rule(workload: Workload, isa: Isa) -> Schedule:
-    tile = gemm_tile(workload["out_w"], isa.blocks(workload["out_c"]), _depth(workload), isa)
-    return {"columns": tile["rows"], "vectors": tile["vectors"]}
+    return _tiles(workload, isa)[0]
+
+
+def _tiles(workload: Workload, isa: Isa) -> list[Schedule]:
+    tiles = gemm_tiles(workload["out_w"], isa.blocks(workload["out_c"]), _depth(workload), isa)
+    return [{"columns": tile["rows"], "vectors": tile["vectors"]} for tile in tiles]
 
 
 def _depth(workload: Workload) -> int:
@@ -91,4 +95,12 @@ def _work(workload: Workload) -> int:
     return int(workload["out_c"] * workload["out_h"] * workload["out_w"] * _depth(workload))
 
 
-KIND = Kind(rule=_rule, shapes=_shapes, units=_units, work=_work, emit=_emit, pack=_pack)
+KIND = Kind(
+    rule=_rule,
+    shapes=_shapes,
+    units=_units,
+    work=_work,
+    emit=_emit,
+    pack=_pack,
+    others=lambda w, isa: varied(_tiles(w, isa)),
+)

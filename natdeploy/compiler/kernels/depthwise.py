@@ -29,8 +29,19 @@ def columns(workload: Workload, isa: Isa) -> int:
     return even(workload["out_w"], min(MAX_ROWS, max(4, most)))
 
 
+def other_columns(workload: Workload, isa: Isa) -> list[int]:
+    """Other numbers of sums of a row, those nearest to the rule's first."""
+    rule = columns(workload, isa)
+    found = {even(workload["out_w"], most) for most in range(2, min(MAX_ROWS, isa.registers - 4) + 1)} - {rule}
+    return sorted(found, key=lambda other: (abs(other - rule), other))
+
+
 def _rule(workload: Workload, isa: Isa) -> Schedule:
     return {"columns": columns(workload, isa)}
+
+
+def _others(workload: Workload, isa: Isa) -> list[Schedule]:
+    return [{"columns": other} for other in other_columns(workload, isa)]
 
 
 def _shapes(workload: Workload, isa: Isa) -> tuple[Shape, ...]:
@@ -96,4 +107,4 @@ def _work(workload: Workload) -> int:
     return int(workload["c"] * workload["out_h"] * workload["out_w"] * workload["kernel"] ** 2)
 
 
-KIND = Kind(rule=_rule, shapes=_shapes, units=_units, work=_work, emit=_emit, pack=pack_taps)
+KIND = Kind(rule=_rule, shapes=_shapes, units=_units, work=_work, emit=_emit, pack=pack_taps, others=_others)

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from natdeploy.compiler.kernels.depthwise import columns, emit_row, pack_taps
+from natdeploy.compiler.kernels.depthwise import columns, emit_row, other_columns, pack_taps
 from natdeploy.compiler.kernels.isa import Isa
 from natdeploy.compiler.kernels.kind import Kernel, Kind, Schedule, Shape, Workload
 from natdeploy.compiler.kernels.layout import pack_panels
 from natdeploy.compiler.kernels.product import Product, emit_tile
-from natdeploy.compiler.kernels.tiles import cases, gemm_tile
+from natdeploy.compiler.kernels.tiles import cases, gemm_tile, gemm_tiles, varied
 
 #: Bytes of a panel's map that stay in a second-level cache beside weights and input.
 _WHOLE_MAP = 128 << 10
@@ -28,6 +28,19 @@ def _rule(workload: Workload, isa: Isa) -> Schedule:
     if tile["vectors"] * whole * isa.lanes * 4 > _WHOLE_MAP:
         tile, rows = gemm_tile(workload["in_w"], blocks, workload["in_c"], isa), workload["kernel"]
     return {**tile, "ring": rows, "columns": columns(workload, isa)}
+
+
+def _others(workload: Workload, isa: Isa) -> list[Schedule]:
+    """Other tiles and columns with the rule's ring, and the other kind of ring: the whole map, or some rows of it."""
+    rule = _rule(workload, isa)
+    in_h, in_w, size = (workload[field] for field in ("in_h", "in_w", "kernel"))
+    rings = [rule["ring"], *(ring for ring in (in_h, size) if ring != rule["ring"] and ring <= in_h)]
+    found = []
+    for ring in rings:
+        pixels = in_h * in_w if ring == in_h else in_w
+        tiles = varied(gemm_tiles(pixels, isa.blocks(workload["c"]), workload["in_c"], isa), 1)[:4]
+        found += [{**tile, "ring": ring, "columns": rule["columns"]} for tile in tiles]
+    return [*({**rule, "columns": other} for other in other_columns(workload, isa)[:2]), *found]
 
 
 def _shapes(workload: Workload, isa: Isa) -> tuple[Shape, ...]:
@@ -108,4 +121,6 @@ def _work(workload: Workload) -> int:
     return int(c * (workload["in_c"] * pixels + taps))
 
 
-KIND = Kind(rule=_rule, shapes=_shapes, units=_units, work=_work, emit=_emit, pack=_pack, scratch=_scratch)
+KIND = Kind(
+    rule=_rule, shapes=_shapes, units=_units, work=_work, emit=_emit, pack=_pack, scratch=_scratch, others=_others
+)

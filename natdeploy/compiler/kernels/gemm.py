@@ -15,7 +15,7 @@ from natdeploy.compiler.kernels.isa import Isa
 from natdeploy.compiler.kernels.kind import Kernel, Kind, Schedule, Shape, Workload
 from natdeploy.compiler.kernels.layout import pack_panels
 from natdeploy.compiler.kernels.product import Product, emit_tile
-from natdeploy.compiler.kernels.tiles import cases, gemm_tile
+from natdeploy.compiler.kernels.tiles import cases, gemm_tile, gemm_tiles, varied
 
 #: Units that threads may share, at least.
 _SHARES = 32
@@ -23,6 +23,10 @@ _SHARES = 32
 
 def _rule(workload: Workload, isa: Isa) -> Schedule:
     return gemm_tile(workload["m"], isa.blocks(workload["n"]), workload["k"], isa)
+
+
+def _others(workload: Workload, isa: Isa) -> list[Schedule]:
+    return varied(gemm_tiles(workload["m"], isa.blocks(workload["n"]), workload["k"], isa))
 
 
 def _shapes(workload: Workload, isa: Isa) -> tuple[Shape, ...]:
@@ -87,4 +91,4 @@ def _work(workload: Workload) -> int:
     return int(workload["m"] * workload["k"] * workload["n"])
 
 
-KIND = Kind(rule=_rule, shapes=_shapes, units=_units, work=_work, emit=_emit, pack=_pack)
+KIND = Kind(rule=_rule, shapes=_shapes, units=_units, work=_work, emit=_emit, pack=_pack, others=_others)

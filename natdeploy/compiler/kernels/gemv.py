@@ -22,6 +22,17 @@ def _rule(workload: Workload, isa: Isa) -> Schedule:
     return {"vectors": vectors, "chains": max(1, min(workload["k"], IN_FLIGHT // vectors))}
 
 
+def _others(workload: Workload, isa: Isa) -> list[Schedule]:
+    """Other widths with as many sums on their way as the rule's, half and twice as many."""
+    widths = [v for v in (4, 3, 6, 2, 8, 1) if v <= isa.blocks(workload["n"])]
+    return [
+        {"vectors": v, "chains": chains}
+        for v in widths
+        for chains in sorted({max(1, in_flight // v) for in_flight in (IN_FLIGHT // 2, IN_FLIGHT, 2 * IN_FLIGHT)})
+        if chains <= workload["k"] and v * chains + v + 1 <= isa.registers
+    ]
+
+
 def _shapes(workload: Workload, isa: Isa) -> tuple[Shape, ...]:
     k, blocks = workload["k"], isa.blocks(workload["n"])
     out = (blocks, 1, isa.lanes)
@@ -78,4 +89,4 @@ def _work(workload: Workload) -> int:
     return int(workload["k"] * workload["n"])
 
 
-KIND = Kind(rule=_rule, shapes=_shapes, units=_units, work=_work, emit=_emit, pack=_pack)
+KIND = Kind(rule=_rule, shapes=_shapes, units=_units, work=_work, emit=_emit, pack=_pack, others=_others)

@@ -7,7 +7,7 @@ channel never reach a real channel. Weights are packed by each kind as ``[rows, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +21,11 @@ from natdeploy.ground.registry import Registry
 Workload = dict[str, Any]
 Schedule = dict[str, int]
 Shape = tuple[int, ...]
-#: What chooses tiles: the rules of :func:`default_schedule`, or a device's own record of what measured best.
-Tuning = Callable[[Workload, Isa], Schedule]
 
 #: Threads share a kernel that does more multiply-accumulates or moves more values than this.
 WORTH_SHARING = 1 << 16
+#: The most tiles that are measured for one workload, the rule's included.
+MOST_CANDIDATES = 10
 
 KINDS = Registry(
     "kernel kind",
@@ -62,6 +62,11 @@ class Kernel:
         """Its name in plans and object files, unique by content."""
         key = content_key([self.workload, self.schedule, self.isa.lanes, self.isa.registers])
         return f"{self.workload['kind']}_{key[:16]}"
+
+    @property
+    def tuned(self) -> bool:
+        """Whether its tile is another than the rule's."""
+        return self.schedule != default_schedule(self.workload, self.isa)
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
@@ -113,6 +118,8 @@ class Kind:
             child processes only, but needs no TVM itself.
         pack: see :meth:`Kernel.pack`.
         scratch: see :attr:`Kernel.scratch`; :attr:`emit` gets it behind the other buffers.
+        others: tiles that a device may run faster than the rule's, the likeliest first; None where there is nothing to
+            choose.
     """
 
     rule: Callable[[Workload, Isa], Schedule]
@@ -122,9 +129,20 @@ class Kind:
     emit: Callable[[Any, Kernel, list[Any], Any], None]
     pack: Callable[[Kernel, np.ndarray, int], np.ndarray] | None = None
     scratch: Callable[[Kernel], Shape] | None = None
+    others: Callable[[Workload, Isa], Iterable[Schedule]] | None = None
 
 
 def default_schedule(workload: Workload, isa: Isa) -> Schedule:
     """The tile that the kind's own rule chooses."""
     kind: Kind = KINDS.get(workload["kind"])
     return kind.rule(workload, isa)
+
+
+def candidate_schedules(workload: Workload, isa: Isa) -> list[Schedule]:
+    """Tiles worth measuring: the rule's first, then others, each once, :data:`MOST_CANDIDATES` in all."""
+    kind: Kind = KINDS.get(workload["kind"])
+    found = [kind.rule(workload, isa)]
+    for schedule in kind.others(workload, isa) if kind.others else ():
+        if schedule not in found:
+            found.append(schedule)
+    return found[:MOST_CANDIDATES]

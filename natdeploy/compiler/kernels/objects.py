@@ -20,7 +20,7 @@ _START_S = 180.0
 
 def isa_for(target: Mapping[str, Any], cache: KernelCache) -> Isa:
     """The vectors of a target. LLVM is asked once. Raises BadInput for a target that it does not know."""
-    key = cache.key("isa", dict(target), _generator())
+    key = cache.key("isa", dict(target), generator_versions())
     known = cache.get(key)
     if known is not None:
         return Isa(**json.loads(known))
@@ -34,12 +34,12 @@ def kernel_code(
 ) -> dict[str, bytes]:
     """Object code by symbol; raises like :func:`natdeploy.compiler.kernel_objects.object_code`."""
     wanted = {kernel.symbol: kernel for kernel in kernels}
-    generator = _generator()
+    generator = generator_versions()
     keys = {name: cache.key("kernel", name, dict(target), generator) for name in wanted}
     return object_code(wanted, keys, compile_kernels, target, cache, progress)
 
 
-def _generator() -> dict[str, str]:
+def generator_versions() -> dict[str, str]:
     """What decides which object code a kernel becomes, besides the kernel and the target."""
     versions = toolchain_versions("native")
     tools = {name: versions[name] for name in ("apache-tvm", "apache-tvm-ffi")}

@@ -15,6 +15,10 @@ def _rule(workload: Workload, isa: Isa) -> Schedule:
     return {"chains": min(_CHAINS, workload["m"])}
 
 
+def _others(workload: Workload, isa: Isa) -> list[Schedule]:
+    return [{"chains": chains} for chains in (2, 8, 1, 3, 6) if chains <= workload["m"]]
+
+
 def _shapes(workload: Workload, isa: Isa) -> tuple[Shape, ...]:
     blocks = isa.blocks(workload["c"])
     return (blocks, workload["m"], isa.lanes), (blocks, 1, isa.lanes)
@@ -45,4 +49,4 @@ def _work(workload: Workload) -> int:
     return int(workload["m"] * workload["c"])
 
 
-KIND = Kind(rule=_rule, shapes=_shapes, units=_units, work=_work, emit=_emit)
+KIND = Kind(rule=_rule, shapes=_shapes, units=_units, work=_work, emit=_emit, others=_others)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from natdeploy.compiler.assemble import Producer, Step
 from natdeploy.compiler.fusion import count_readers, fusible_sums
 from natdeploy.compiler.kernel_cache import KernelCache
-from natdeploy.compiler.kernels.kind import Kernel, Tuning, Workload, default_schedule
+from natdeploy.compiler.kernels.kind import Kernel, Workload, default_schedule
 from natdeploy.compiler.kernels.objects import isa_for, kernel_code
 from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import INPUT, Layer
+
+if TYPE_CHECKING:
+    from natdeploy.compiler.tuning import TuningRecord
 
 NAME = "kernels"
 #: Values of a map that no second-level cache holds.
@@ -20,14 +23,12 @@ _LARGE = 1 << 18
 _BLOCKED_INPUT = f"{INPUT}.blocked"
 
 
-def make_producer(tuning: Tuning = default_schedule) -> Producer:
-    """The producer whose tiles ``tuning`` chooses."""
-
-    def kernels(steps: Sequence[Step], target: Mapping[str, Any], cache: KernelCache) -> list[Kernel]:
-        isa = isa_for(target, cache)
-        return [Kernel(step.workload, tuning(step.workload, isa), isa) for step in steps]
-
-    return Producer(NAME, _steps, kernels, kernel_code)
+def _kernels(
+    steps: Sequence[Step], target: Mapping[str, Any], cache: KernelCache, tuning: TuningRecord | None
+) -> list[Kernel]:
+    isa = isa_for(target, cache)
+    choose = tuning.schedule if tuning else default_schedule
+    return [Kernel(step.workload, choose(step.workload, isa), isa) for step in steps]
 
 
 def _steps(layers: Sequence[Layer]) -> list[Step]:
@@ -108,4 +109,4 @@ def _workload(layer: Layer, *, residual: bool) -> Workload:
     return {"kind": "conv", **size, **window, "residual": residual}
 
 
-PRODUCER = make_producer()
+PRODUCER = Producer(NAME, _steps, _kernels, kernel_code)

@@ -29,6 +29,11 @@ def even(total: int, most: int) -> int:
 
 def gemm_tile(m: int, blocks: int, k: int, isa: Isa) -> dict[str, int]:
     """Rows and vectors of a matrix product's tile: the fewest modelled cycles over whole tiles and the rests."""
+    return gemm_tiles(m, blocks, k, isa)[0]
+
+
+def gemm_tiles(m: int, blocks: int, k: int, isa: Isa) -> list[dict[str, int]]:
+    """All tiles of a matrix product that the registers hold, the one of the fewest modelled cycles first."""
 
     def tile_cycles(r: int, v: int) -> float:
         step = max(r * v / 2, (r + v) / 2, IN_FLIGHT / 2, _WEIGHT_CYCLES * v)
@@ -44,8 +49,19 @@ def gemm_tile(m: int, blocks: int, k: int, isa: Isa) -> dict[str, int]:
         for v in range(1, min(blocks, 6) + 1)
         for rows in range(1, min(MAX_ROWS, _most_rows(v, isa)) + 1)
     }
-    r, v = min(candidates, key=lambda tile: (cycles(*tile), -tile[1]))
-    return {"rows": r, "vectors": v}
+    ranked = sorted(candidates, key=lambda tile: (cycles(*tile), -tile[1], -tile[0]))
+    return [{"rows": r, "vectors": v} for r, v in ranked]
+
+
+def varied(tiles: list[dict[str, int]], each: int = 2) -> list[dict[str, int]]:
+    """The best tiles of each width: neighbours in rows hardly differ."""
+    seen: dict[int, int] = {}
+    kept = []
+    for tile in tiles:
+        seen[tile["vectors"]] = seen.get(tile["vectors"], 0) + 1
+        if seen[tile["vectors"]] <= each:
+            kept.append(tile)
+    return kept
 
 
 def _most_rows(vectors: int, isa: Isa) -> int:

@@ -6,15 +6,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from natdeploy.compiler import KernelCache, build_native, compile_layers, make_network_plan
-from natdeploy.compiler.kernels.isa import Isa
-from natdeploy.compiler.kernels.kind import Schedule, Workload, default_schedule
-from natdeploy.compiler.kernels.producer import make_producer
+from natdeploy.compiler import (
+    KernelCache,
+    TuningRecord,
+    build_artifacts,
+    build_native,
+    compile_layers,
+    make_network_plan,
+)
+from natdeploy.compiler.kernels.kind import candidate_schedules
+from natdeploy.compiler.kernels.objects import isa_for
 from natdeploy.compiler.target import check_target
 from natdeploy.ground.errors import BadInput
+from natdeploy.ground.files import canonical_json
 from natdeploy.spaces import Layer, Network, costs, get_space, random_network
 from tests.compiler.conftest import GROUPED, TARGET, odd_network
 from tests.compiler.library import Library, run_library
+from tests.compiler.records import tuned
 from tests.compiler.reference import reference, relative_error
 
 
@@ -76,19 +84,27 @@ def test_nan_and_infinity_reach_the_output_as_in_torch(own_cache: KernelCache, t
         assert np.array_equal(np.isnan(run_library(path, image, 11)), np.isnan(expected))
 
 
-def test_tiles_come_from_the_tuning(own_cache: KernelCache, tiny: Network) -> None:
-    asked: list[Workload] = []
-
-    def tuning(workload: Workload, isa: Isa) -> Schedule:
-        asked.append(workload)
-        return {**default_schedule(workload, isa), **({"rows": 3} if workload["kind"] == "gemm" else {})}
-
-    plan = make_producer(tuning).plan(tiny, check_target(TARGET), own_cache)
-    default = make_network_plan(tiny, target=TARGET, cache=own_cache, producer="kernels")
-    assert len(asked) == len(plan.calls) == len(default.calls)
+def test_tiles_come_from_the_record(own_cache: KernelCache, tiny: Network, tmp_path: Path) -> None:
+    """A record of one workload changes that kernel's code and nothing else, and the plan says so."""
+    default = make_network_plan(tiny, target=TARGET, cache=own_cache)
+    workload = {"kind": "gemm", "m": 20, "k": 8, "n": 8, "activation": "none", "residual": True}
+    record = TuningRecord("device", TARGET, tmp_path)
+    isa = isa_for(check_target(TARGET), own_cache)
+    rule, other, *_ = candidate_schedules(workload, isa)
+    record.keep(tuned(workload, isa, rule, chosen=rule))
+    same = make_network_plan(tiny, target=TARGET, cache=own_cache, tuning=record)
+    assert canonical_json(same.to_json()) == canonical_json(default.to_json())
+    record.keep(tuned(workload, isa, rule, chosen=other))
+    plan = make_network_plan(tiny, target=TARGET, cache=own_cache, tuning=TuningRecord("device", TARGET, tmp_path))
     changed = [a.layer for a, b in zip(plan.calls, default.calls) if a.kernel != b.kernel]
     assert changed == ["shortcut"]  # the only 1x1 convolution of a map, and the sum that it computes
+    assert [kernel.tuned for kernel in plan.kernels].count(True) == 1 and plan.tuning == record.identity != "rules"
     assert plan.macs == default.macs == sum(layer.macs for layer in tiny.layers)
+    artifact = build_artifacts(plan, tmp_path / "out", kinds=("native",))["native"]
+    assert artifact.toolchain["natdeploy-tuning"] == record.identity
+    image = image_for(tiny)
+    assert relative_error(run_library(artifact.path, image, 11), reference(tiny, image)) < 1e-5
+    assert "record" in plan.table() and "record" not in default.table()
 
 
 def test_the_widest_maps_are_never_written(own_cache: KernelCache) -> None:
