@@ -1,0 +1,99 @@
+"""``profile`` of this machine, killed three times at random instants: every sample once, and the predictor of those."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from natdeploy.devices import load_profile
+from natdeploy.ground.files import cache_root
+from natdeploy.latency import choose_networks, latency_model_path
+from natdeploy.latency.plan import REPEATS
+from natdeploy.measure import Measurement, MeasurementStore
+from natdeploy.spaces import get_space
+from tests.measure.phones import own_home
+
+SPACE = get_space("mbv3-micro")
+#: Batches of few networks are stored often, so that a kill finds the store half full.
+PROGRAM = """
+import json, sys
+from natdeploy import verbs
+from natdeploy.measure import batch
+asked = json.loads(sys.argv[1])
+batch._NETWORKS = asked.pop("together")
+verbs.profile("host", **asked, progress=lambda stage, fraction: print(stage, flush=True))
+"""
+
+
+def start(asked: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-c", PROGRAM, asked]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def stored() -> list[Measurement]:
+    with MeasurementStore() as store:
+        return store.query()
+
+
+@pytest.mark.parametrize(
+    ("networks", "holdout", "runtimes", "together", "longest_s"),
+    [
+        pytest.param(30, 5, ("onnxruntime",), 5, 3.0, id="quick"),
+        pytest.param(100, 20, ("onnxruntime", "tvm"), 40, 20.0, id="full", marks=pytest.mark.slow),
+    ],
+)
+def test_no_sample_is_lost_or_taken_twice(
+    networks: int,
+    holdout: int,
+    runtimes: tuple[str, ...],
+    together: int,
+    longest_s: float,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shared = cache_root()
+    own_home(tmp_path / "home", monkeypatch)
+    words = {"networks": networks, "holdout": holdout, "runtimes": runtimes, "together": together}
+    asked = json.dumps(words)
+    rng, kept = np.random.default_rng(), list[Measurement]()
+    for _ in range(3):
+        with start(asked) as process:
+            assert process.stdout is not None
+            process.stdout.readline()  # it has something to do
+            time.sleep(float(rng.uniform(0, longest_s)))
+            assert process.poll() is None, "it was done before it could be killed"
+            process.kill()
+        found = stored()
+        assert found[: len(kept)] == kept
+        kept = found
+    finished(asked)
+    found = stored()
+    assert found[: len(kept)] == kept
+    train, judged = choose_networks(SPACE, networks, holdout, seed=0)
+    roles = {"train": train, "holdout": judged, "repeat": judged[:REPEATS]}
+    wanted = {(runtime, role, arch) for runtime in runtimes for role, archs in roles.items() for arch in archs}
+    assert len(found) == len(wanted) and {(one.runtime, one.role, one.arch) for one in found} == wanted
+    assert not list((tmp_path / "home" / "scratch").iterdir())
+    host = load_profile("host")
+    models = {runtime: latency_model_path(host, SPACE, runtime).read_bytes() for runtime in runtimes}
+
+    monkeypatch.setenv("NATDEPLOY_HOME", str(shared))
+    own_home(tmp_path / "undisturbed", monkeypatch)
+    with MeasurementStore() as store:
+        store.add_all([found[place] for place in rng.permutation(len(found))])
+    finished(asked)
+    assert len(stored()) == len(found)
+    for runtime in runtimes:
+        assert latency_model_path(host, SPACE, runtime).read_bytes() == models[runtime]
+
+
+def finished(asked: str) -> None:
+    with start(asked) as process:
+        process.communicate(timeout=1200)
+    assert process.returncode == 0
