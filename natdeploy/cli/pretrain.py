@@ -20,7 +20,11 @@ def register(app: typer.Typer) -> None:
 
 def pretrain(
     data: Annotated[
-        str, typer.Option("--data", help="Images: a folder of class folders, an .npz file, or hf:DATASET.")
+        str,
+        typer.Option(
+            "--data",
+            help="Images: a folder of class folders, an .npz file, hf:DATASET, or a set by name: cifar10:FOLDER.",
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for checkpoint, log and training state.")],
     space: options.Space = "mbv3-micro",
@@ -51,8 +55,12 @@ def pretrain(
         typer.Option("--supernet", help="A checkpoint to begin with, in place of random weights."),
     ] = None,
     val_fraction: Annotated[
-        float, typer.Option("--val-fraction", help="Share of the training images held out for the log's accuracies.")
-    ] = 0.15,
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--val-fraction",
+            help="Share of the training images held out for the log's accuracies; 0.15, or a known data set's own.",
+        ),
+    ] = None,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:

@@ -32,7 +32,8 @@ def search(
         Optional[str],  # noqa: UP045
         typer.Option(
             "--data",
-            help="Images: digits, a folder of class folders, an .npz file, or hf:DATASET.  [default: digits]",
+            help="Images: digits, a folder of class folders, an .npz file, hf:DATASET, or one of NAT's data sets by "
+            "name, cifar100 or cifar100:FOLDER.  [default: digits]",
         ),
     ] = None,
     out: Annotated[

@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from natdeploy.data.labelled import Images, Labelled
+from natdeploy.data.pictures import Pictures, ResizedPictures
 from natdeploy.data.preprocess import Preprocessing, resize_image
 from natdeploy.data.source import read_source
-from natdeploy.data.split import divide, image_digest
+from natdeploy.data.split import divide, image_digests
 
 #: Most bytes of resized images that one split keeps; the least recently used resolution goes first.
 MEMO_BYTES = 2 << 30
+_VAL_FRACTION = 0.15
+#: Pictures that are read one by one are too many to take every pixel into the channels' statistics.
+_STATISTICS_PICTURES = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +36,13 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def at(self, resolution: int) -> np.ndarray:
-        """All images as uint8 ``[N,resolution,resolution,3]``, read-only, kept for the next call."""
+    def at(self, resolution: int) -> np.ndarray | ResizedPictures:
+        """All images as uint8 ``[N,resolution,resolution,3]``, read-only, kept for the next call.
+
+        Pictures that would not fit there are read each time they are asked for.
+        """
+        if isinstance(self.images, Pictures) and 3 * len(self) * resolution**2 > MEMO_BYTES:
+            return ResizedPictures(self.images, resolution)
         found = self._memo.pop(resolution, None)
         if found is None:
             found = self._resized(resolution)
@@ -61,6 +70,7 @@ class Dataset:
         classes: names; the index is the label.
         mean, std: of each RGB channel over the training images, on the scale 0 to 1.
         fingerprint: SHA-256 (hex) over pixels, labels, class names and division.
+        augmentation: what suits these images, see :data:`natdeploy.transfer.AUGMENTATIONS`.
     """
 
     name: str
@@ -71,6 +81,7 @@ class Dataset:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     fingerprint: str
+    augmentation: str = "crop"
 
     def split(self, name: str) -> Split:
         """``train``, ``val`` or ``test`` by name."""
@@ -82,28 +93,50 @@ class Dataset:
 
 
 def load_dataset(
-    source: str, *, seed: int = 0, val_fraction: float = 0.15, test_fraction: float = 0.2, stratified: bool = True
+    source: str,
+    *,
+    seed: int = 0,
+    val_fraction: float | None = None,
+    test_fraction: float = 0.2,
+    stratified: bool = True,
 ) -> Dataset:
     """Read a task and divide it.
 
     Args:
         source: ``digits``; a folder of class folders, or of ``train``, ``val``, ``test`` folders of class folders; an
-            ``.npz`` file; a data set saved by the ``datasets`` library, or ``hf:NAME`` to download one.
+            ``.npz`` file; a data set saved by the ``datasets`` library, or ``hf:NAME`` to download one; one of NAT's
+            data sets by name, ``cifar100:FOLDER`` in its official layout, ``cifar100`` from the Hugging Face hub.
         seed: of the division; the same seed gives the same parts.
-        val_fraction, test_fraction: shares of the training images of each class, for parts that the source lacks.
+        val_fraction, test_fraction: shares of the training images of each class, for parts that the source lacks;
+            without ``val_fraction`` the share that is usual for a data set of a name, else 15 %.
         stratified: class by class; without it a class may have a single image.
 
     Raises BadInput naming file and field for anything that cannot be read, and for classes with too few images.
     """
     data = read_source(source)
+    if val_fraction is None:
+        val_fraction = _VAL_FRACTION if data.val_fraction is None else data.val_fraction
     parts = divide(data, seed=seed, val_fraction=val_fraction, test_fraction=test_fraction, stratified=stratified)
     splits = {name: Split(part.images, part.labels) for name, part in parts.items()}
     mean, std = _channel_statistics(parts["train"].images)
-    return Dataset(data.name, data.classes, **splits, mean=mean, std=std, fingerprint=_fingerprint(data.classes, parts))
+    return Dataset(
+        data.name,
+        data.classes,
+        **splits,
+        mean=mean,
+        std=std,
+        fingerprint=_fingerprint(data.classes, parts),
+        augmentation=data.augmentation,
+    )
 
 
 def _channel_statistics(images: Images) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and standard deviation of each channel over all pixels, exact: from counts of the 256 values."""
+    """Mean and standard deviation of each channel over all pixels, exact: from counts of the 256 values.
+
+    Of pictures that are read one by one, some 2,000 are taken; parts are shuffled.
+    """
+    if isinstance(images, Pictures):
+        images = list(images.take(np.arange(min(len(images), _STATISTICS_PICTURES))))
     counts = np.zeros((3, 256), dtype=np.int64)
     step = 1000 if isinstance(images, np.ndarray) else 1  # bounded memory either way
     for start in range(0, len(images), step):
@@ -127,6 +160,6 @@ def _fingerprint(classes: tuple[str, ...], parts: dict[str, Labelled]) -> str:
     for name in ("train", "val", "test"):
         digest.update(f"{name} {len(parts[name])}".encode())
         digest.update(parts[name].labels.astype("<i8").tobytes())
-        for image in parts[name].images:
-            digest.update(image_digest(image))
+        for of_image in image_digests(parts[name].images):
+            digest.update(of_image)
     return digest.hexdigest()

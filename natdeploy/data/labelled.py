@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from natdeploy.data.pictures import Pictures
 from natdeploy.ground.errors import BadInput
 
-#: uint8 RGB: one array ``[N,H,W,3]`` where all images have one size, else a list of ``[H,W,3]``.
-Images = np.ndarray | list[np.ndarray]
+#: uint8 RGB: one array ``[N,H,W,3]`` where all images have one size, else a list of ``[H,W,3]``, or what reads them.
+Images = np.ndarray | list[np.ndarray] | Pictures
 
 #: Other people's names of the three parts.
 PART_NAMES = {
@@ -36,8 +37,13 @@ class Labelled:
 
     def take(self, indices: np.ndarray) -> Labelled:
         """The images of these indices, in their order."""
-        images = self.images[indices] if isinstance(self.images, np.ndarray) else [self.images[i] for i in indices]
-        return Labelled(images, self.labels[indices])
+        return Labelled(_taken(self.images, indices), self.labels[indices])
+
+
+def _taken(images: Images, indices: np.ndarray) -> Images:
+    if isinstance(images, np.ndarray):
+        return images[indices]
+    return images.take(indices) if isinstance(images, Pictures) else [images[index] for index in indices]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +55,17 @@ class SourceData:
         origin: what errors call it: a path or an identifier.
         classes: names; the index is the label.
         parts: ``train`` always, ``val`` and ``test`` where the source gives them.
+        val_fraction: share of the training images that is usually held out where there is no ``val``; None for no
+            usage of its own.
+        augmentation: what suits these images, see :data:`natdeploy.transfer.AUGMENTATIONS`.
     """
 
     name: str
     origin: str
     classes: tuple[str, ...]
     parts: Mapping[str, Labelled]
+    val_fraction: float | None = None
+    augmentation: str = "crop"
 
     def __post_init__(self) -> None:
         if not self.parts.get("train"):

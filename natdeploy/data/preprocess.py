@@ -34,7 +34,7 @@ def resize_image(image: np.ndarray | Image.Image, resolution: int) -> np.ndarray
 def normalise(batch: np.ndarray, mean: Iterable[float], std: Iterable[float]) -> np.ndarray:
     """Pixels uint8 ``[N,r,r,3]`` to ``(pixel / 255 - mean) / std``, float32 ``[N,3,r,r]`` contiguous."""
     mean32, std32 = (np.asarray(tuple(values), dtype=np.float32) for values in (mean, std))
-    planes = np.ascontiguousarray(batch.transpose(0, 3, 1, 2)).astype(np.float32)
+    planes = np.ascontiguousarray(np.asarray(batch).transpose(0, 3, 1, 2)).astype(np.float32)
     planes *= (1 / (255 * std32))[:, None, None]
     planes -= (mean32 / std32)[:, None, None]
     return planes

@@ -16,20 +16,34 @@ SOURCES = Registry(
         "folder": "natdeploy.data.sources.folder:read_folder",
         "npz": "natdeploy.data.sources.npz:read_npz",
         "hf": "natdeploy.data.sources.huggingface:read_huggingface",
+        "imagenet": "natdeploy.data.sources.class_folders:read_imagenet",
+        "cifar10": "natdeploy.data.sources.cifar:read_cifar10",
+        "cifar100": "natdeploy.data.sources.cifar:read_cifar100",
+        "cinic10": "natdeploy.data.sources.class_folders:read_cinic10",
+        "stl10": "natdeploy.data.sources.stl10:read_stl10",
+        "food101": "natdeploy.data.sources.listed:read_food101",
+        "stanford-cars": "natdeploy.data.sources.matlab:read_cars",
+        "fgvc-aircraft": "natdeploy.data.sources.listed:read_aircraft",
+        "dtd": "natdeploy.data.sources.listed:read_dtd",
+        "oxford-pets": "natdeploy.data.sources.listed:read_pets",
+        "oxford-flowers102": "natdeploy.data.sources.matlab:read_flowers",
     },
 )
+#: Read by their look, not by name alone.
+_BY_LOOK = ("folder", "npz", "hf")
 
 
 def read_source(source: str) -> SourceData:
     """Read what ``source`` names: ``NAME``, ``NAME:TEXT`` of a registered source, or a path. Raises BadInput."""
     name, colon, text = source.partition(":")
-    if name in SOURCES.names() and (colon or name == "digits" or not Path(source).exists()):
+    if name in SOURCES.names() and (colon or name not in _BY_LOOK or not Path(source).exists()):
         return SOURCES.get(name)(text)
     path = Path(source).expanduser()
     if not source or not path.exists():
+        known = (name for name in SOURCES.names() if name not in _BY_LOOK)
         raise BadInput(
-            f"data {source!r}: no such file, folder or data set; expected digits, a folder of class folders, "
-            f"an .npz file, or hf:NAME for a Hugging Face data set"
+            f"data {source!r}: no such file, folder or data set; expected a folder of class folders, an .npz file, "
+            f"hf:NAME for a Hugging Face data set, or one of {', '.join(known)}"
         )
     return SOURCES.get(_kind(path))(str(path))
 

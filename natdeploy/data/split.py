@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from natdeploy.data.labelled import Labelled, SourceData
+from natdeploy.data.labelled import Images, Labelled, SourceData
+from natdeploy.data.pictures import Pictures
 from natdeploy.ground.errors import BadInput
 
 
@@ -64,12 +65,17 @@ def _draw(
 def _copies(pool: Labelled) -> list[list[int]]:
     """Indices grouped by equal pixels, in order of first appearance."""
     groups: dict[bytes, list[int]] = {}
-    for index, image in enumerate(pool.images):
-        groups.setdefault(image_digest(image), []).append(index)
+    for index, digest in enumerate(image_digests(pool.images)):
+        groups.setdefault(digest, []).append(index)
     return list(groups.values())
 
 
-def image_digest(image: np.ndarray) -> bytes:
+def image_digests(images: Images) -> Iterable[bytes]:
+    """Digest of each image, in order."""
+    return images.digests() if isinstance(images, Pictures) else map(_image_digest, images)
+
+
+def _image_digest(image: np.ndarray) -> bytes:
     """SHA-256 of an image's shape and pixels."""
     digest = hashlib.sha256(repr(image.shape).encode())
     digest.update(np.ascontiguousarray(image).data)

@@ -94,7 +94,7 @@ class AdaptSettings(Settings):
             (NAT), or ``uniform`` over the space's genes.
         subnets_per_step: subnets drawn per step beside the largest, whose gradients are added up.
         distillation: weight of the largest subnet's predictions in a drawn subnet's loss.
-        augmentation: name of the way training images are varied.
+        augmentation: name of the way training images are varied; ``auto`` is what suits the data set.
         calibration_images: training images for batch-norm statistics of an evaluated subnet.
     """
 
@@ -108,7 +108,7 @@ class AdaptSettings(Settings):
     subnets_per_step: Annotated[Whole, Field(ge=1, le=64)] = 2
     distribution: Literal["archive", "uniform"] = "archive"
     distillation: Share = 0.5
-    augmentation: Name = "crop"
+    augmentation: Name = "auto"
     calibration_images: Annotated[Whole, Field(ge=2, le=1_000_000)] = 256
 
     @classmethod

@@ -93,7 +93,7 @@ class Adaptation:
             config.batch_size,
             mean=dataset.mean,
             std=dataset.std,
-            augmentation=config.augmentation,
+            augmentation=dataset.augmentation if config.augmentation == "auto" else config.augmentation,
         )
 
     def warm_up(self, progress: Callable[[str, float], None] | None = None) -> float:

@@ -12,8 +12,12 @@ from torch.nn import functional as F
 from natdeploy.data import Split
 from natdeploy.ground.errors import BadInput
 
-#: ``none``; ``crop``: shifted by up to an eighth, black border; ``crop-flip``: mirrored half of the time as well.
-AUGMENTATIONS = ("none", "crop", "crop-flip")
+#: ``none``; ``crop``: shifted by up to an eighth, black border; ``crop-flip``: mirrored half of the time as well;
+#: ``zoom-flip``: a part of a quarter to all of the image, stretched by up to 4/3, mirrored half of the time (Szegedy
+#: et al. 2015, with a larger smallest part, as small networks take it); ``auto``: what suits the data set.
+AUGMENTATIONS = ("none", "crop", "crop-flip", "zoom-flip", "auto")
+_SMALLEST_PART = 0.25
+_STRETCH = 4 / 3
 
 
 class TrainingBatches:
@@ -24,7 +28,7 @@ class TrainingBatches:
         resolution: pixels of the batches' images; smaller ones come from :func:`resize`.
         batch_size: images a batch; the last one of an epoch is dropped when it is not full, unless it is the only one.
         mean, std: per channel, of pixel values in 0..1.
-        augmentation: one of :data:`AUGMENTATIONS`.
+        augmentation: one of :data:`AUGMENTATIONS`; what ``auto`` stands for is the data set's to say.
     """
 
     def __init__(
@@ -37,8 +41,8 @@ class TrainingBatches:
         std: tuple[float, ...],
         augmentation: str,
     ) -> None:
-        if augmentation not in AUGMENTATIONS:
-            raise BadInput(f"augmentation must be one of {', '.join(AUGMENTATIONS)}, not {augmentation!r}")
+        if augmentation not in AUGMENTATIONS or augmentation == "auto":
+            raise BadInput(f"augmentation must be one of {', '.join(AUGMENTATIONS[:-1])}, not {augmentation!r}")
         self._images = split.at(resolution)
         self._labels = split.labels
         self._batch_size = min(batch_size, len(self._labels))
@@ -56,12 +60,14 @@ class TrainingBatches:
         for start in range(0, len(self) * self._batch_size, self._batch_size):
             picked = order[start : start + self._batch_size]
             images = self._images[picked]
-            if self._augmentation != "none":
+            if self._augmentation.startswith("crop"):
                 images = shifted(images, rng)
             if self._augmentation == "crop-flip":
                 images = mirrored(images, rng)
             batch = torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255)
             batch = batch.sub_(self._mean).div_(self._std)
+            if self._augmentation == "zoom-flip":
+                batch = zoomed(batch, rng)
             yield batch.to(device), torch.from_numpy(self._labels[picked]).to(device)
 
 
@@ -79,6 +85,21 @@ def mirrored(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Mirror each image ``[N, r, r, 3]`` left to right with odds of one half."""
     flip = rng.random(len(images)) < 0.5
     return np.where(flip[:, None, None, None], images[:, :, ::-1], images)
+
+
+def zoomed(batch: Tensor, rng: np.random.Generator) -> Tensor:
+    """A random part of each image ``[N, 3, r, r]``, mirrored half of the time, enlarged to the image's size."""
+    count = len(batch)
+    area = rng.uniform(_SMALLEST_PART, 1, count)
+    stretch = np.exp(rng.uniform(-1, 1, count) * np.log(_STRETCH) / 2)
+    width, height = (np.minimum(1, np.sqrt(area) * factor) for factor in (stretch, 1 / stretch))
+    right, down = (rng.uniform(-1, 1, count) * (1 - side) for side in (width, height))
+    flip = np.where(rng.random(count) < 0.5, -1, 1)
+    maps = np.zeros((count, 2, 3))
+    maps[:, 0, 0], maps[:, 0, 2] = width * flip, right
+    maps[:, 1, 1], maps[:, 1, 2] = height, down
+    grid = F.affine_grid(torch.from_numpy(maps).float(), list(batch.shape), align_corners=False)
+    return F.grid_sample(batch, grid, padding_mode="border", align_corners=False)
 
 
 def resize(batch: Tensor, resolution: int) -> Tensor:

@@ -148,7 +148,7 @@ def _train(
         config.batch_size,
         mean=dataset.mean,
         std=dataset.std,
-        augmentation=config.augmentation,
+        augmentation=_augmentation(config, dataset),
     )
     teacher = None
     if config.teacher_epochs:
@@ -157,7 +157,7 @@ def _train(
             space.resolutions[-1],
             config.teacher_epochs,
             out / "teacher.safetensors",
-            augmentation=config.augmentation,
+            augmentation=_augmentation(config, dataset),
             seed=config.seed,
             progress=progress,
         )
@@ -195,6 +195,10 @@ def _train(
     if teacher is not None:
         origin["teacher"] = {"split": "val", **asdict(evaluate(teacher, space.largest(), dataset))}
     return _finish(space, dataset, config, supernet, log, out, origin)
+
+
+def _augmentation(config: PretrainConfig, dataset: Dataset) -> str:
+    return dataset.augmentation if config.augmentation == "auto" else config.augmentation
 
 
 def _students(space: Space, config: PretrainConfig, rng: np.random.Generator) -> list[Arch]:

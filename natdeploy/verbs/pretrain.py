@@ -41,7 +41,7 @@ def pretrain(
     student_weight: float | None = None,
     teacher_epochs: int | None = None,
     supernet: str | Path | None = None,
-    val_fraction: float = 0.15,
+    val_fraction: float | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> PretrainResult:
@@ -54,7 +54,8 @@ def pretrain(
         epochs_largest, epochs_elastic, batch_size, lr, weight_decay, student_weight, teacher_epochs: see
             :class:`natdeploy.transfer.PretrainConfig`; None leaves the recipe's own.
         supernet: a checkpoint to begin with; random weights where None.
-        val_fraction: share of the training images held out for the log's accuracies, where the data has no such part.
+        val_fraction: share of the training images held out for the log's accuracies, where the data has no such part;
+            None for what is usual with the data set, else 15 %.
         seed: of weights, order, augmentation and the subnets drawn.
         progress: told what is going on.
 

@@ -22,16 +22,16 @@ def read_folder(text: str) -> SourceData:
     root = Path(text).expanduser()
     if not root.is_dir():
         raise BadInput(f"{root}: no such folder; expected a folder with one folder of images per class")
-    folders = _folders(root)
+    folders = class_folders(root)
     named = {folder.name.lower(): folder for folder in folders}
-    if "train" in named and set(named) <= set(PART_NAMES) and _folders(named["train"]):
+    if "train" in named and set(named) <= set(PART_NAMES) and class_folders(named["train"]):
         roots = {PART_NAMES[name]: folder for name, folder in named.items()}
         if len(roots) < len(folders):
             names = ", ".join(folder.name for folder in folders)
             raise BadInput(f"{root}: two folders are named like the same part; keep one of {names}")
     else:
         roots = {"train": root}
-    classes = tuple(folder.name for folder in _folders(roots["train"]))
+    classes = tuple(folder.name for folder in class_folders(roots["train"]))
     if not classes:
         raise BadInput(f"{root}: no class folders inside; expected one folder of images per class")
     if len(classes) == 1:
@@ -43,10 +43,10 @@ def read_folder(text: str) -> SourceData:
 def _read_part(root: Path, classes: tuple[str, ...]) -> Labelled:
     images: list[np.ndarray] = []
     labels: list[int] = []
-    for folder in _folders(root):
+    for folder in class_folders(root):
         if folder.name not in classes:
             raise BadInput(f"{folder}: class {folder.name!r} has no folder among the training images; add or remove it")
-        files = _images(folder)
+        files = image_files(folder)
         if not files:
             raise BadInput(f"{folder}: no images inside; expected files such as {', '.join(sorted(SUFFIXES)[:4])}")
         images += [read_image(file) for file in files]
@@ -54,10 +54,12 @@ def _read_part(root: Path, classes: tuple[str, ...]) -> Labelled:
     return Labelled(stacked(images), np.array(labels, dtype=np.int64))
 
 
-def _folders(root: Path) -> list[Path]:
+def class_folders(root: Path) -> list[Path]:
+    """Visible folders in sorted order."""
     return sorted(child for child in root.iterdir() if child.is_dir() and not child.name.startswith("."))
 
 
-def _images(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
+    """Visible image files in sorted order."""
     files = (child for child in folder.iterdir() if child.suffix.lower() in SUFFIXES and child.is_file())
     return sorted(file for file in files if not file.name.startswith("."))

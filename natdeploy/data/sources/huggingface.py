@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from natdeploy.data.images import read_image
-from natdeploy.data.labelled import PART_NAMES, Labelled, SourceData, stacked
+from natdeploy.data.labelled import PART_NAMES, Images, Labelled, SourceData, stacked
+from natdeploy.data.pictures import Pictures
 from natdeploy.ground.errors import BadInput
 
 
@@ -18,18 +20,32 @@ def read_huggingface(text: str) -> SourceData:
     One column of images and one of labels are looked for; parts named ``train``, ``validation`` and ``test`` are kept.
     Raises BadInput naming the data set and the column at fault.
     """
-    import datasets
-
     if not text:
         raise BadInput("data 'hf:': a name is missing; expected hf:NAME, for instance hf:uoft-cs/cifar10")
+    return read_table(text)
+
+
+def read_table(text: str, *, label: str | None = None, test: str | None = None) -> SourceData:
+    """As :func:`read_huggingface`, for a data set of which more is known.
+
+    Args:
+        text: folder, or name in the hub.
+        label: the column of labels, where there are several; the only one where this is None.
+        test: name of the part to test on; all others are trained on then, but for parts without labels.
+
+    Images of a data set of which the test part is known are decoded when they are asked for.
+    """
+    import datasets
+
     loaded = _load(text)
     tables = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
-    tables = {PART_NAMES[name.lower()]: table for name, table in tables.items() if name.lower() in PART_NAMES}
+    tables = {str(name).lower(): table for name, table in tables.items() if str(name).lower() in PART_NAMES}
+    tables = {PART_NAMES[name]: table for name, table in tables.items()} if test is None else _joined(tables, test)
     if "train" not in tables:
         raise BadInput(f"{text}: no part named 'train'; found {', '.join(map(str, loaded)) or 'none'}")
     features = tables["train"].features
     image_column = _only(text, "image", [name for name, kind in features.items() if isinstance(kind, datasets.Image)])
-    label_column = _label_column(text, features, datasets)
+    label_column = label if label is not None and label in features else _label_column(text, features, datasets)
     classes, index = _classes(text, tables["train"], label_column, features[label_column], datasets)
     parts = {}
     for part, table in tables.items():
@@ -38,9 +54,34 @@ def read_huggingface(text: str) -> SourceData:
         if part == "test" and len(labels) and (labels == -1).all():
             continue  # published without its labels: no use for testing
         encoded = table.cast_column(image_column, datasets.Image(decode=False))[image_column]
-        images = [_decode(item, f"{text}: part {part!r}, row {row}") for row, item in enumerate(encoded)]
-        parts[part] = Labelled(stacked(images), labels)
+        where = f"{text}: part {part!r}"
+        images: Images
+        if test is None:
+            images = stacked([_decode(item, f"{where}, row {row}") for row, item in enumerate(encoded)])
+        else:
+            images = _pictures(encoded, where)
+        parts[part] = Labelled(images, labels)
     return SourceData(Path(text.split(":")[0]).name, text, classes, parts)
+
+
+def _joined(tables: dict[str, Any], test: str) -> dict[str, Any]:
+    """The part to test on, and all others that have labels as one."""
+    import datasets
+
+    others = [table for name, table in tables.items() if name != test and name != "test"]
+    found = {"train": datasets.concatenate_datasets(others)} if others else {}
+    return found | ({"test": tables[test]} if test in tables else {})
+
+
+def _pictures(encoded: Any, where: str) -> Pictures:
+    def read(row: int) -> np.ndarray:
+        return _decode(encoded[row], f"{where}, row {row}")
+
+    def digest(row: int) -> bytes:
+        item = encoded[row] or {}
+        return hashlib.sha256(item.get("bytes") or str(item.get("path")).encode()).digest()
+
+    return Pictures(range(len(encoded)), read, digest)
 
 
 def _load(text: str) -> Any:

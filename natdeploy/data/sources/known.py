@@ -1,0 +1,101 @@
+"""What the readers of NAT's eleven data sets share (Lu et al. 2021, table 2): addresses, sizes, the hub's copies.
+
+The parts are the paper's: training images are everything but the official test part, whose images are never trained on
+(ImageNet's and Food-101's is called validation). The search validates on images held out of the training part: 10,000
+of ImageNet and CINIC-10, a tenth of the others (5,000 of CIFAR).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from natdeploy.data.labelled import Labelled, SourceData
+from natdeploy.data.pictures import picture_files
+from natdeploy.data.sources.huggingface import read_table
+from natdeploy.ground.errors import BadInput
+
+#: What a reader of an official layout gives: class names, and the parts ``train`` and ``test``.
+Official = tuple[tuple[str, ...], Mapping[str, Labelled]]
+
+
+@dataclass(frozen=True)
+class KnownSet:
+    """A data set with a name.
+
+    Attributes:
+        name: as ``--data`` takes it.
+        address: where its authors keep it.
+        layout: the files that the official archives unpack to, in words for an error.
+        hub: its copy on the Hugging Face hub.
+        train, held_out: training images, and how many of them are held out for validation.
+        augmentation: see :data:`natdeploy.transfer.AUGMENTATIONS`.
+        label: the hub's column of labels, where there are several.
+        hub_test: the hub's name of the test part.
+    """
+
+    name: str
+    address: str
+    layout: str
+    hub: str
+    train: int
+    held_out: int
+    augmentation: str = "zoom-flip"
+    label: str | None = None
+    hub_test: str = "test"
+
+    def read(self, text: str, official: Callable[[Path], Official]) -> SourceData:
+        """The set: from a folder, from the hub where ``text`` is empty, or from another copy there, ``hf:NAME``.
+
+        Raises BadInput naming the file that is missing or damaged, the layout that is expected and the address.
+        """
+        if not text or text.startswith("hf:"):
+            copy = text.removeprefix("hf:") or self.hub
+            try:
+                found = read_table(copy, label=self.label, test=self.hub_test)
+            except BadInput as error:
+                raise BadInput(f"{error}; or give a folder, {self.name}:FOLDER, with {self._layout()}") from None
+            return self._source(copy, found.classes, found.parts)
+        root = Path(text).expanduser()
+        if not root.is_dir():
+            raise self.refusal(root, "no such folder")
+        classes, parts = official(root)
+        return self._source(str(root), classes, parts)
+
+    def need(self, path: Path) -> Path:
+        """The path. Raises BadInput where nothing is there."""
+        if not path.exists():
+            raise self.refusal(path, "is missing")
+        return path
+
+    def refusal(self, path: Path, reason: str) -> BadInput:
+        """What is wrong with a path, and what should be there."""
+        return BadInput(f"{path}: {reason}; {self.name} needs {self._layout()}")
+
+    def lines(self, path: Path) -> list[str]:
+        """Lines of a text file that are neither empty nor a comment."""
+        try:
+            text = self.need(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise self.refusal(path, f"cannot be read ({error})") from None
+        return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+    def labelled(self, root: Path, files: Sequence[Path], labels: Sequence[int]) -> Labelled:
+        """Image files below ``root``, read when they are needed; all of them have to be there."""
+        for file in files:
+            self.need(file)
+        return Labelled(picture_files(root, files), np.asarray(labels, dtype=np.int64))
+
+    def base(self, root: Path, folder: str) -> Path:
+        """Where the archive's own folder is: ``root`` itself, or inside it."""
+        return root / folder if (root / folder).is_dir() else root
+
+    def _layout(self) -> str:
+        return f"{self.layout}, as unpacked from {self.address}"
+
+    def _source(self, origin: str, classes: tuple[str, ...], parts: Mapping[str, Labelled]) -> SourceData:
+        share = self.held_out / self.train
+        return SourceData(self.name, origin, classes, parts, share, self.augmentation)
