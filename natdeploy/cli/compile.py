@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from natdeploy.verbs.compile import CompileResult
 
 
+_COLUMNS = ("layer", "kernel", "tile", "shape", "MACs", "bytes", "ms")
+
+
 def register(app: typer.Typer) -> None:
     """Add the verb."""
     app.command(epilog="Example: natdeploy compile model.onnx --device rpi4 --out compiled --explain")(compile)
@@ -54,11 +57,12 @@ def compile(
 
 def _show(result: CompileResult) -> None:
     if result.layers:
-        columns = ("layer", False), ("kernel", False), ("shape", False), ("MACs", True), ("bytes", True), ("ms", True)
+        columns = [(name, name in ("MACs", "bytes", "ms")) for name in _COLUMNS]
         rows = [
             (
                 layer.layer,
                 layer.kernel,
+                layer.tile,
                 "x".join(map(str, layer.shape)),
                 f"{layer.macs:,}",
                 f"{layer.bytes:,}",
@@ -71,6 +75,8 @@ def _show(result: CompileResult) -> None:
         f"{result.macs:,} MACs, {result.arena_bytes:,} bytes of activations, {result.constant_bytes:,} of weights, "
         f"for {result.target['mtriple']} / {result.target['mcpu']}"
     )
+    if result.tuned:
+        tables.say(f"tiles of {result.tuned} kernels come from this device's tuning record ({result.tuning})")
     if result.verified:
         tables.say(
             f"verified on {result.verified.where}: {result.verified.inputs} random inputs differ from ONNX Runtime by "

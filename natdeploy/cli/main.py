@@ -23,6 +23,7 @@ from natdeploy.cli import (
     report,
     run,
     search,
+    tune,
     validate,
     verify,
 )
@@ -36,6 +37,7 @@ for module in (
     search,
     build,
     compile,
+    tune,
     run,
     validate,
     ci,

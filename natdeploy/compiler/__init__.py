@@ -17,7 +17,7 @@ from natdeploy.compiler.onnx_plan import make_onnx_plan
 from natdeploy.compiler.plan import Plan
 from natdeploy.compiler.processor import check_processor
 from natdeploy.compiler.toolchain import TUNING, toolchain_versions
-from natdeploy.compiler.tuning import TuningRecord
+from natdeploy.compiler.tuning import TuningRecord, tuning_of
 
 __all__ = [
     "ARTIFACT_FILES",
@@ -38,4 +38,5 @@ __all__ = [
     "make_onnx_plan",
     "onnx_bytes",
     "toolchain_versions",
+    "tuning_of",
 ]

@@ -87,6 +87,16 @@ def make_onnx_plan(
     )
 
 
+def onnx_workloads(
+    model: OnnxModel, *, target: Mapping[str, Any], cache: KernelCache | None = None
+) -> list[dict[str, Any]]:
+    """What natdeploy's own kernels compute of a model. Raises BadInput for a bad target."""
+    own = OwnKernels(isa_for(check_target(target), cache or KernelCache()), default_schedule)
+    groups = group_nodes(model, own.isa.lanes)
+    bound = [each for group in groups.order for _, each in _steps(model, groups, group, own)]
+    return [each.kernel.workload for each in bound if isinstance(each.kernel, OwnKernel)]
+
+
 def _steps(model: OnnxModel, groups: Groups, group: Group, own: OwnKernels | None) -> list[tuple[Group, Bound]]:
     """One kernel for a group, or an own kernel for its first nodes and one for the others, if any are left."""
     found = bind_own(model, groups, group, own) if own else None

@@ -16,6 +16,7 @@ from natdeploy.compiler.kernels.isa import Isa
 from natdeploy.compiler.kernels.kind import Schedule, Workload, candidate_schedules, default_schedule
 from natdeploy.compiler.kernels.objects import generator_versions
 from natdeploy.compiler.target import check_target
+from natdeploy.devices import HardwareProfile, device_fingerprint, llvm_target
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import cache_root, content_key, read_json, write_json
 from natdeploy.ground.validation import Real, checked
@@ -121,6 +122,11 @@ class TuningRecord:
         """The tile to compile: the record's where it has one, else the rule's."""
         found = self.find(workload, isa)
         return found.chosen if found else default_schedule(workload, isa)
+
+
+def tuning_of(profile: HardwareProfile) -> TuningRecord:
+    """The record of a device, as of now. Raises BadInput for a damaged one, and where nothing is compiled for it."""
+    return TuningRecord(device_fingerprint(profile), llvm_target(profile))
 
 
 def _name(workload: Workload, isa: Isa) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from natdeploy.compiler import build_artifacts, build_native, build_onnx, make_network_plan
+from natdeploy.compiler import build_artifacts, build_native, build_onnx, make_network_plan, tuning_of
 from natdeploy.data import Dataset, Split, normalise
 from natdeploy.deploy.artifacts import (
     CHUNK,
@@ -164,10 +164,10 @@ class Workshop:
         )
 
     def _compile(self, network: Network, folder: Path) -> Artifact:
-        target = llvm_target(self.profile)
+        target, tuning = llvm_target(self.profile), tuning_of(self.profile)
         if self.profile.is_this_machine:
-            return build_native(network, target=target, folder=folder)
-        plan = make_network_plan(network, target=target)
+            return build_native(network, target=target, folder=folder, tuning=tuning)
+        plan = make_network_plan(network, target=target, tuning=tuning)
         return build_artifacts(plan, folder, kinds=(EXECUTABLE,))[EXECUTABLE]
 
     def _chunks(self, part: Split, resolution: int) -> Iterator[np.ndarray]:

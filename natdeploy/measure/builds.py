@@ -9,12 +9,16 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from natdeploy.devices import HardwareProfile, Runnable, get_runner, llvm_target
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import cache_root, canonical_json, readable_disk_errors
 from natdeploy.ground.processes import allowed_processors
 from natdeploy.spaces import Arch, Layer, Network, Space, random_network
+
+if TYPE_CHECKING:
+    from natdeploy.compiler import TuningRecord
 
 Build = Callable[[Network, Path], Runnable]
 Progress = Callable[[str, float], None]
@@ -52,6 +56,11 @@ class ArtifactBuilder:
         self._profile = profile
         self._build = build
         self._workers = len(allowed_processors())
+        self._tuning: TuningRecord | None = None
+        if build is None and self._kind == "native":
+            from natdeploy.compiler import tuning_of
+
+            self._tuning = tuning_of(profile)
 
     def prepare(self, archs: Sequence[Arch], progress: Progress | None = None) -> None:
         """Compile the kernels that these architectures need and that are not kept from earlier, on all cores."""
@@ -59,7 +68,12 @@ class ArtifactBuilder:
             return
         from natdeploy.compiler import compile_layers
 
-        compile_layers([self._layers(arch) for arch in archs], target=llvm_target(self._profile), progress=progress)
+        compile_layers(
+            [self._layers(arch) for arch in archs],
+            target=llvm_target(self._profile),
+            progress=progress,
+            tuning=self._tuning,
+        )
 
     def build_all(self, archs: Sequence[Arch], folder: Path) -> list[Runnable]:
         """One artifact an architecture, each in a folder of its own below ``folder``, on all cores."""
@@ -90,7 +104,7 @@ class ArtifactBuilder:
 
         if self._kind == "onnx":
             return build_onnx(network, folder)
-        plan = make_network_plan(network, target=llvm_target(self._profile))
+        plan = make_network_plan(network, target=llvm_target(self._profile), tuning=self._tuning)
         kind = "native" if self._profile.is_this_machine else "executable"
         return build_artifacts(plan, folder, kinds=(kind,))[kind]
 
@@ -101,10 +115,14 @@ def reference_arch(space: Space) -> Arch:
 
 
 def runtime_toolchain(runtime: str, profile: HardwareProfile) -> dict[str, str]:
-    """Names and versions of what builds and runs the artifacts of a runtime for a device."""
+    """Names and versions of what builds and runs the artifacts of a runtime for a device, its tuning record included:
+    other tiles are other code, with timings of its own."""
     versions = tool_versions(runtime)
     if get_runner(runtime).kind == "native":
+        from natdeploy.compiler import TUNING, tuning_of
+
         versions["llvm_target"] = canonical_json(llvm_target(profile))
+        versions[TUNING] = tuning_of(profile).identity
     return versions
 
 

@@ -17,6 +17,7 @@ from natdeploy.verbs.profile import plan_profile, profile
 from natdeploy.verbs.report import report, watch_report
 from natdeploy.verbs.run import run
 from natdeploy.verbs.search import search
+from natdeploy.verbs.tune import tune
 from natdeploy.verbs.validate import validate
 from natdeploy.verbs.verify import verify
 
@@ -39,6 +40,7 @@ __all__ = [
     "report",
     "run",
     "search",
+    "tune",
     "validate",
     "verify",
     "watch_report",

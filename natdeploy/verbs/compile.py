@@ -21,6 +21,7 @@ class CompiledLayer:
     Attributes:
         layer: the node whose output it computes.
         kernel: the function that does.
+        tile: ``record`` where the device's tuning record chose another than the rule's, else ``rule``.
         shape: of that output as the kernel stores it.
         macs: multiply-accumulates.
         bytes: of all tensors that it reads and writes.
@@ -29,6 +30,7 @@ class CompiledLayer:
 
     layer: str
     kernel: str
+    tile: str
     shape: tuple[int, ...]
     macs: int
     bytes: int
@@ -50,6 +52,8 @@ class CompileResult(Result):
         verified: the comparison with ONNX Runtime that held; None where the artifacts cannot run here.
         not_verified: why they cannot.
         layers: every call of the plan, where an explanation was asked for.
+        tuning: the device's tuning record, ``rules`` where it chose no tile.
+        tuned: how many kernels have a tile of the record's.
     """
 
     model: Path
@@ -64,6 +68,8 @@ class CompileResult(Result):
     verified: Verification | None
     not_verified: str | None
     layers: tuple[CompiledLayer, ...] = ()
+    tuning: str = "rules"
+    tuned: int = 0
 
 
 def compile(
@@ -93,8 +99,9 @@ def compile(
     Raises BadInput for a file that cannot be read, dynamic shapes, an operator that cannot be compiled, and for an
     unknown device or processor; VerificationFailed where outputs differ.
     """
-    from natdeploy.compiler import build_artifacts, load_onnx, make_onnx_plan
+    from natdeploy.compiler import build_artifacts, load_onnx, make_onnx_plan, tuning_of
     from natdeploy.compiler.onnx_verify import call_times_ms, loads_here, verify_onnx
+    from natdeploy.devices import load_profile
     from natdeploy.ground.errors import DeviceNotReachable
     from natdeploy.ground.files import atomic_folder
 
@@ -102,11 +109,16 @@ def compile(
     say = progress or (lambda stage, fraction: None)
     loaded = load_onnx(path)
     name, llvm = chosen_target(device, target)
+    tuning = tuning_of(load_profile(device or "host")) if target is None else None
     folder = Path(out) if out is not None else Path(f"{path.stem}-{name}")
     _refuse_other_content(folder)
     say("planning", 0.05)
     plan = make_onnx_plan(
-        loaded, target=llvm, progress=lambda stage, done: say(stage, 0.05 + 0.75 * done), producer=producer
+        loaded,
+        target=llvm,
+        progress=lambda stage, done: say(stage, 0.05 + 0.75 * done),
+        producer=producer,
+        tuning=tuning,
     )
     verified, reason, times = None, None, None
     with atomic_folder(folder) as temporary:
@@ -132,6 +144,8 @@ def compile(
         verified=verified,
         not_verified=reason,
         layers=_layers(plan, times) if explain else (),
+        tuning=plan.tuning,
+        tuned=sum(kernel.tuned for kernel in plan.kernels),
     )
 
 
@@ -175,6 +189,7 @@ def _layers(plan: Plan, times: list[float] | None) -> tuple[CompiledLayer, ...]:
         CompiledLayer(
             call.layer,
             call.kernel,
+            "record" if kernels[call.kernel].tuned else "rule",
             kernels[call.kernel].arguments[-1].shape,
             call.macs,
             sum(view.bytes for view in kernels[call.kernel].arguments),
