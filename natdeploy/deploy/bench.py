@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from natdeploy.deploy.verify import SUBNET, read_reference, runnable_of
 from natdeploy.devices import DeviceDescription, HardwareProfile, Runner, Session, connect, device_fingerprint
 from natdeploy.ground.errors import BadInput, VerificationFailed
 from natdeploy.measure import Measurement
+from natdeploy.measure.energy import Energy, energy_of
 from natdeploy.spaces import Arch
 
 #: Each series is a process of its own on the device: warm-up, then so many runs in a row.
@@ -40,6 +42,7 @@ class BenchReport:
         timing: the latency measured, as the manifest gives it.
         inside: whether that lies in the predicted interval; None where nothing was predicted.
         peak_rss_kib: most memory that the executable held on the device; None where that does not say.
+        energy: of one run, measured, modelled, or why neither.
     """
 
     path: Path
@@ -48,6 +51,7 @@ class BenchReport:
     timing: MeasuredLatency
     inside: bool | None
     peak_rss_kib: int | None
+    energy: Energy
 
 
 def bench(
@@ -74,17 +78,21 @@ def bench(
     if manifest.device.name != profile.name:
         raise BadInput(f"{folder}: was built for {manifest.device.name}, not for {profile.name}")
     _, inputs, expected = read_reference(folder, manifest)
-    runner = reach(profile)
+    runner: Any = reach(profile)
     try:
         said, toolchain = runner.describe(), dict(runner.toolchain())
         session = runner.open(runnable_of(folder, manifest, artifact), threads=profile.timing.threads)
         check = _check(session, artifact.path, artifact.runtime, inputs, expected, manifest.verification.tolerance)
         series = [session.time_ms(REPEATS, inputs[:1]) for _ in range(SERIES)]
         memory = getattr(session, "peak_rss_kib", None)  # of those that run as processes of their own
+        meter = runner.meter()
+        metered = None if meter.name is None else runner.run_metered(session)
     finally:
         runner.close()
     toolchain = {**artifact.toolchain, **toolchain}
     measurement = _measurement(folder, manifest, profile, said, toolchain, artifact.digest, series, memory)
+    energy = energy_of(metered, meter, profile, measurement.latency_ms)
+    measurement = replace(measurement, conditions={**measurement.conditions, "energy": energy.to_json()})
     checks = [check if one.path == artifact.path else one for one in manifest.verification.checks]
     verified = {"verified": f"on the device ({said.via} {said.unit})", "checks": checks}
     timing = measured_latency(measurement)
@@ -93,7 +101,8 @@ def bench(
         update={"latency": latency, "verification": manifest.verification.model_copy(update=verified)}
     )
     written = rewrite_bundle(folder, manifest, [measurement])
-    return BenchReport(folder, written, said, timing, _inside(latency.predicted, timing.latency_ms), memory)
+    inside = _inside(latency.predicted, timing.latency_ms)
+    return BenchReport(folder, written, said, timing, inside, memory, energy)
 
 
 def _check(

@@ -106,6 +106,17 @@ class PredictedLatency(_Part):
     source: str = Field(description="measured, transferred, table or prior")
 
 
+class RunEnergy(_Part):
+    """What one run takes, by a meter (`measured`), by the profile's power figures (`modelled`), or why neither."""
+
+    source: Literal["measured", "modelled"] | None = Field(description="where the figures come from; null for none")
+    millijoules: float | None = Field(ge=0, description="energy of one run")
+    watts: float | None = Field(ge=0, description="power while it runs, of all that the meter or the figures speak of")
+    idle_watts: float | None = Field(ge=0, description="the same at rest, if known")
+    meter: str | None = Field(description="the meter, or the figures of the profile")
+    reason: str = Field(description="why nothing was measured; empty where it was")
+
+
 class MeasuredLatency(_Part):
     """What an artifact of this bundle measured on the device; raw samples are in profile.json."""
 
@@ -118,6 +129,7 @@ class MeasuredLatency(_Part):
     threads: int = Field(ge=1, description="threads used")
     trusted: bool = Field(description="whether the protocol's limits on spread and drift were kept")
     taken_at: str = Field(description="when, ISO 8601 UTC")
+    energy: RunEnergy | None = Field(None, description="energy of one run; null in bundles that were timed without")
 
 
 class MissedAttempt(_Part):
@@ -171,14 +183,14 @@ class Manifest(_Part):
 
     schema_version: Literal[1] = Field(description="version of this schema")
     name: str = Field(description="architecture and device: the bundle folder's name")
-    model: ModelInfo
-    device: DeviceInfo
+    model: ModelInfo = Field(description="the architecture and what it costs")
+    device: DeviceInfo = Field(description="what it was built for")
     artifacts: list[ArtifactInfo] = Field(min_length=1, description="what can be run")
     preprocessing: dict[str, Any] = Field(description="same as preprocess.json")
-    provenance: Provenance
+    provenance: Provenance = Field(description="what it was made from")
     accuracy: list[Accuracy] = Field(description="by split")
-    latency: Latency
-    verification: Verification
+    latency: Latency = Field(description="predicted and measured")
+    verification: Verification = Field(description="how it was held against its source")
     files: list[FileEntry] = Field(description="all files but the manifest and SHA256SUMS")
     measurement_fields: list[str] = Field(description="fields that differ between two builds from the same inputs")
 

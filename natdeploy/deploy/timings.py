@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from natdeploy.deploy.manifest import MeasuredLatency
+from pydantic import ValidationError
+
+from natdeploy.deploy.manifest import MeasuredLatency, RunEnergy
 from natdeploy.ground.errors import BadInput
 
 if TYPE_CHECKING:
@@ -39,4 +41,13 @@ def measured_latency(measurement: Measurement) -> MeasuredLatency:
         threads=int(measurement.protocol["threads"]),
         trusted=measurement.trusted,
         taken_at=measurement.taken_at,
+        energy=_energy(measurement),
     )
+
+
+def _energy(measurement: Measurement) -> RunEnergy | None:
+    value = measurement.conditions.get("energy")
+    try:
+        return None if value is None else RunEnergy.model_validate(dict(value))
+    except (ValidationError, TypeError, ValueError):
+        raise BadInput("field 'conditions.energy' is no energy") from None

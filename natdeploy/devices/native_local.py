@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from natdeploy.devices.description import DeviceDescription
+from natdeploy.devices.meter import Meter, meter_here
 from natdeploy.devices.runner import Runnable, Session, check_artifact, checked_input
 from natdeploy.devices.this_machine import describe_this_machine
 from natdeploy.ground.errors import BadInput
@@ -85,6 +86,10 @@ class NativeLocal:
     def describe(self) -> DeviceDescription:
         """This machine."""
         return describe_this_machine()
+
+    def meter(self) -> Meter:
+        """This machine's."""
+        return meter_here()
 
     def close(self) -> None:
         """Nothing is held."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from natdeploy.devices.commands import CommandTimeout, Finished, run_command
 from natdeploy.devices.description import DeviceDescription
+from natdeploy.devices.meter import Meter
 from natdeploy.devices.model_run import (
     check_description,
     check_finished,
@@ -58,6 +59,10 @@ class QemuRunner:
     def describe(self) -> DeviceDescription:
         """The emulated machine, never one that may be timed."""
         return DeviceDescription("qemu", self.emulator, self._machine, emulated=f"it is {self.emulator}")
+
+    def meter(self) -> Meter:
+        """None, ever."""
+        return Meter(None, "an emulator takes no power that would say anything about the device")
 
     def toolchain(self) -> dict[str, str]:
         """Version of the emulator."""

@@ -20,6 +20,7 @@ from natdeploy.devices.connection import COMMAND_LIMIT_S, Connection
 from natdeploy.devices.description import DeviceDescription, parse_description
 from natdeploy.devices.expected import Expected
 from natdeploy.devices.link import Link
+from natdeploy.devices.meter import METER_SCRIPT, Meter, MeteredRun, find_meter, parse_readings
 from natdeploy.devices.model_run import (
     ModelRun,
     check_description,
@@ -102,6 +103,18 @@ class RemoteRunner:
         from natdeploy.devices.turn import time_turn
 
         return time_turn(self, turn, limit_s=limit_s)
+
+    def meter(self) -> Meter:
+        """Which power meter of the device can be read, or why none can."""
+        done = self.connection.shell(f"{METER_SCRIPT}meter; true", COMMAND_LIMIT_S)
+        readings = parse_readings(done.stdout.decode(errors="replace"))
+        return find_meter(readings[0]) if readings else Meter(None, "the device does not tell of its meters")
+
+    def run_metered(self, session: RemoteSession) -> MeteredRun | None:
+        """Run an executable while the meter is read: see :func:`natdeploy.devices.metered.run_metered`."""
+        from natdeploy.devices.metered import run_metered
+
+        return run_metered(self, session)
 
     def refuse_to_time(self, machine: str) -> None:
         """Raise TimingNotPossible where times would not be the device's, or not those of a device in good condition."""

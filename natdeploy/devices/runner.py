@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from natdeploy.devices.description import DeviceDescription
+from natdeploy.devices.meter import Meter, MeteredRun
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import sha256_file
 from natdeploy.ground.registry import Registry
@@ -99,6 +100,10 @@ class Runner(Protocol):
         """The device as it is now. Raises DeviceNotReachable."""
         ...
 
+    def meter(self) -> Meter:
+        """Which power meter of the device can be read, or why none can."""
+        ...
+
     def close(self) -> None:
         """Let go of the device; nothing stays on it."""
         ...
@@ -144,6 +149,13 @@ class RemoteTimekeeper(Runner, Protocol):
 
         Raises TimingNotPossible on an emulated processor, and on a device that is too hot or whose battery is low;
         BadInput for an artifact that fails; DeviceNotReachable.
+        """
+        ...
+
+    def run_metered(self, session: Any) -> MeteredRun | None:
+        """Run an opened artifact, which has been run once, as long as the device's power meter needs.
+
+        None where the meter tells nothing. Raises like :meth:`time_turn`.
         """
         ...
 

@@ -49,7 +49,8 @@ class Measurement:
         num_classes: outputs of the network; None for the space's own number.
         occurrence: 0, or which repetition of the same timing this is.
         visits: the samples by visit.
-        conditions: processors pinned to, handling of denormals.
+        conditions: processors pinned to, handling of denormals, memory, and under ``energy`` what
+            :class:`natdeploy.measure.energy.Energy` says.
     """
 
     arch: Arch | None

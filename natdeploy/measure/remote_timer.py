@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from natdeploy.devices import HardwareProfile, Runnable
+from natdeploy.devices.meter import MeteredRun
 from natdeploy.devices.runner import RemoteTimekeeper, Series, Session
 from natdeploy.ground.errors import BadInput
 from natdeploy.measure.correction import visit_value
@@ -48,7 +49,7 @@ class RemoteTimer:
     ) -> None:
         self._runner, self._protocol, self._clock = runner, protocol, clock
         self._max_celsius, self._cooldown_s = profile.timing.max_celsius, profile.timing.cooldown_s
-        said = runner.describe()
+        said, self._meter = runner.describe(), runner.meter()
         self.conditions: dict[str, Any] = {
             "via": said.via,
             "unit": said.unit,
@@ -72,9 +73,11 @@ class RemoteTimer:
         self._rests = 0
         numbers = self._load(runnables, first=REFERENCE + 1)
         timing = visit_in_turns(numbers, self._protocol, self._take_turn)
+        metered = self._run_metered(numbers)  # after all visits, whose device it would warm up
         for number in numbers:
             self._open.pop(number)[0].close()
-        return replace(timing, peak_rss_kib=tuple(self._memory.get(number) for number in numbers))
+        memory = tuple(self._memory.get(number) for number in numbers)
+        return replace(timing, peak_rss_kib=memory, meter=self._meter, metered=metered)
 
     def close(self) -> None:
         """Remove the reference from the device."""
@@ -128,6 +131,12 @@ class RemoteTimer:
         if self._clock is None:
             return [list(one.milliseconds) for one in found]
         return [self._clock(self._open[number][1], repeats) for number, repeats, _ in wanted]
+
+    def _run_metered(self, numbers: Sequence[int]) -> tuple[MeteredRun | None, ...]:
+        """Every artifact beside the device's power meter, if it has one."""
+        if self._meter.name is None:
+            return ()
+        return tuple(self._runner.run_metered(self._open[number][0]) for number in numbers)
 
     def _cool_down(self) -> None:
         """Rest while the device says that it is too hot; one that stays so is refused by its runner."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from natdeploy.devices import Runnable
 from natdeploy.devices.crash import failed_run
+from natdeploy.devices.meter import MeteredRun, meter_here
 from natdeploy.ground.errors import ChildFailed, NatdeployError
 from natdeploy.ground.processes import ChildWorker, call_in_child
 from natdeploy.measure import timer_child
@@ -25,13 +28,22 @@ class Timer:
         reference: the reference network's artifact.
         protocol: how to time.
         processors: numbers of the processors to pin to.
+        root: below which the files of power meters lie; another one for tests.
 
     Libraries with threads of their own are held to the protocol's number by environment variables; the runners are
     told it, too.
     """
 
-    def __init__(self, runtime: str, reference: Runnable, protocol: TimingProtocol, processors: Sequence[int]) -> None:
-        self._runtime, self._protocol = runtime, protocol
+    def __init__(
+        self,
+        runtime: str,
+        reference: Runnable,
+        protocol: TimingProtocol,
+        processors: Sequence[int],
+        root: Path = Path("/"),
+    ) -> None:
+        self._runtime, self._protocol, self._root = runtime, protocol, root
+        self._meter = meter_here(root)
         threads = str(protocol.threads)
         environment = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "TVM_NUM_THREADS": threads}
         self._child = ChildWorker(f"timing with {runtime}", cpus=processors, environment=environment)
@@ -61,9 +73,10 @@ class Timer:
                 raise self._culprit(runnables, error) from None
 
         timing = visit_in_turns(numbers, self._protocol, take_turn)
+        metered = self._run_metered(numbers)
         for number in numbers:
             self._child.call(timer_child.close_session, number, timeout_s=_OPEN_TIMEOUT_S)
-        return timing
+        return replace(timing, meter=self._meter, metered=metered)
 
     def close(self) -> None:
         """Stop the child process."""
@@ -74,6 +87,18 @@ class Timer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _run_metered(self, numbers: Sequence[int]) -> tuple[MeteredRun | None, ...]:
+        """Every artifact beside this machine's power meter, if it has one that can be read."""
+        if self._meter.name is None:
+            return ()
+        idle_watts = self._child.call(timer_child.rest_metered, self._meter, self._root, timeout_s=_OPEN_TIMEOUT_S)
+        return tuple(
+            self._child.call(
+                timer_child.run_metered, number, self._meter, self._root, idle_watts, timeout_s=_OPEN_TIMEOUT_S
+            )
+            for number in numbers
+        )
 
     def _load(self, runnable: Runnable) -> int:
         number, self._next = self._next, self._next + 1

@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from natdeploy.devices import Runnable, Session, get_runner
+from natdeploy.devices.meter import Meter, MeteredRun, Reading, mean_watts, parse_readings, read_here
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.processes import allowed_processors
 from natdeploy.measure.protocol import TimingProtocol
 
 _NICENESS = -10
+_BETWEEN_READINGS_S = 0.1
 #: The open sessions of this process with the image each runs on; empty in any process but a timer's child.
 _OPEN: dict[int, tuple[Session, np.ndarray]] = {}
 
@@ -62,6 +65,31 @@ def try_alone(runtime: str, runnable: Runnable, protocol: TimingProtocol) -> Non
     open_session(0, runtime, runnable, protocol.threads)
     _visit(0, protocol.visit_ms, protocol)
     close_session(0)
+
+
+def rest_metered(meter: Meter, root: Path) -> float | None:
+    """Watts of this machine while this process does nothing."""
+    return mean_watts(_read_while(lambda: time.sleep(_BETWEEN_READINGS_S), meter, root))
+
+
+def run_metered(number: int, meter: Meter, root: Path, idle_watts: float | None) -> MeteredRun | None:
+    """Run a network as long as the meter needs, reading it in between; None where it tells nothing."""
+    session, image = _OPEN[number]
+    run_ms = _warm_up(session, image, _BETWEEN_READINGS_S * 1e3)
+    together = max(1, round(_BETWEEN_READINGS_S * 1e3 / run_ms))
+    times: list[float] = []
+    readings = _read_while(lambda: times.extend(session.time_ms(together, image)), meter, root)
+    watts = mean_watts(readings)
+    return None if watts is None else MeteredRun(watts, idle_watts, float(np.median(times)))
+
+
+def _read_while(work: Callable[[], object], meter: Meter, root: Path) -> list[Reading]:
+    """Readings between pieces of work that take as long as the meter needs."""
+    readings = parse_readings(read_here(root))
+    while readings[-1].at_s - readings[0].at_s < meter.seconds:
+        work()
+        readings += parse_readings(read_here(root))
+    return readings
 
 
 def conditions() -> dict[str, Any]:

@@ -24,6 +24,7 @@ from natdeploy.measure.builds import (
     with_artifact_toolchain,
 )
 from natdeploy.measure.correction import kept_visits, median_and_deviation, relative_values, visit_value
+from natdeploy.measure.energy import energy_of
 from natdeploy.measure.measurement import Measurement, timing_key
 from natdeploy.measure.protocol import TimingProtocol, protocol_for
 from natdeploy.measure.store import MeasurementStore
@@ -143,7 +144,8 @@ def time_runnable(
         runnable: the artifact.
         arch: the architecture it was built from, if any.
         space: whose reference network is timed in between; the architecture's own where there is one.
-        others: as for :func:`time_archs`.
+
+    All other arguments are those of :func:`time_archs`.
 
     Raises BadInput for a damaged artifact, VerificationFailed for one that crashes or hangs, DeviceNotReachable.
     """
@@ -244,6 +246,7 @@ class _Stand:
         conditions = dict(timed.conditions)
         if timed.timing.peak_rss_kib and (memory := timed.timing.peak_rss_kib[place]) is not None:
             conditions["peak_rss_kib"] = memory
+        metered = timed.timing.metered[place] if timed.timing.metered else None
         baseline_ms = self.baseline(timed.timing.reference_ms)
         around = [visit.reference_ms for visit in visits]
         kept = kept_visits(around, self.protocol.kept_share)
@@ -251,6 +254,7 @@ class _Stand:
         latency_ms, mad_ms = median_and_deviation(relative_values(values, around)[kept] * baseline_ms)
         drift = float(np.median(np.asarray(around)[kept])) / baseline_ms - 1
         samples = tuple(sample for visit in visits for sample in visit.samples_ms)
+        conditions["energy"] = energy_of(metered, timed.timing.meter, self.profile, latency_ms).to_json()
         return Measurement(
             arch=arch,
             space=self.space.name,

@@ -11,6 +11,7 @@ from natdeploy.verbs.result import Result
 
 if TYPE_CHECKING:
     from natdeploy.devices import Via
+    from natdeploy.measure.energy import Energy
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class BenchResult(Result):
         budget_ms: the search's, if that was for this device; a build without the device holds nothing to it.
         within_budget: whether the latency is at most the budget; None where there is none.
         peak_rss_kib: most memory that the executable held on the device; None where that does not say.
+        energy: of one run, measured, modelled, or why neither.
     """
 
     bundle: Path
@@ -44,6 +46,7 @@ class BenchResult(Result):
     budget_ms: float | None
     within_budget: bool | None
     peak_rss_kib: int | None
+    energy: Energy
 
 
 def bench(
@@ -88,4 +91,5 @@ def bench(
         budget_ms=budget_ms,
         within_budget=None if budget_ms is None else timing.latency_ms <= budget_ms,
         peak_rss_kib=found.peak_rss_kib,
+        energy=found.energy,
     )

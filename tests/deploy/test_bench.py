@@ -1,6 +1,7 @@
 """A bundle's executable on its device: the stand-in for adb, whose processor is qemu-aarch64."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from natdeploy.verbs import bench
 from tests.deploy.stand_ins import CLASSES, PREPROCESSING, SPACE, make_bundle, manifest_of
 from tests.devices.boards import emulator
 from tests.devices.phones import ADB, Phone, make_phone
+from tests.devices.test_meter import BATTERY, tree
 
 PROFILE = """
 name: stand-in
@@ -133,6 +135,34 @@ def test_a_measured_latency_is_filled_in(make: Callable[..., Path], phone: Phone
     assert (path / "native" / "model_run").read_bytes() == before and not phone.left()
     again = bench(path, device=device, test_only_clock=clock(8.5))
     assert again.latency_ms == 8.5 and len(verify_bundle(path).manifest.latency.measured or ()) == 1
+
+
+def test_energy_is_measured_where_the_phone_has_a_gauge(
+    make: Callable[..., Path], phone: Phone, device: str, tmp_path: Path
+) -> None:
+    path = make()
+    tree(phone.folder, BATTERY)
+    found = bench(path, device=device, test_only_clock=clock(7.5)).energy
+    assert (found.source, found.watts, found.meter) == ("measured", pytest.approx(2.0), "battery gauge")
+    (timing,) = verify_bundle(path).manifest.latency.measured or ()
+    assert timing.energy is not None and timing.energy.model_dump() == found.to_json()
+    stored = read_json(path / "profile.json", "profile")["measurements"][0]
+    assert stored["conditions"]["energy"] == found.to_json()
+
+
+@pytest.mark.parametrize(
+    ("lines", "source", "millijoules", "reason"),
+    [
+        ("power: {core_w: 2}", "modelled", 15.0, "no meter is readable"),
+        ("", None, None, "no meter is readable .*; hardware profile 'stand-in': no energy without the field 'power'"),
+    ],
+)
+def test_energy_is_modelled_or_absent_with_a_reason(
+    make: Callable[..., Path], phone: Phone, device: str, lines: str, source: str, millijoules: float, reason: str
+) -> None:
+    Path(device).write_text(f"{PROFILE}{lines}\n")
+    found = bench(make(), device=device, test_only_clock=clock(7.5)).energy
+    assert (found.source, found.millijoules) == (source, millijoules) and re.match(reason, found.reason)
 
 
 @pytest.mark.parametrize(("ms", "inside"), [(7.5, True), (9.5, False)])
