@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from natdeploy.ground.errors import BadInput, ChildFailed
@@ -29,7 +30,7 @@ def run_zig(arguments: Sequence[str], folder: Path) -> None:
     caches = {"ZIG_GLOBAL_CACHE_DIR": str(shared), "ZIG_LOCAL_CACHE_DIR": str(folder / ".zig-cache")}
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "ziglang", *arguments],
+            [_zig(), *arguments],
             cwd=folder,
             env={**os.environ, **caches},
             stdin=subprocess.DEVNULL,
@@ -45,6 +46,15 @@ def run_zig(arguments: Sequence[str], folder: Path) -> None:
             raise BadInput(f"{folder}: the disk is full; free some space and run the same command again")
         error = next((line for line in lines if "error" in line), lines[-1] if lines else "no message")
         raise ChildFailed(f"zig {arguments[0]} ended with status {done.returncode}: {error.strip()}")
+
+
+@cache
+def _zig() -> str:
+    """The program itself: ``python -m ziglang`` would start an interpreter first, for longer than a small file takes."""
+    found = find_spec("ziglang")
+    if found is None or found.origin is None:
+        raise ChildFailed("the package 'ziglang' is not installed; run: pip install ziglang")
+    return str(Path(found.origin).parent / ("zig.exe" if os.name == "nt" else "zig"))
 
 
 def host_library(source: Path, arguments: Sequence[str]) -> Path:
