@@ -50,7 +50,7 @@ def run_zig(arguments: Sequence[str], folder: Path) -> None:
 
 @cache
 def _zig() -> str:
-    """The program itself: ``python -m ziglang`` would start an interpreter first, for longer than a small file takes."""
+    """The program itself: ``python -m ziglang`` starts an interpreter first, for as long as a small file takes."""
     found = find_spec("ziglang")
     if found is None or found.origin is None:
         raise ChildFailed("the package 'ziglang' is not installed; run: pip install ziglang")
