@@ -8,14 +8,12 @@ timings are. Ten measurements cannot settle on one, so predictions are averaged 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 
 import numpy as np
 
-from natdeploy.ground.errors import BadInput
 from natdeploy.latency.encoding import Encoded
 from natdeploy.latency.sources import radial
 
@@ -29,13 +27,9 @@ SPLITS = ((0.7, 0.2, 0.1), (0.2, 0.6, 0.2), (0.1, 0.3, 0.6))
 NOISE = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 #: Inverse-gamma prior of the overall variance: weight of the prior in degrees of freedom.
 PRIOR_FREEDOM = 4.0
-#: More measurements than this are compared with all hypotheses on a part of them first.
-SCREEN = 48
-#: Hypotheses kept: at most so many with few measurements, and with more than :data:`SCREEN`.
-KEPT, KEPT_MANY = 24, 2
-LEAST_WEIGHT = 1e-3
-#: Factors by which the best hypothesis is varied when there are many measurements.
-STEPS = (1 / 3, 3.0)
+#: Families of hypotheses: like no other device, like real ones, like real and ideal ones; the latter two with and
+#: without something of its own.
+FAMILIES = ("unlike", "like real", "like real, and its own", "like any", "like any, and its own")
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,20 +86,38 @@ def settings() -> np.ndarray:
 
 
 @lru_cache(maxsize=32)
-def hypotheses(sources: int) -> np.ndarray:
-    """Every hypothesis: weights of :func:`components` and of noise, float64 ``[likenesses, settings, 7 + sources]``.
+def hypotheses(sources: int, real: int) -> tuple[np.ndarray, np.ndarray]:
+    """Every hypothesis, and the family it belongs to.
 
-    Likenesses: none, all sources alike, the mean of all, each source.
+    Likenesses: none; all real sources alike, or one of them above all; all sources, ideal ones too, alike, their mean,
+    or one of them above all.
+
+    Args:
+        sources: real devices, then ideal ones.
+        real: how many of them are real; 0 tells none apart.
+
+    Returns weights of :func:`components` and of noise, float64 ``[hypotheses, 7 + sources]``, and indices of
+    :data:`FAMILIES`, int64 ``[hypotheses]``.
     """
-    likeness = np.zeros((3 + sources, 2 + sources))
-    likeness[1, 0] = 1
-    likeness[2:, 0] = 1 - FOCUS
-    likeness[2:, 1:] = FOCUS * np.eye(1 + sources)
+    every, each = np.zeros(2 + sources), np.eye(2 + sources)
+    every[0] = 1
+    likeness = [np.zeros(2 + sources), every, *((1 - FOCUS) * every + FOCUS * each[1:])]
+    kind = [0, *[2] * (len(likeness) - 1)]
+    if 0 < real < sources:
+        alike = each[2 : 2 + real].mean(0)
+        likeness += [alike, *((1 - FOCUS) * alike + FOCUS * each[2 : 2 + real])]
+        kind += [1] * (1 + real)
+    elif real:
+        kind = [0, *[1] * (len(likeness) - 1)]
     table = np.zeros((len(likeness), len(settings()), 7 + sources))
     table[:, :, 0] = CONSTANT
-    table[:, :, 1 : 3 + sources] = likeness[:, None]
+    table[:, :, 1 : 3 + sources] = np.array(likeness)[:, None]
     table[:, :, 3 + sources :] = settings()
-    return table
+    apart = table[0, :, -4:-1].sum(1) > 0
+    family = np.array([[0, 0], [1, 2], [3, 4]])[kind][:, apart.astype(int)]
+    # A device that is like no other and has nothing of its own takes as long for every architecture.
+    possible = ((np.array(kind) > 0)[:, None] | apart).reshape(-1)
+    return table.reshape(-1, table.shape[2])[possible], family.reshape(-1)[possible]
 
 
 def evidence(weights: np.ndarray, kernels: np.ndarray, log_ms: np.ndarray, variance: float) -> np.ndarray:
@@ -173,73 +185,6 @@ class Mixture:
         precision = np.array([np.diagonal(inverse) for inverse in self._inverse])
         means = self.log_ms - np.array(self._dual) / precision
         return _moments(self.share, means, np.array(self._scale)[:, None] / precision)
-
-
-def fit_mixture(
-    measured: Inputs, log_ms: np.ndarray, variance: float, *, parts: str = "both", seed: int | Sequence[int] = 0
-) -> Mixture:
-    """Weigh all hypotheses by the measurements and keep those that matter.
-
-    Args:
-        measured: measured architectures.
-        log_ms: their log latencies.
-        variance: as in :func:`evidence`.
-        parts: ``"both"`` likeness and a part of its own; ``"likeness"`` alone; ``"own"`` alone, as if there were no
-            other devices. The latter two are there to be compared with.
-        seed: of the measurements on which hypotheses are compared first, where there are many.
-    """
-    table = hypotheses(measured.on_sources.shape[1])
-    if parts == "likeness":
-        table = table[1:, table[0, :, -4:-1].sum(1) == 0]
-    elif parts == "own":
-        table = table[:1]
-    elif parts != "both":
-        raise BadInput(f"parts are 'both', 'likeness' or 'own', not {parts!r}")
-    weights = table.reshape(-1, table.shape[2])
-    prior = np.zeros(table.shape[:2])
-    if parts == "both":  # to be like no other is as probable as all likenesses together
-        prior[0] = np.log(len(table) - 1)
-    many = len(log_ms) > SCREEN
-    if parts == "both" and not many:
-        # To be like others and have nothing of one's own is as probable as all that one may have. Not so with many
-        # measurements, which only a part of one's own explains to the last.
-        nothing = table[0, :, -4:-1].sum(1) == 0
-        prior[1:, nothing] = np.log((~nothing).sum() / nothing.sum())
-    rows = np.random.default_rng(seed).permutation(len(log_ms))[:SCREEN] if many else np.arange(len(log_ms))
-    screened = measured.rows(rows)
-    score = prior.reshape(-1) + evidence(weights, components(screened, screened), log_ms[rows], variance)
-    order = np.argsort(-score)[: KEPT_MANY if many else KEPT]
-    weights, score = weights[order], score[order]
-    if many:
-        weights, score = _refined(weights, components(measured, measured), log_ms, variance, parts == "both")
-    share = np.exp(score - score.max())
-    kept = share >= LEAST_WEIGHT
-    return Mixture(weights[kept], share[kept] / share[kept].sum(), measured, log_ms, variance)
-
-
-def _refined(
-    weights: np.ndarray, kernels: np.ndarray, log_ms: np.ndarray, variance: float, grow: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """The best hypothesis, with its own parts, likeness and noise varied as long as that explains more."""
-    scores = evidence(weights, kernels, log_ms, variance)
-    best, row = float(scores.max()), weights[int(scores.argmax())].copy()
-    likeness, own = list(range(1, len(row) - 4)), list(range(len(row) - 4, len(row) - 1))
-    if grow:
-        row[1] = max(row[1], 1e-3)
-        row[own] = np.maximum(row[own], 1e-4)
-        best = float(evidence(row[None], kernels, log_ms, variance)[0])
-    varied = [likeness, *([column] for column in own), [len(row) - 1]]
-    for _ in range(2):
-        for columns in varied:
-            for factor in STEPS:
-                while True:
-                    tried = row.copy()
-                    tried[columns] *= factor
-                    found = float(evidence(tried[None], kernels, log_ms, variance)[0])
-                    if found <= best + 0.5 or not 1e-6 < tried[columns].max() < 1e4:
-                        break
-                    best, row = found, tried
-    return row[None], np.array([best])
 
 
 def _moments(share: np.ndarray, means: np.ndarray, variances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

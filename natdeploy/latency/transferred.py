@@ -18,7 +18,8 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.latency.conformal import check_coverage
 from natdeploy.latency.design import informative
 from natdeploy.latency.ideal import IdealDevices
-from natdeploy.latency.mixture import Inputs, Mixture, fit_mixture
+from natdeploy.latency.mixture import Inputs, Mixture
+from natdeploy.latency.mixture_fit import fit_mixture
 from natdeploy.latency.prediction import LatencyPrediction
 from natdeploy.latency.sources import SHIFT, SourceModels, SourceTable, fit_sources, log_latency
 from natdeploy.spaces import Arch, Space
@@ -234,6 +235,7 @@ class SourceKnowledge:
             self._known(archs).columns(columns),
             log_latency(values, shift_ms),
             self._variance(),
+            real=len(self.table.names) if with_sources else 0,
             parts=parts,
             seed=[self._seed, seed],
         )
@@ -274,12 +276,14 @@ class SourceKnowledge:
             rng = np.random.default_rng([self._seed, 14, target, draw])
             order = rng.permutation(measured)
             # New devices may or may not have a like among the sources: half of the draws are without.
-            inputs = self._inputs.columns(np.flatnonzero(~alone if draw < DRAWS // 2 else ~(alone | like)))
+            others = ~alone if draw < DRAWS // 2 else ~(alone | like)
+            inputs = self._inputs.columns(np.flatnonzero(others))
             if draw % 2:
                 first = order[informative(inputs.rows(order), count, seed=draw)]
                 order = np.concatenate([first, order[~np.isin(order, first)]])
             train, judged = order[:count], order[count : count + JUDGED]
-            mixture = fit_mixture(inputs.rows(train), log_ms[train], self._variance())
+            real = int(others[:sources].sum())
+            mixture = fit_mixture(inputs.rows(train), log_ms[train], self._variance(), real=real)
             mean, spread = mixture.predict(inputs.rows(judged))
             found.append(np.abs(log_ms[judged] - mean) / spread)
         return np.concatenate(found)

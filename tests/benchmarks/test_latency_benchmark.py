@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.latency_figures import FEW, few_shot_figures, hard_figures
+from benchmarks.latency_figures import COVERAGES, FEW, MANY, Tally, few_shot_figures, hard_figures, scaling_figures
 from benchmarks.latency_protocols import Asked, few_shot, run_scaling
 from benchmarks.published_latencies import read_table
 from natdeploy.spaces import get_space
@@ -82,3 +82,20 @@ def test_scaling_has_no_sources_of_the_targets_family(tmp_path: Path, monkeypatc
     run_scaling(Asked([file], targets=["myriad"]), range(1))
     run_scaling(Asked([file], sources=["adreno630_gpu"]), range(1))
     assert asked == [["cortexA76", "myriad"], ["adreno630_gpu", "adreno640_gpu", "cortexA76"], ["adreno630_gpu"]]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "beats", "leads"), [((0.0, 0.02), 1.0, 1.0), ((-0.02, 0.015), 1.0, 0.0), ((-0.02, -0.01), 0.0, 0.0)]
+)
+def test_a_part_is_ahead_where_chance_does_not_explain_it(ahead: tuple[float, ...], beats: float, leads: float) -> None:
+    tally = Tally()
+    for count in MANY:
+        for lead in ahead:
+            for who in ("all", "sources", "own", "xgboost"):
+                within = 0.9 + lead if who == "all" else 0.9 if who == "own" else 0.5
+                spans = {f"{what}_{100 * at:.0f}": 0.1 for at in COVERAGES for what in ("coverage", "width")}
+                tally.add("phone", count, who, {"within10": within, "spearman": 0.9, **spans})
+    figures = scaling_figures(tally)
+    assert (figures["beats_parts"], figures["ahead_of_parts"]) == (beats, leads)
+    assert figures["lead_10"] == pytest.approx(np.mean(ahead))
+    assert figures["lead_error_10"] == pytest.approx(abs(ahead[1] - ahead[0]) / 2)
