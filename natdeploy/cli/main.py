@@ -28,6 +28,7 @@ from natdeploy.cli import (
     verify,
 )
 from natdeploy.cli.app import app
+from natdeploy.ground.torchrun import place
 
 for module in (
     devices,
@@ -69,7 +70,12 @@ def natdeploy_command(
 
 def main() -> None:
     """Entry point of the installed command."""
-    app()
+    if place().size == 1:
+        app()
+    else:
+        from natdeploy.verbs.torchrun import lead_or_help
+
+        lead_or_help(app)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,10 @@ def pretrain(
         Optional[int],  # noqa: UP045
         typer.Option("--teacher-epochs", help="Epochs of a wide network that is trained first and guides the others."),
     ] = None,
+    parts: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--parts", help="Parts of a batch that are trained side by side; at least one for each process."),
+    ] = None,
     supernet: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--supernet", help="A checkpoint to begin with, in place of random weights."),
@@ -83,6 +87,7 @@ def pretrain(
             weight_decay=weight_decay,
             student_weight=student_weight,
             teacher_epochs=teacher_epochs,
+            parts=parts,
             supernet=supernet,
             val_fraction=val_fraction,
             seed=seed,

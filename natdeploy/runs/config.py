@@ -105,6 +105,7 @@ class AdaptSettings(Settings):
     weight_decay: Share = 1e-4
     label_smoothing: Smoothing = 0.0
     clip: Clip = 5.0
+        parts: of a batch that are trained side by side, by threads or by processes; the result depends on it.
     subnets_per_step: Annotated[Whole, Field(ge=1, le=64)] = 2
     distribution: Literal["archive", "uniform"] = "archive"
     distillation: Share = 0.5
@@ -119,6 +120,7 @@ class AdaptSettings(Settings):
 
 class Task(Settings):
     """What is searched for, but for the budget.
+    parts: Parts = 2
 
     Attributes:
         space: search space.

@@ -2,6 +2,7 @@
 
 from natdeploy.transfer.adapt import Adaptation, AdaptConfig, ArchSampler
 from natdeploy.transfer.batches import AUGMENTATIONS
+from natdeploy.transfer.crew import dismiss, lend_a_hand
 from natdeploy.transfer.evaluate import CALIBRATION_IMAGES, Accuracy, calibrated_subnet, evaluate, evaluate_arch
 from natdeploy.transfer.pretrain import PretrainConfig, pretrain
 from natdeploy.transfer.step import TrainingDiverged
@@ -16,7 +17,9 @@ __all__ = [
     "PretrainConfig",
     "TrainingDiverged",
     "calibrated_subnet",
+    "dismiss",
     "evaluate",
     "evaluate_arch",
+    "lend_a_hand",
     "pretrain",
 ]

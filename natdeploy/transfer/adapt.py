@@ -19,7 +19,6 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import read_json, write_json
 from natdeploy.ground.validation import Settings, Whole, validate
 from natdeploy.runs import AdaptSettings
-from natdeploy.runs.config import Parts
 from natdeploy.spaces.arch import Arch
 from natdeploy.supernets import MobileNetV3Supernet, load_supernet, save_supernet
 from natdeploy.transfer.batches import TrainingBatches
@@ -36,11 +35,9 @@ class AdaptConfig(AdaptSettings):
 
     Attributes:
         iterations: the search adapts that many times.
-        parts: of a batch that are trained side by side, see :mod:`natdeploy.transfer.replicas`.
     """
 
     iterations: Annotated[Whole, Field(ge=0, le=1_000)] = 5
-    parts: Parts = 2
 
     @property
     def epochs(self) -> int:

@@ -10,12 +10,14 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import nn
 
+from natdeploy.ground.torchrun import place
+
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 def compute_device() -> torch.device:
-    """The first CUDA device, or the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The first CUDA device, of several processes on a machine each its own; or the CPU."""
+    return torch.device("cuda", place().local_rank) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def placed(module: ModuleT, device: torch.device) -> ModuleT:

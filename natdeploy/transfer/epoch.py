@@ -11,9 +11,10 @@ import torch
 from natdeploy.spaces.arch import Arch
 from natdeploy.supernets import MobileNetV3Supernet
 from natdeploy.transfer.batches import TrainingBatches
+from natdeploy.transfer.crew import replicas
+from natdeploy.transfer.lesson import Teacher
 from natdeploy.transfer.optimizer import set_learning_rate
-from natdeploy.transfer.replicas import Replicas
-from natdeploy.transfer.step import Teacher, elastic_step
+from natdeploy.transfer.step import elastic_step
 
 
 class StepSettings(Protocol):
@@ -63,12 +64,12 @@ def train_epoch(
         The largest subnet's mean loss. Raises TrainingDiverged when a loss is not a number.
     """
     losses: list[float] = []
-    with Replicas(supernet, settings.parts) as replicas:
+    with replicas(supernet, settings.parts) as side_by_side:
         for step, (images, labels) in enumerate(batches.epoch(rng, device)):
             fraction = step / len(batches)
             set_learning_rate(optimizer, lr(fraction))
             loss = elastic_step(
-                replicas,
+                side_by_side,
                 optimizer,
                 images,
                 labels,

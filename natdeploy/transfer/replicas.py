@@ -8,7 +8,7 @@ and not on the number of cores.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
@@ -21,6 +21,8 @@ from natdeploy.transfer.compute import keep_freed_memory
 
 #: Trains one replica on its part of a batch: ``(replica, images, labels, share of the batch) -> loss``.
 PartOfStep = Callable[[MobileNetV3Supernet, Tensor, Tensor, float], float]
+#: Images, labels, share of the batch.
+PartOfBatch = tuple[Tensor, Tensor, float]
 
 
 class Replicas:
@@ -40,6 +42,7 @@ class Replicas:
                 own.data = shared.data
             self._all.append(replica)
         self._parameters = [list(replica.parameters()) for replica in self._all]  # walking the modules takes long
+        self.parameters = self._parameters[0]
         on_cpu = next(supernet.parameters()).device.type == "cpu"
         self._workers = min(parts, len(allowed_processors())) if on_cpu else 1
         self._pool: ThreadPoolExecutor | None = None
@@ -65,16 +68,16 @@ class Replicas:
 
         Returns the sum of what the parts return.
         """
-        parts = max(1, min(len(self._all), len(labels) // 2))
-        jobs = [
-            (replica, some, those, len(those) / len(labels))
-            for replica, some, those in zip(self._all, images.tensor_split(parts), labels.tensor_split(parts))
-        ]
+        return self.run(part, cut_batch(images, labels, len(self._all)))
+
+    def run(self, part: PartOfStep, parts: Sequence[PartOfBatch]) -> float:
+        """As :meth:`step`, on a batch that is cut already, into no more parts than there are replicas."""
+        jobs = [(replica, *some) for replica, some in zip(self._all, parts, strict=False)]
         for own in self._parameters:
             for parameter in own:
                 parameter.grad = None
         losses = list(self._pool.map(lambda job: part(*job), jobs) if self._pool else (part(*job) for job in jobs))
-        for others in self._parameters[1:parts]:
+        for others in self._parameters[1 : len(jobs)]:
             for total, other in zip(self._parameters[0], others):
                 if total.grad is None:
                     total.grad = other.grad
@@ -85,3 +88,10 @@ class Replicas:
     def clip_gradients(self, norm: float) -> float:
         """Scale the summed gradients down to a norm where it is larger; returns what it was."""
         return float(torch.nn.utils.clip_grad_norm_(self._parameters[0], norm))
+
+
+def cut_batch(images: Tensor, labels: Tensor, parts: int) -> list[PartOfBatch]:
+    """A batch in ``parts``, or in fewer where one would have less than two images."""
+    parts = max(1, min(parts, len(labels) // 2))
+    cut = zip(images.tensor_split(parts), labels.tensor_split(parts))
+    return [(some, those, len(those) / len(labels)) for some, those in cut]

@@ -40,6 +40,7 @@ def pretrain(
     weight_decay: float | None = None,
     student_weight: float | None = None,
     teacher_epochs: int | None = None,
+    parts: int | None = None,
     supernet: str | Path | None = None,
     val_fraction: float | None = None,
     seed: int = 0,
@@ -51,7 +52,7 @@ def pretrain(
         data: source of labelled images, see :func:`natdeploy.data.load_dataset`.
         out: folder for the checkpoint, its log and the training state.
         space: search space.
-        epochs_largest, epochs_elastic, batch_size, lr, weight_decay, student_weight, teacher_epochs: see
+        epochs_largest, epochs_elastic, batch_size, lr, weight_decay, student_weight, teacher_epochs, parts: see
             :class:`natdeploy.transfer.PretrainConfig`; None leaves the recipe's own.
         supernet: a checkpoint to begin with; random weights where None.
         val_fraction: share of the training images held out for the log's accuracies, where the data has no such part;
@@ -77,6 +78,7 @@ def pretrain(
         "weight_decay": weight_decay,
         "student_weight": student_weight,
         "teacher_epochs": teacher_epochs,
+        "parts": parts,
         "seed": seed,
     }
     chosen = {name: value for name, value in given.items() if value is not None}
