@@ -9,7 +9,6 @@ import typer
 from natdeploy.cli import options, output, tables
 
 if TYPE_CHECKING:
-    from natdeploy.measure.energy import Energy
     from natdeploy.verbs.bench import BenchResult
 
 
@@ -50,11 +49,12 @@ def _show(result: BenchResult) -> None:
         tables.say(f"budget: {result.budget_ms:.4g} ms, {met}")
     if result.peak_rss_kib is not None:
         tables.say(f"memory: {result.peak_rss_kib / 1024:.1f} MiB at most, program and weights included")
-    tables.say(_energy(result.energy))
+    tables.say(_energy(result))
     tables.say(f"bundle: {result.bundle}")
 
 
-def _energy(energy: Energy) -> str:
+def _energy(result: BenchResult) -> str:
+    energy = result.energy
     if energy.source is None:
         return f"energy: not known: {energy.reason}"
     idle = "" if energy.idle_watts is None else f", {energy.idle_watts:.3g} W at rest"
