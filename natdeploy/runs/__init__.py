@@ -6,6 +6,7 @@ from natdeploy.runs.entry import ArchiveEntry
 from natdeploy.runs.folder import RunFolder
 from natdeploy.runs.history import HistoryStep
 from natdeploy.runs.job import BuildSettings, JobConfig, ProfileSettings, load_job
+from natdeploy.runs.quantities import Limit, Place, Requirements
 
 __all__ = [
     "AdaptSettings",
@@ -13,7 +14,10 @@ __all__ = [
     "BuildSettings",
     "HistoryStep",
     "JobConfig",
+    "Limit",
+    "Place",
     "ProfileSettings",
+    "Requirements",
     "RunBundles",
     "RunConfig",
     "RunFolder",

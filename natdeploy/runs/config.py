@@ -7,14 +7,16 @@ Defaults are sized for a micro space on two processor cores, a search of about t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.processes import allowed_processors
 from natdeploy.ground.validation import Real, Settings, Whole
+from natdeploy.runs.quantities import LEARNED, Limit, Place, Requirements, argument_of, canonical, kind_of, place_of
 from natdeploy.spaces import SPACES, get_space
 
 #: Fields that say when and with what a run was made, not what it is.
@@ -28,6 +30,8 @@ NOT_GIVEN = "none"
 Budget = Annotated[Real, Field(gt=0)]
 Share = Annotated[Real, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
+#: Also the name of a folder, and what stands after a colon.
+TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 Seed = Annotated[Whole, Field(ge=0, lt=2**32)]
 #: Of training, whoever trains.
 BatchSize = Annotated[Whole, Field(ge=2, le=65_536)]
@@ -40,6 +44,11 @@ Parts = Annotated[Whole, Field(ge=1, le=64)]
 def _one_as_many(value: Any) -> Any:
     """A single number stands for a list of one."""
     return (value,) if isinstance(value, int) else value
+
+
+def _one_text_as_many(value: Any) -> Any:
+    """A single limit stands for a list of one."""
+    return (value,) if isinstance(value, str) else value
 
 
 class SearchSettings(Settings):
@@ -96,6 +105,7 @@ class AdaptSettings(Settings):
         distillation: weight of the largest subnet's predictions in a drawn subnet's loss.
         augmentation: name of the way training images are varied; ``auto`` is what suits the data set.
         calibration_images: training images for batch-norm statistics of an evaluated subnet.
+        parts: of a batch that are trained side by side, by threads or by processes; the result depends on it.
     """
 
     warm_up_epochs: Annotated[Whole, Field(ge=0, le=10_000)] = 8
@@ -105,12 +115,12 @@ class AdaptSettings(Settings):
     weight_decay: Share = 1e-4
     label_smoothing: Smoothing = 0.0
     clip: Clip = 5.0
-        parts: of a batch that are trained side by side, by threads or by processes; the result depends on it.
     subnets_per_step: Annotated[Whole, Field(ge=1, le=64)] = 2
     distribution: Literal["archive", "uniform"] = "archive"
     distillation: Share = 0.5
     augmentation: Name = "auto"
     calibration_images: Annotated[Whole, Field(ge=2, le=1_000_000)] = 256
+    parts: Parts = 2
 
     @classmethod
     def full(cls) -> AdaptSettings:
@@ -120,7 +130,6 @@ class AdaptSettings(Settings):
 
 class Task(Settings):
     """What is searched for, but for the budget.
-    parts: Parts = 2
 
     Attributes:
         space: search space.
@@ -129,7 +138,12 @@ class Task(Settings):
             images and weights (``data`` and ``supernet`` are then for the build, and ``none`` if not given).
         data: source of labelled images, as ``--data`` takes it.
         device, runtime: hardware profile and runtime whose latency counts.
-        objectives: what is traded off, by name.
+        further_devices: more devices that the search serves, each with its own budget in milliseconds (none: the same).
+        further_data: more data sets, by a name of one's choice: sources of labelled images like ``data``. Each adapts a
+            supernet of its own; ``top1:NAME`` is the accuracy on it.
+        objectives: what is traded off, by name: ``top1``, ``macs``, ``latency_ms:pixel4`` and so on, see
+            :mod:`natdeploy.runs.quantities`. Unless given: ``top1`` of each data set and ``latency_ms`` of each device.
+        limits: what must hold of every architecture beside the budgets, as ``macs<=200e6`` or ``top1>=0.9``.
         seed: of everything random.
         supernet: ``box`` (the shipped one), a checkpoint's path or its address.
         search, adapt: settings of the search, and of the weights that follow it.
@@ -141,7 +155,10 @@ class Task(Settings):
     data: Name = "digits"
     device: Name = "host"
     runtime: Name = "tvm"
+    further_devices: Mapping[Name, Budget | None] = Field(default_factory=dict)
+    further_data: Mapping[TaskName, Name] = Field(default_factory=dict)
     objectives: tuple[Name, ...] = ("top1", "latency_ms")
+    limits: Annotated[tuple[str, ...], BeforeValidator(_one_text_as_many)] = ()
     seed: Seed = 0
     supernet: Name = "box"
     search: SearchSettings = SearchSettings()
@@ -160,6 +177,56 @@ class Task(Settings):
             return {"data": NOT_GIVEN, "supernet": NOT_GIVEN, **value}
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_objective_each(cls, value: Any) -> Any:
+        """Unless objectives are named, every data set's accuracy and every device's latency is one."""
+        if not isinstance(value, Mapping) or "objectives" in value:
+            return value
+        tasks, devices = value.get("further_data"), value.get("further_devices")
+        more = [f"top1:{name}" for name in tasks] if isinstance(tasks, Mapping) else []
+        also = [f"latency_ms:{name}" for name in devices] if isinstance(devices, Mapping) else []
+        return {**value, "objectives": ("top1", *more, "latency_ms", *also)} if more or also else value
+
+    @property
+    def home(self) -> Place:
+        """The run's own device and runtime."""
+        return Place(self.device, self.runtime)
+
+    @property
+    def budgeted(self) -> tuple[str, ...]:
+        """Name of the latency on each device that is served, the run's own first."""
+        return ("latency_ms", *(canonical(f"latency_ms:{name}", self.home) for name in self.further_devices))
+
+    @property
+    def requested(self) -> tuple[Limit, ...]:
+        """The limits, read."""
+        return tuple(map(Limit.parse, self.limits))
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Every figure that is asked for: objectives, limits, the latencies that budgets are for."""
+        return tuple(dict.fromkeys([*self.objectives, *(limit.name for limit in self.requested), *self.budgeted]))
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Every device and runtime that matters, the run's own first."""
+        found = [place_of(name, self.home) for name in self.named]
+        return tuple(dict.fromkeys([self.home, *(place for place in found if place is not None)]))
+
+    @model_validator(mode="after")
+    def _known_tasks(self) -> Task:
+        for name in self.named:
+            task = argument_of(name) if kind_of(name) in LEARNED else ""
+            if task and task not in self.further_data:
+                known = ", ".join(self.further_data) or "none"
+                raise ValueError(
+                    f"{name!r}: no further data set is named {task!r} in field 'further_data'; known: {known}"
+                )
+        if self.predictor is not None and self.further_data:
+            raise ValueError("field 'further_data': predicted accuracies are of one data set, and need no images")
+        return self
+
     @model_validator(mode="after")
     def _known_resolutions(self) -> Task:
         try:
@@ -175,12 +242,33 @@ class Task(Settings):
             raise ValueError(f"unknown space; known: {', '.join(SPACES.names())}")
         return name
 
+    @field_validator("further_devices")
+    @classmethod
+    def _really_further(cls, budgets: Mapping[str, float | None], info: ValidationInfo) -> Mapping[str, float | None]:
+        if info.data.get("device") in budgets:
+            raise ValueError(f"{info.data['device']!r} is the run's own device already")
+        return budgets
+
+    @field_validator("limits")
+    @classmethod
+    def _readable(cls, limits: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if not {"device", "runtime"} <= info.data.keys():
+            return limits  # what is wrong there is said there
+        read = [Limit.parse(limit) for limit in limits]
+        return tuple(str(replace(limit, name=canonical(limit.name, _home(info)))) for limit in read)
+
     @field_validator("objectives")
     @classmethod
-    def _some_and_distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _some_and_distinct(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if {"device", "runtime"} <= info.data.keys():
+            names = tuple(canonical(name, _home(info)) for name in names)
         if not names or len(set(names)) != len(names):
             raise ValueError("expected at least one objective and none twice")
         return names
+
+
+def _home(info: ValidationInfo) -> Place:
+    return Place(info.data["device"], info.data["runtime"])
 
 
 class RunConfig(Task):
@@ -197,6 +285,17 @@ class RunConfig(Task):
     threads: Annotated[Whole, Field(ge=1, le=4096)] = Field(default_factory=lambda: len(allowed_processors()))
     created: str = Field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
 
+    @property
+    def budgets(self) -> dict[str, float]:
+        """Budget in milliseconds of each device that is served, by its latency's name."""
+        more = (self.latency_ms if budget is None else budget for budget in self.further_devices.values())
+        return dict(zip(self.budgeted, (self.latency_ms, *more), strict=True))
+
+    @property
+    def requirements(self) -> Requirements:
+        """Budgets and limits."""
+        return Requirements(self.budgets, self.requested)
+
     def first_difference(self, other: RunConfig) -> str | None:
         """Dotted name of the first field in which two runs differ, or None when they are the same run."""
         mine, others = (config.model_dump(exclude=set(_CIRCUMSTANCES)) for config in (self, other))
@@ -204,6 +303,8 @@ class RunConfig(Task):
 
 
 def _first_difference(mine: dict, others: dict, prefix: str) -> str | None:
+    if mine.keys() != others.keys():  # named by the user
+        return prefix.removesuffix(".")
     for field, value in mine.items():
         other = others[field]
         if isinstance(value, dict):

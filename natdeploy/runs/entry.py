@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import Arch
+
+#: Figures that are fields.
+_FIGURES = frozenset(
+    {
+        *("top1", "loss", "val_images", "latency_ms", "latency_lower_ms", "latency_upper_ms"),
+        *("macs", "params", "peak_activation_bytes"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -23,9 +32,12 @@ class ArchiveEntry:
             ends.
         macs, params, peak_activation_bytes: static costs of one image's inference.
         generation: how often the supernet's weights had been adapted when ``top1`` was taken.
-        feasible: whether ``latency_upper_ms`` is within the run's budget.
+        feasible: whether ``latency_upper_ms`` is within the run's budget (of several devices, some device's), and the
+            run's limits are kept.
         accuracy_source: ``measured`` on those images, or ``predicted`` without any; ``loss`` is then 0, too.
         top1_error: typical error of a predicted ``top1``, a share; 0 of a measured one, whose error the images tell.
+        more: further figures by name: of further devices and data sets (``latency_ms:pixel4:tvm``, ``top1:pets``, each
+            with what belongs to it), ``energy_mj``, ``file_bytes``.
     """
 
     arch: Arch
@@ -42,10 +54,11 @@ class ArchiveEntry:
     feasible: bool
     accuracy_source: Literal["measured", "predicted"] = "measured"
     top1_error: float = 0.0
+    more: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        for name in ("top1", "loss", "latency_ms", "latency_lower_ms", "latency_upper_ms"):
-            if not math.isfinite(getattr(self, name)):
+        for name in ("top1", "loss", "latency_ms", "latency_lower_ms", "latency_upper_ms", *self.more):
+            if not math.isfinite(self.value(name)):
                 raise ValueError(f"archive entry {self.arch.id}: {name} is not a finite number")
 
     @property
@@ -53,9 +66,17 @@ class ArchiveEntry:
         """The architecture's twelve hex digits."""
         return self.arch.id
 
+    def value(self, name: str) -> float:
+        """A figure by the name that :mod:`natdeploy.runs.quantities` gives it. Raises KeyError where there is none."""
+        if name in self.more:
+            return float(self.more[name])
+        if name not in _FIGURES:
+            raise KeyError(name)
+        return float(getattr(self, name))
+
     def to_json(self) -> dict[str, Any]:
         """Plain data; the inverse of :meth:`from_json`. ``id`` is added for readers of the file."""
-        return {**asdict(self), "arch": self.arch.to_json(), "id": self.id}
+        return {**asdict(self), "more": dict(self.more), "arch": self.arch.to_json(), "id": self.id}
 
     @staticmethod
     def from_json(value: Any) -> ArchiveEntry:
@@ -63,14 +84,22 @@ class ArchiveEntry:
         if not isinstance(value, dict):
             raise BadInput(f"archive entry: expected a JSON object, not {value!r:.60}")
         found: dict[str, Any] = {"arch": Arch.from_json(value.get("arch"))}
-        for field in fields(ArchiveEntry):
-            if field.name == "accuracy_source":
-                found[field.name] = _source(value.get(field.name, "measured"))
-            elif field.name == "top1_error" and field.name not in value:
-                found[field.name] = 0.0
-            elif field.name != "arch":
-                found[field.name] = _checked(value, field.name, str(field.type))
+        for each in fields(ArchiveEntry):
+            if each.name == "accuracy_source":
+                found[each.name] = _source(value.get(each.name, "measured"))
+            elif each.name == "top1_error" and each.name not in value:
+                found[each.name] = 0.0
+            elif each.name == "more":
+                found[each.name] = _more(value.get(each.name, {}))
+            elif each.name != "arch":
+                found[each.name] = _checked(value, each.name, str(each.type))
         return ArchiveEntry(**found)
+
+
+def _more(item: Any) -> dict[str, float]:
+    if not isinstance(item, dict):
+        raise BadInput(f"archive entry: field 'more' is {item!r:.60}, expected figures by name")
+    return {name: _checked(item, name, "float") for name in item}
 
 
 def _source(item: Any) -> str:

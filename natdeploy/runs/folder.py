@@ -4,6 +4,7 @@
 
     RUN/run.json             the configuration
     RUN/latency_model.json   the latency model that holds the budget, copied in at the start
+    RUN/elsewhere/           latency models of further devices and runtimes, and of energies the power figures
     RUN/state/               the last completed step, replaced as a whole
     RUN/result/              what a finished search found
     RUN/bundles/             where natdeploy build puts bundles, unless told otherwise
@@ -14,20 +15,24 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from natdeploy.ground.errors import BadInput
-from natdeploy.ground.files import read_json, readable_disk_errors, restore_folder, write_json
+from natdeploy.ground.files import atomic_folder, read_json, readable_disk_errors, restore_folder, write_json
 from natdeploy.ground.lock import LOCK, only_process_in
 from natdeploy.ground.validation import validate
 from natdeploy.runs.config import RunConfig
 from natdeploy.runs.entry import ArchiveEntry
 from natdeploy.runs.history import HistoryStep
+from natdeploy.runs.quantities import Place
 
 CONFIG = "run.json"
 LATENCY_MODEL = "latency_model.json"
+ELSEWHERE = "elsewhere"
+POWER = "power.json"
 ARCHIVE = "archive.json"
 FRONT = "front.json"
 HISTORY = "history.json"
@@ -57,8 +62,15 @@ class RunFolder:
         return (Path(path) / CONFIG).is_file()
 
     @staticmethod
-    def create(path: str | Path, config: RunConfig, save_latency_model: Callable[[Path], object]) -> RunFolder:
+    def create(
+        path: str | Path,
+        config: RunConfig,
+        save_latency_model: Callable[[Path], object],
+        save_elsewhere: Callable[[Path], object] | None = None,
+    ) -> RunFolder:
         """Start a run: the configuration is written last, and a folder is a run from then on.
+
+        ``save_elsewhere`` writes into the new folder ``elsewhere/``.
 
         Raises BadInput when ``path`` holds something already, or another process starts a run there.
         """
@@ -73,10 +85,14 @@ class RunFolder:
                     raise BadInput(f"{path}: another natdeploy process has started a run in this folder")
                 try:
                     save_latency_model(path / LATENCY_MODEL)
+                    if save_elsewhere is not None:
+                        with atomic_folder(path / ELSEWHERE) as folder:
+                            save_elsewhere(folder)
                     write_json(path / CONFIG, config.model_dump(mode="json"))
                 except BaseException:
                     for name in (LATENCY_MODEL, LOCK):
                         (path / name).unlink(missing_ok=True)
+                    shutil.rmtree(path / ELSEWHERE, ignore_errors=True)
                     raise
         except BaseException:
             if is_new:
@@ -113,6 +129,24 @@ class RunFolder:
     def latency_model_path(self) -> Path:
         """The latency model that holds the budget."""
         return self.path / LATENCY_MODEL
+
+    def latency_model_of(self, place: Place) -> Path:
+        """The latency model of a device and runtime that the search knows of."""
+        if place == self.config().home:
+            return self.latency_model_path
+        return self.path / ELSEWHERE / file_of(place)
+
+    def power(self) -> dict[str, dict[str, Any]]:
+        """``watts`` and ``about`` of each place with an energy, by its key; the run's own has the empty one."""
+        path = self.path / ELSEWHERE / POWER
+        if not path.is_file():
+            return {}
+        value = read_json(path, "power figures")
+        if not isinstance(value, dict) or not all(
+            isinstance(one, dict) and isinstance(one.get("watts"), float) for one in value.values()
+        ):
+            raise BadInput(f"{path}: expected watts by device; remove {self.path} to start over")
+        return value
 
     @property
     def report_path(self) -> Path:
@@ -186,6 +220,11 @@ class RunFolder:
             yield
 
 
+def file_of(place: Place) -> str:
+    """Name of a place's latency model in ``elsewhere/``."""
+    return f"{Path(place.device).stem}-{place.runtime}.json"
+
+
 def refuse_foreign(path: str | Path) -> None:
     """Raise BadInput when a new run cannot take this path because something else is there."""
     path = Path(path)
@@ -198,7 +237,8 @@ def refuse_foreign(path: str | Path) -> None:
 
 def _is_of_a_start(path: Path) -> bool:
     """Whether a file can come from a process that was killed while it started a run."""
-    return path.name in (LATENCY_MODEL, LOCK) or path.name.startswith((f".{LATENCY_MODEL}.", f".{CONFIG}."))
+    starts = (f".{LATENCY_MODEL}.", f".{CONFIG}.", f".{ELSEWHERE}.")
+    return path.name in (LATENCY_MODEL, LOCK, ELSEWHERE) or path.name.startswith(starts)
 
 
 def write_items(path: Path, items: Sequence[ArchiveEntry] | Sequence[HistoryStep]) -> None:

@@ -3,8 +3,9 @@
 from natdeploy.search.accuracy import ACCURACY_PREDICTORS, AccuracyPredictor, get_accuracy_predictor
 from natdeploy.search.algorithms import ALGORITHMS
 from natdeploy.search.estimates import Estimate, Estimator
-from natdeploy.search.evaluator import Evaluator, LocalSurroundings, Surroundings
+from natdeploy.search.evaluator import Evaluator, Surroundings
 from natdeploy.search.hypervolume import dominated_share, hypervolume
+from natdeploy.search.local import LocalSurroundings
 from natdeploy.search.nat import check_names, search
 from natdeploy.search.objectives import OBJECTIVES, Objective, ObjectiveSet
 from natdeploy.search.surrogates import SURROGATES

@@ -36,14 +36,14 @@ def keep(
 
     The survival is NSGA-III's (Deb & Jain 2014). The best feasible entry of each objective always stays (as far as
     ``size`` goes). Infeasible entries follow the
-    feasible ones, by how far they are over the budget.
+    feasible ones, by how far they are over budget or limits.
     """
     if size is None or len(entries) <= size:
         return list(entries)
     costs = objectives.costs(entries)
     feasible = np.array([index for index, entry in enumerate(entries) if entry.feasible], dtype=np.int64)
     infeasible = [index for index, entry in enumerate(entries) if not entry.feasible]
-    infeasible.sort(key=lambda index: (entries[index].latency_upper_ms, entries[index].id))
+    infeasible.sort(key=lambda index: (objectives.requirements.over(entries[index]), entries[index].id))
     if len(feasible) <= size:
         kept = {*feasible.tolist(), *infeasible[: size - len(feasible)]}
     else:

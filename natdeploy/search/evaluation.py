@@ -11,7 +11,8 @@ from natdeploy.ground.errors import NatdeployError
 from natdeploy.runs import ArchiveEntry
 from natdeploy.search.accuracy.evaluator import PredictedAccuracy
 from natdeploy.search.estimates import Estimate
-from natdeploy.search.evaluator import Evaluator, Progress
+from natdeploy.search.evaluator import Accuracy, Evaluator, Progress
+from natdeploy.search.tasks import SeveralAccuracies
 from natdeploy.spaces import Arch
 
 _ATTEMPTS = 2
@@ -61,11 +62,14 @@ def evaluate_all(
         for attempt in range(_ATTEMPTS):
             try:
                 found = evaluator.evaluate(estimate.arch)
-                if not (math.isfinite(found.top1) and math.isfinite(found.loss)):
-                    raise ArithmeticError(f"accuracy {found.top1}, loss {found.loss}")
+                tasks = found.tasks if isinstance(found, SeveralAccuracies) else {}
+                for one in (found, *tasks.values()):
+                    if not (math.isfinite(one.top1) and math.isfinite(one.loss)):
+                        raise ArithmeticError(f"accuracy {one.top1}, loss {one.loss}")
                 figures = float(found.top1), float(found.loss), int(found.images), generation
                 error = found.error if isinstance(found, PredictedAccuracy) else None
-                entries.append(estimate.with_accuracy(*figures, predicted_within=error))
+                more = {name: value for task in tasks for name, value in _named(task, tasks[task]).items()}
+                entries.append(estimate.with_accuracy(*figures, predicted_within=error, tasks=more))
                 break
             except NatdeployError:
                 raise
@@ -79,3 +83,8 @@ def evaluate_all(
     if last_error is not None and not entries and len(estimates) > 1:
         raise last_error
     return entries, failures
+
+
+def _named(task: str, found: Accuracy) -> dict[str, float]:
+    """An accuracy as figures of a further data set."""
+    return {f"top1:{task}": found.top1, f"loss:{task}": found.loss, f"val_images:{task}": float(found.images)}

@@ -5,21 +5,24 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from natdeploy.ground.errors import BadInput
+from natdeploy.ground.errors import BadInput, BudgetNotMet
 from natdeploy.ground.files import atomic_folder, write_json
 from natdeploy.runs import RunConfig, RunFolder
 from natdeploy.runs.folder import ACCURACY_PREDICTOR, SUMMARY, SUPERNET, refuse_foreign
+from natdeploy.runs.quantities import in_words
 from natdeploy.search.accuracy import AccuracyPredictor, get_accuracy_predictor
 from natdeploy.search.algorithms import algorithm_name
-from natdeploy.search.estimates import Estimator, LatencyPredictor
-from natdeploy.search.evaluator import Evaluator, LocalSurroundings, Progress, Surroundings
+from natdeploy.search.evaluator import Evaluator, Progress, Surroundings
 from natdeploy.search.hypervolume import hypervolume
 from natdeploy.search.initial import check_budget
-from natdeploy.search.objectives import OBJECTIVES
+from natdeploy.search.local import LocalSurroundings
+from natdeploy.search.objectives import get_objective
+from natdeploy.search.places import Places
+from natdeploy.search.sharing import sharing
 from natdeploy.search.state import State, load_state, save_state, write_lists
 from natdeploy.search.steps import NatSteps
 from natdeploy.search.surrogates import SURROGATES
-from natdeploy.spaces import get_space
+from natdeploy.search.tasks import TASKS, SeveralTasks
 
 
 def search(
@@ -45,7 +48,8 @@ def search(
 
     Raises:
         BadInput: an unknown name, a folder that holds something else, damaged or other images than at the start.
-        BudgetNotMet: not even the fastest architecture meets the budget; nothing is written then.
+        BudgetNotMet: not even the fastest architecture meets the budget, or none keeps the limits: nothing is written
+            then. Or none of those evaluated is accurate enough for a limit: the run is there then.
     """
     out = Path(out)
     here = LocalSurroundings() if surroundings is None else surroundings
@@ -57,20 +61,49 @@ def search(
         run = RunFolder(out)
         run.check_same(config)
     else:
-        latency = here.latency_model(config)
-        evaluator = here.open_evaluator(config, None)
-        check_budget(_estimator(config, latency, evaluator.num_classes), f"{config.device} with {config.runtime}")
-        run = RunFolder.create(out, config, latency.save)
+        places = Places.find(config, here)
+        evaluator = _open(here, config, None)
+        check_budget(places.estimator(evaluator.num_classes), f"{config.device} with {config.runtime}")
+        run = RunFolder.create(out, config, places.latency.save, places.save if places.more_than_one else None)
     with run.lock():
         if not run.is_finished:
             _continue(run, here, evaluator, progress)
+    _check_front(run)
     return run
+
+
+def _check_front(run: RunFolder) -> None:
+    """Raise BudgetNotMet where no architecture that was evaluated keeps all limits: accuracies are known only now."""
+    if run.front():
+        return
+    limits = run.config().requested
+    best = min(run.archive(), key=run.config().requirements.over)
+    broken = max(limits, key=lambda limit: limit.excess(best.value(limit.bounded)))
+    raise BudgetNotMet(
+        f"{run.path}: none of {run.summary()['evaluations']} evaluated architectures keeps "
+        f"{', '.join(map(str, limits))} within the budget; the nearest one ({best.id}) has {broken.name} "
+        f"{in_words(best.value(broken.bounded))}"
+    )
+
+
+def _open(here: Surroundings, config: RunConfig, state: Path | None) -> Evaluator:
+    """The evaluator of all data sets."""
+    first = here.open_evaluator(config, state)
+    if not config.further_data:
+        return first
+    others = {
+        name: here.open_evaluator(
+            config.model_copy(update={"data": source}), None if state is None else state / TASKS / name
+        )
+        for name, source in config.further_data.items()
+    }
+    return SeveralTasks(first, others)
 
 
 def check_names(config: RunConfig) -> None:
     """Raise BadInput for an objective, surrogate, algorithm or predictor that is not known or does not fit."""
     for name in config.objectives:
-        OBJECTIVES.get(name)
+        get_objective(name)
     if config.predictor is not None:
         _check_predictor(config, get_accuracy_predictor(config.predictor))
     SURROGATES.get(config.search.surrogate)
@@ -96,25 +129,19 @@ def _at_known_resolutions(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"resolutions": get_accuracy_predictor(config.predictor).resolutions})
 
 
-def _estimator(config: RunConfig, latency: LatencyPredictor, num_classes: int) -> Estimator:
-    return Estimator(
-        get_space(config.space).at_resolutions(config.resolutions), latency, config.latency_ms, num_classes
-    )
-
-
 def _continue(run: RunFolder, here: Surroundings, evaluator: Evaluator | None, progress: Progress | None) -> None:
     """Take the steps that are left, and write the result."""
     config = run.config()
-    latency = here.load_latency_model(run.latency_model_path, config)
+    places = Places.load(run, here)
     if run.state_path.is_dir():
         state = load_state(run)
-        evaluator = here.open_evaluator(config, run.state_path)
+        evaluator = _open(here, config, run.state_path)
         if state.data_fingerprint != evaluator.data_fingerprint:
             raise BadInput(f"{run.path}: the images of {config.data!r} are not those the run was started with")
     else:
-        evaluator = here.open_evaluator(config, None) if evaluator is None else evaluator
+        evaluator = _open(here, config, None) if evaluator is None else evaluator
         state = State(data_fingerprint=evaluator.data_fingerprint)
-    nat = NatSteps(config, _estimator(config, latency, evaluator.num_classes), evaluator)
+    nat = NatSteps(config, places.estimator(evaluator.num_classes), evaluator)
     plan = nat.plan()
     total = sum(step.cost for step in plan)
     done = sum(step.cost for step in plan[: state.steps_done])
@@ -122,7 +149,7 @@ def _continue(run: RunFolder, here: Surroundings, evaluator: Evaluator | None, p
         state = nat.run(step, state, _part(progress, done / total, step.cost / total))
         save_state(run, state, evaluator, nat.objectives)
         done += step.cost
-    _write_result(run, state, nat)
+    _write_result(run, state, nat, places)
     if progress:
         progress("search finished", 1.0)
 
@@ -134,7 +161,7 @@ def _part(progress: Progress | None, start: float, share: float) -> Progress | N
     return lambda stage, fraction: progress(stage, round(start + share * min(1.0, max(0.0, fraction)), 4))
 
 
-def _write_result(run: RunFolder, state: State, nat: NatSteps) -> None:
+def _write_result(run: RunFolder, state: State, nat: NatSteps, places: Places) -> None:
     config = nat.config
     seconds: dict[str, float] = dict(state.seconds)
     for step in state.history:
@@ -144,6 +171,9 @@ def _write_result(run: RunFolder, state: State, nat: NatSteps) -> None:
     with atomic_folder(run.result_path) as folder:
         kept = SUPERNET if config.predictor is None else ACCURACY_PREDICTOR
         shutil.copyfile(run.state_path / kept, folder / kept)
+        for name in config.further_data:
+            (folder / TASKS / name).mkdir(parents=True)
+            shutil.copyfile(run.state_path / TASKS / name / SUPERNET, folder / TASKS / name / SUPERNET)
         write_lists(folder, state, nat.objectives)
         write_json(
             folder / SUMMARY,
@@ -163,6 +193,11 @@ def _write_result(run: RunFolder, state: State, nat: NatSteps) -> None:
                 "surrogate": config.search.surrogate if config.predictor is None else config.accuracy,
                 "algorithm": algorithm_name(config.search.algorithm, len(config.objectives)),
                 "data_fingerprint": state.data_fingerprint,
+                "energy": {
+                    key: {"model": "not measured: watts times the predicted latency", **about}
+                    for key, about in places.about_energy().items()
+                },
+                "sharing": sharing(state.archive, config),
                 "seconds": seconds,
             },
         )

@@ -78,8 +78,7 @@ def propose(
         estimates = estimator(archs)
         features = np.array([space.factored(arch) for arch in archs])
         learned = [learner(features).mean for learner in learners]
-        over = np.array([item.latency_upper_ms for item in estimates]) / estimator.budget_ms - 1
-        return objectives.predicted(estimates, learned), over
+        return objectives.predicted(estimates, learned), objectives.over(estimates, learned)
 
     evolved = evolve(
         space,
@@ -148,8 +147,14 @@ def _quality(surrogate: Surrogate, name: str, features: np.ndarray, values: np.n
 
 
 def _best_first(archive: Sequence[ArchiveEntry], objectives: ObjectiveSet) -> list[ArchiveEntry]:
-    """The front, then other feasible entries, then the rest by how far they are over the budget."""
+    """The front, then other feasible entries, then the rest by how far they are over budget or limits."""
     best = {entry.arch for entry in front(archive, objectives)}
     return sorted(
-        archive, key=lambda e: (e.arch not in best, not e.feasible, 0.0 if e.feasible else e.latency_upper_ms, e.id)
+        archive,
+        key=lambda e: (
+            e.arch not in best,
+            not e.feasible,
+            0.0 if e.feasible else objectives.requirements.over(e),
+            e.id,
+        ),
     )

@@ -16,7 +16,7 @@ from natdeploy.search.estimates import Estimator
 from natdeploy.search.evaluation import evaluate_all
 from natdeploy.search.evaluator import Evaluator, Progress, Sampler
 from natdeploy.search.hypervolume import hypervolume
-from natdeploy.search.initial import fastest, initial_archive
+from natdeploy.search.initial import initial_archive, start_of
 from natdeploy.search.objectives import ObjectiveSet
 from natdeploy.search.proposal import judged, propose
 from natdeploy.search.random_baseline import draw_random
@@ -98,7 +98,7 @@ class NatSteps:
         search = self.config.search
         archs = initial_archive(
             self.estimator,
-            fastest(self.estimator),
+            start_of(self.estimator),
             search.initial,
             search.feasible_share,
             seed=key(self.config.seed, 0, Purpose.INITIAL),

@@ -2,7 +2,7 @@
 
 from natdeploy.spaces.arch import Arch
 from natdeploy.spaces.blocks import Block, blocks
-from natdeploy.spaces.costs import Costs, costs
+from natdeploy.spaces.costs import Costs, costs, file_bytes
 from natdeploy.spaces.layer import INPUT, Layer
 from natdeploy.spaces.network import Network, random_network
 from natdeploy.spaces.operators import OperatorSpace
@@ -20,6 +20,7 @@ __all__ = [
     "Space",
     "blocks",
     "costs",
+    "file_bytes",
     "get_space",
     "random_network",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from natdeploy.spaces.layer import INPUT, Layer
 
@@ -51,3 +52,13 @@ def peak_activation_bytes(layers: Sequence[Layer], element_bytes: int = 4) -> in
         peak = max(peak, sum(sizes[name] for name in alive))
         alive = {name for name in alive if last.get(name, -1) > index}
     return peak * element_bytes
+
+
+#: What the graph takes in an ONNX file beside the weights, a layer: names, shapes, operators.
+GRAPH_BYTES_PER_LAYER = 288
+
+
+def file_bytes(layers: Sequence[Layer]) -> int:
+    """Size of ``model.onnx``, which holds folded weights in float32; exact but for the graph, within a percent."""
+    weights = sum(prod(layer.weight_shape) + layer.out_c for layer in layers if layer.has_weights)
+    return 4 * weights + GRAPH_BYTES_PER_LAYER * len(layers)

@@ -15,7 +15,7 @@ from natdeploy.latency.library import load_prior, save_prior
 from natdeploy.latency.prior import EXPECTED, DeviceTimes, fit_costs, fit_prior
 from natdeploy.latency.roofline import WORK, Processor, processor_of, work
 from natdeploy.runs import load_job
-from natdeploy.search.evaluator import LocalSurroundings
+from natdeploy.search import LocalSurroundings
 from natdeploy.spaces import blocks, get_space
 from natdeploy.verbs.job import ensure_latency_model
 

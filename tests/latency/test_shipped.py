@@ -9,7 +9,7 @@ import natdeploy.latency
 from natdeploy.devices import device_fingerprint, list_profiles, load_profile
 from natdeploy.latency import LatencyModel, shipped_latency_model
 from natdeploy.runs import load_job
-from natdeploy.search.evaluator import LocalSurroundings
+from natdeploy.search import LocalSurroundings
 from natdeploy.spaces import Arch, get_space
 from natdeploy.verbs.job import ensure_latency_model
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from natdeploy.runs import ArchiveEntry
 from natdeploy.search import Estimator, ObjectiveSet
+from natdeploy.search.estimates import Elsewhere
 from natdeploy.spaces import Arch
 from tests.search.synthetic import SPACE, Latency, true_accuracy
 
@@ -13,7 +14,7 @@ BUDGET_MS = 5.0
 
 
 def estimator(budget_ms: float = BUDGET_MS) -> Estimator:
-    return Estimator(SPACE, Latency(), budget_ms, 10)
+    return Estimator(SPACE, Latency(), budget_ms, 10, elsewhere={"": Elsewhere(None, watts=2.0)})
 
 
 def objectives(*names: str, budget_ms: float = BUDGET_MS) -> ObjectiveSet:

@@ -1,0 +1,81 @@
+"""Several data sets in one search: one architecture for all, and for each a supernet that adapts to it.
+
+The many-objective study of Lu et al. (2021, section 4.5) searches for eleven data sets at once in this way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from natdeploy.ground.files import content_key
+from natdeploy.search.evaluator import Accuracy, Evaluator, Progress, Sampler
+from natdeploy.spaces import Arch
+
+#: Folder of the further data sets' weights, beside the first one's.
+TASKS = "tasks"
+
+
+@dataclass(frozen=True)
+class SeveralAccuracies:
+    """Accuracy on the first data set, and on the others by name."""
+
+    top1: float
+    loss: float
+    images: int
+    tasks: Mapping[str, Accuracy]
+
+
+class SeveralTasks:
+    """Evaluators of several data sets as one.
+
+    Args:
+        first: of the run's own data set.
+        others: of the further ones, by name.
+    """
+
+    def __init__(self, first: Evaluator, others: Mapping[str, Evaluator]) -> None:
+        self._first, self._others = first, dict(others)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of the first data set; static costs and latencies are those of its networks."""
+        return self._first.num_classes
+
+    @property
+    def data_fingerprint(self) -> str:
+        """Digest of all."""
+        others = {name: other.data_fingerprint for name, other in self._others.items()}
+        return content_key({"data": self._first.data_fingerprint, "further": others})
+
+    def evaluate(self, arch: Arch) -> SeveralAccuracies:
+        """On every data set."""
+        found = self._first.evaluate(arch)
+        others = {name: other.evaluate(arch) for name, other in self._others.items()}
+        return SeveralAccuracies(found.top1, found.loss, found.images, others)
+
+    def warm_up(self, progress: Progress | None) -> None:
+        """One after the other."""
+        self._each(progress, lambda one, told: one.warm_up(told))
+
+    def adapt(self, iteration: int, sample: Sampler, progress: Progress | None) -> None:
+        """One after the other, with subnets of one distribution."""
+        self._each(progress, lambda one, told: one.adapt(iteration, sample, told))
+
+    def save(self, folder: Path) -> None:
+        """The first one's files as if it were alone, the others' in ``tasks/NAME``."""
+        self._first.save(folder)
+        for name, other in self._others.items():
+            (folder / TASKS / name).mkdir(parents=True)
+            other.save(folder / TASKS / name)
+
+    def _each(self, progress: Progress | None, do: Callable[[Evaluator, Progress | None], object]) -> None:
+        everyone = {"": self._first, **self._others}
+        for number, (name, one) in enumerate(everyone.items()):
+
+            def told(stage: str, fraction: float, number: int = number, name: str = name) -> None:
+                if progress:
+                    progress(f"{name}: {stage}" if name else stage, (number + fraction) / len(everyone))
+
+            do(one, told)
