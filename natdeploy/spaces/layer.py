@@ -11,6 +11,10 @@ from typing import Any
 #: ``add``: sum of two inputs of one shape; ``linear``: matrix times a vector, with bias.
 OPS = ("conv", "pool", "scale", "add", "linear")
 ACTIVATIONS = ("none", "relu", "hswish", "hsigmoid")
+#: Operators of published networks that nothing here runs, either; each has one input. ``avg_pool``: average of the
+#: image's pixels in a window ``kernel`` wide, padding ``(kernel - 1) // 2``; ``relu``: after batch norm where there is
+#: one; ``zero``: zeros of the input's shape.
+DESCRIBED_OPS = ("avg_pool", "relu", "zero")
 #: An activation of published networks that nothing here runs: it is described for their costs and latencies.
 RELU6 = "relu6"
 #: The name by which a layer refers to the image that enters the network.
@@ -25,7 +29,7 @@ class Layer:
         name: path of the layer in the extracted module, for instance ``blocks.3.depth_conv``. Its folded weights are
             ``<name>.weight`` (conv: ``[out_c, in_c / groups, kernel, kernel]``, linear: ``[out_c, in_c]``) and
             ``<name>.bias`` (``[out_c]``).
-        op: one of :data:`OPS`.
+        op: one of :data:`OPS`, or of :data:`DESCRIBED_OPS` in networks that are not built.
         inputs: names of the layers whose outputs enter, or :data:`INPUT`.
         in_c, in_h, in_w, out_c, out_h, out_w: shape of the first input and of the output, in elements.
         kernel, stride, groups: of a conv; ``groups == in_c`` is a depthwise convolution.
@@ -84,7 +88,7 @@ class Layer:
     def params(self) -> int:
         """Trained parameters before folding: weight, own bias, scale and shift of batch norm."""
         if not self.has_weights:
-            return 0
+            return 2 * self.out_c * int(self.batch_norm)
         count = 1
         for size in self.weight_shape:
             count *= size

@@ -120,7 +120,7 @@ class NetworkBuilder:
             self._squeeze_excite(path)
         self.conv(f"{path}.point_linear", out_c)
         if stride == 1 and in_c == out_c:
-            self._join(f"{path}.shortcut", "add", (self.last, entry))
+            self.join(f"{path}.shortcut", "add", (self.last, entry))
 
     def _squeeze_excite(self, path: str) -> None:
         features, c, h, w = self.last, self.c, self.h, self.w
@@ -128,8 +128,20 @@ class NetworkBuilder:
         self.conv(f"{path}.se.reduce", squeeze_channels(c), activation="relu", batch_norm=False, bias=True)
         self.conv(f"{path}.se.expand", c, activation="hsigmoid", batch_norm=False, bias=True)
         gate, self.c, self.h, self.w = self.last, c, h, w
-        self._join(f"{path}.se.scale", "scale", (features, gate))
+        self.join(f"{path}.se.scale", "scale", (features, gate))
 
-    def _join(self, name: str, op: str, inputs: tuple[str, str]) -> None:
+    def join(self, name: str, op: str, inputs: tuple[str, ...]) -> None:
+        """An operator whose inputs and output have the current shape, and so has what comes next."""
         shape = (self.c, self.h, self.w, self.c, self.h, self.w)
         self._append(Layer(name, op, inputs, *shape, block=self.index))
+
+    def avg_pool(self, name: str, *, kernel: int, stride: int = 1) -> None:
+        """The average of a window."""
+        out_h, out_w = (self.h - 1) // stride + 1, (self.w - 1) // stride + 1
+        shape = (self.c, self.h, self.w, self.c, out_h, out_w, kernel, stride)
+        self._append(Layer(name, "avg_pool", (self.last,), *shape, block=self.index))
+
+    def relu(self, name: str, *, batch_norm: bool = False) -> None:
+        """An activation that no convolution precedes."""
+        shape = (self.c, self.h, self.w, self.c, self.h, self.w)
+        self._append(Layer(name, "relu", (self.last,), *shape, batch_norm=batch_norm, block=self.index))

@@ -17,7 +17,7 @@ from natdeploy.spaces.layer import Layer
 class OperatorSpace(ABC):
     """One operator at each place; a genome holds the operators' indices and every genome is canonical.
 
-    These spaces are there to learn from published latencies. Nothing is built from them, so they list no layers.
+    These spaces are there to learn from published latencies. Their networks are described, and not built.
 
     Attributes:
         name: registry name.
@@ -104,9 +104,9 @@ class OperatorSpace(ABC):
         """The costliest operator everywhere."""
         return self.decode([len(self.operators) - 1] * self.places)
 
+    @abstractmethod
     def layers(self, arch: Arch, num_classes: int | None = None) -> tuple[Layer, ...]:
-        """Always raises BadInput: networks of this space are not built."""
-        raise BadInput(f"space {self.name}: only for published latencies; its networks cannot be built or timed here")
+        """The network, layer by layer."""
 
     @abstractmethod
     def costs(self, arch: Arch) -> np.ndarray:
