@@ -1,4 +1,5 @@
-# make demo: the main job on this machine, from nothing.   make test: the fast test suite.   make PYTHON=python3.11 ...
+# make demo: the main job on this machine, from nothing.   make test: the fast test suite.   make docs: the documentation, in
+# site/.   make PYTHON=python3.11 ...
 # TORCH_INDEX=https://download.pytorch.org/whl/cpu takes PyTorch without its CUDA libraries (some 3 GB less on Linux).
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -6,7 +7,7 @@ TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: all demo test lint slow clean
+.PHONY: all demo test lint slow docs clean
 all: test
 
 $(VENV)/.installed: setup.py pyproject.toml constraints.txt
@@ -32,5 +33,8 @@ test: lint
 slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
 
+docs: $(VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf site $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

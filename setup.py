@@ -16,6 +16,9 @@ def version() -> str:
     return found[1]
 
 
+#: Of the documentation: `make docs`.
+DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.6,<10", "mkdocstrings[python]>=1"]
+
 setup(
     name="natdeploy",
     version=version(),
@@ -33,7 +36,7 @@ setup(
         "natdeploy.hwprofiles": ["*.yaml"],
         "natdeploy.examples": ["*.yaml"],
         "natdeploy.supernets": ["box/*", "*.cpp"],
-        "natdeploy.compiler": ["runtime/*"],
+        "natdeploy.compiler": ["runtime/*", "gpu/host/*"],
         "natdeploy.deploy": ["consumers/*", "consumers/*/*"],
         "natdeploy.devices": ["*.c", "*.h"],
         "natdeploy.latency": ["shipped/README.md", "shipped/prior.json", "shipped/*/*.json"],
@@ -70,7 +73,9 @@ setup(
         "ziglang>=0.13",
     ],
     extras_require={
+        "docs": DOCS,
         "dev": [
+            *DOCS,
             "ruff",
             "mypy",
             "pytest>=8",

@@ -43,6 +43,7 @@ def page(title: str, sections: Sequence[str], figures: Sequence[Figure], data: d
             *sections,
             f'<script type="application/json" id="report-data">{_json(payload)}</script>',
             f"<script>{get_plotlyjs()}</script>",
+            f"<script>{_asset('cloud.js')}</script>",
             f"<script>{_asset('script.js')}</script>",
             "</body>",
             "</html>",

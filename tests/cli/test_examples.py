@@ -25,7 +25,7 @@ PAPER = (
     "crossover_probability",
     "mutation_eta",
 )
-DOCUMENTS = ("README.md", "CONTRIBUTING.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{page.name}" for page in (CHECKOUT / "docs").glob("*.md")))
 
 
 def command_lines(text: str) -> list[str]:

@@ -43,7 +43,7 @@ def test_nothing_is_fetched(page):
 def test_style_and_script_load_nothing_either():
     from importlib.resources import files
 
-    for name in ("style.css", "script.js"):
+    for name in ("style.css", "script.js", "cloud.js"):
         text = files("natdeploy.report").joinpath("page", name).read_text()
         assert not re.search(r"https?:|url\(|@import|fetch\(|XMLHttpRequest|import\(", text), name
 

@@ -6,8 +6,7 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const panel = document.getElementById("model");
 
-  const many = 500;
-  const brief = "<b>%{customdata}</b><br>%{y:.1f} % top-1<br>%{x:.3~r} ms predicted<extra>%{fullData.name}</extra>";
+  const many = 500; /* points from which a trace is drawn as a picture */
 
   const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
   const ms = (value) => (value >= 0.001 ? value.toPrecision(3) : value.toFixed(6));
@@ -33,15 +32,19 @@
       ? `top-1 ${percent(model.top1)}, predicted, not measured`
       : `top-1 ${percent(model.top1)} on ${model.images} validation images`;
 
-  const hoverText = (id) => {
+  const told = (id) => {
     const model = report.models[id];
     return [
-      `<b>${model.name}</b>`,
+      model.name,
       top1(model),
       `${ms(model.ms[0])} ms predicted (${ms(model.ms[1])} to ${ms(model.ms[2])})`,
       `${millions(model.macs)} MACs, ${millions(model.params)} parameters, ${model.r} px`,
       ...blockText(model.stages),
-    ].join("<br>");
+    ];
+  };
+  const hoverText = (id) => {
+    const [name, ...lines] = told(id);
+    return [`<b>${name}</b>`, ...lines].join("<br>");
   };
 
   const element = (tag, kind, text) => {
@@ -81,6 +84,9 @@
     panel.replaceChildren(heading, element("p", "figures", figures), stages, note);
   };
 
+  const ofModels = (trace) => Boolean(trace.customdata && report.models[trace.customdata[0]]);
+  const isCloud = (trace) => ofModels(trace) && trace.mode === "markers" && trace.customdata.length > many;
+
   const complete = (figure) => {
     const style = getComputedStyle(document.documentElement);
     const ink = style.getPropertyValue("--ink").trim();
@@ -91,14 +97,16 @@
     for (const name of ["xaxis", "yaxis"]) {
       layout[name] = { gridcolor: grid, linecolor: grid, fixedrange: touch, ...layout[name] };
     }
-    const data = themed(figure.data, style).map((trace) => {
-      if (!trace.customdata || !report.models[trace.customdata[0]]) return trace;
-      /* Thousands of texts would be made for nothing; the panel below tells the rest. */
-      if (trace.customdata.length > many) return { ...trace, hovertemplate: brief };
+    const all = themed(figure.data, style);
+    const clouds = all.filter(isCloud);
+    const data = all.map((whole) => {
+      const trace = isCloud(whole) ? cloudOf.reduced(whole) : whole;
+      if (!ofModels(trace)) return trace;
       return { ...trace, text: trace.customdata.map(hoverText), hovertemplate: "%{text}<extra>%{fullData.name}</extra>" };
     });
     return {
       data,
+      clouds,
       layout: {
         ...layout,
         font: { color: ink, family: getComputedStyle(document.body).fontFamily, size: narrow.matches ? 11 : 13 },
@@ -125,23 +133,36 @@
     plotlyServerURL: "",
   };
 
-  const draw = () => {
-    return report.figures.map((figure) => {
-      const { data, layout } = complete(figure);
-      return Plotly.react(`figure-${figure.id}`, data, layout, config);
-    });
+  const clouds = new Map();
+  const draw = async (figure) => {
+    const plot = document.getElementById(`figure-${figure.id}`);
+    const { data, clouds: traces, layout } = complete(figure);
+    await Plotly.react(plot, data, layout, config);
+    if (traces.length && !clouds.has(plot)) clouds.set(plot, cloudOf.attach(plot, { point: show, text: told }));
+    clouds.get(plot)?.(traces);
+  };
+  const drawn = (what) => {
+    document.documentElement.dataset[what] = String(Math.round(performance.now()));
+  };
+  const idle = () => new Promise((resolve) => setTimeout(resolve));
+
+  /* The figure in view first; the page answers between one and the next. */
+  const drawAll = async () => {
+    for (const figure of report.figures) {
+      await draw(figure);
+      if (figure.id === "front") drawn("frontMs");
+      await idle();
+    }
   };
 
-  Promise.all(draw()).then(() => {
-    document.documentElement.dataset.drawnMs = String(Math.round(performance.now()));
-  });
-  dark.addEventListener("change", draw);
-  narrow.addEventListener("change", draw);
+  show(report.shown);
+  drawAll().then(() => drawn("drawnMs"));
+  dark.addEventListener("change", drawAll);
+  narrow.addEventListener("change", drawAll);
   const front = document.getElementById("figure-front");
   const point = (event) => show(event.points[0].customdata);
   front.on("plotly_hover", point);
   front.on("plotly_click", point);
-  show(report.shown);
 
   /* While a run goes on, the file is written anew; nothing is reloaded under a reader's finger or pointer. */
   if (report.refresh_s) {
