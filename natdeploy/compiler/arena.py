@@ -23,21 +23,23 @@ class Lifetime:
         return self.first <= other.last and other.first <= self.last
 
 
-def aligned(size: int) -> int:
-    """``size`` rounded up to :data:`ALIGNMENT`."""
-    return -(-size // ALIGNMENT) * ALIGNMENT
+def aligned(size: int, alignment: int = ALIGNMENT) -> int:
+    """``size`` rounded up to a multiple of ``alignment``."""
+    return -(-size // alignment) * alignment
 
 
-def arena_offsets(lifetimes: Sequence[Lifetime]) -> tuple[dict[str, int], int]:
-    """Offset of each tensor and the arena's size, in bytes.
+def arena_offsets(lifetimes: Sequence[Lifetime], alignment: int = ALIGNMENT) -> tuple[dict[str, int], int]:
+    """Offset of each tensor and the arena's size, in bytes, all multiples of ``alignment``.
 
     Greedy by size with best fit (Pisarchyk and Lee 2020): the largest tensor first, each into the tightest gap between
     those already placed that are alive with it, or after them.
     """
     placed: list[tuple[Lifetime, int]] = []
     for tensor in sorted(lifetimes, key=lambda item: (-item.bytes, item.first, item.name)):
-        need = aligned(tensor.bytes)
-        neighbours = sorted((offset, aligned(other.bytes)) for other, offset in placed if other.meets(tensor))
+        need = aligned(tensor.bytes, alignment)
+        neighbours = sorted(
+            (offset, aligned(other.bytes, alignment)) for other, offset in placed if other.meets(tensor)
+        )
         best: tuple[int, int] | None = None
         end = 0
         for offset, size in neighbours:
@@ -46,7 +48,7 @@ def arena_offsets(lifetimes: Sequence[Lifetime]) -> tuple[dict[str, int], int]:
                 best = (gap, end)
             end = max(end, offset + size)
         placed.append((tensor, best[1] if best else end))
-    total = max((offset + aligned(tensor.bytes) for tensor, offset in placed), default=0)
+    total = max((offset + aligned(tensor.bytes, alignment) for tensor, offset in placed), default=0)
     return {tensor.name: offset for tensor, offset in placed}, total
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from natdeploy.compiler.artifact import Artifact
 from natdeploy.compiler.assemble import Producer
 from natdeploy.compiler.check import check_network
+from natdeploy.compiler.gpu.target import is_gpu
 from natdeploy.compiler.kernel_cache import KernelCache
 from natdeploy.compiler.kernel_objects import Progress
 from natdeploy.compiler.native import RUNTIME, link_archive, link_executable, link_library
@@ -28,6 +29,7 @@ PRODUCERS = Registry(
     {
         "relax": "natdeploy.compiler.relax_producer:PRODUCER",
         "kernels": "natdeploy.compiler.kernels.producer:PRODUCER",
+        "gpu": "natdeploy.compiler.gpu.producer:PRODUCER",
     },
 )
 #: natdeploy's own kernels. A layer that they cannot compute is refused by name; stock Relax is then to be asked for.
@@ -56,7 +58,7 @@ def make_network_plan(
     Raises BadInput for a bad network, target or producer; ChildFailed.
     """
     check_network(network)
-    chosen: Producer = PRODUCERS.get(producer)
+    chosen = _producer(producer, target)
     return chosen.plan(network, check_target(target), cache or KernelCache(), tuning)
 
 
@@ -73,8 +75,17 @@ def compile_layers(
 
     Returns the number of distinct kernels. Raises BadInput for a bad target, producer or layer, ChildFailed.
     """
-    chosen: Producer = PRODUCERS.get(producer)
+    chosen = _producer(producer, target)
     return chosen.compile_layers(networks, check_target(target), cache or KernelCache(), progress, tuning)
+
+
+def _producer(name: str, target: Mapping[str, Any]) -> Producer:
+    """What was asked for; on a graphics processor there is one way only."""
+    asked: Producer = PRODUCERS.get(name)
+    found: Producer = PRODUCERS.get("gpu") if is_gpu(target) else asked
+    if name == "gpu" and not is_gpu(target):
+        raise BadInput("producer 'gpu' computes on graphics processors only; leave it out, or name another target")
+    return found
 
 
 def build_native(
@@ -106,6 +117,8 @@ def build_artifacts(
     """
     if unknown := [kind for kind in kinds if kind not in BINARIES]:
         raise BadInput(f"unknown kind of artifact {unknown[0]!r}; known: {', '.join(BINARIES)}")
+    if plan.on_gpu:
+        raise BadInput(f"target: kind {plan.target['kind']!r} has sources, no binaries of a processor's kind")
     binaries = {kind: BINARIES[kind][1](plan) for kind in kinds}
     write_json(folder / "plan.json", plan.to_json())
     if {"native", "archive"} & set(kinds):

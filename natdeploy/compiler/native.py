@@ -24,7 +24,7 @@ RUNTIME = Path(__file__).parent / "runtime"
 #: What differs from plan to plan, besides the kernels.
 _OWN = ("model.c", "constants.S")
 #: What does not: compiled once for a target and kept.
-_SHARED = ("natdeploy_runtime.c", "natdeploy_pool.c")
+_SHARED = ("natdeploy_model.c", "natdeploy_runtime.c", "natdeploy_pool.c")
 _FLAGS = ("-std=c11", "-O2", "-g0", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror")
 
 

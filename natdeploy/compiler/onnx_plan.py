@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from natdeploy.compiler.build import PRODUCERS
+from natdeploy.compiler.gpu.plan import make_gpu_plan
+from natdeploy.compiler.gpu.target import is_gpu
 from natdeploy.compiler.kernel_cache import KernelCache
 from natdeploy.compiler.kernel_objects import Progress, object_code
 from natdeploy.compiler.kernels.kind import Kernel as OwnKernel
@@ -39,13 +41,16 @@ def make_onnx_plan(
         target: TVM's target.
         cache: where object code is kept.
         progress: told how many kernels are compiled.
-        producer: ``kernels``: natdeploy's own compute the convolutions that they match; ``relax``: TVM computes all.
+        producer: ``kernels``: natdeploy's own compute the convolutions that they match; ``relax``: TVM computes all,
+            as it does on a graphics processor whatever is asked for.
         tuning: the device's record, from which natdeploy's own kernels take their tiles where it has some.
 
     Raises BadInput for an operator that cannot be compiled (named with its node), for a bad target and an unknown
     producer; ChildFailed where TVM crashes.
     """
     PRODUCERS.get(producer)
+    if is_gpu(target):
+        return make_gpu_plan(model, target=target, cache=cache, progress=progress)
     checked, cache = check_target(target), cache or KernelCache()
     isa = isa_for(checked, cache) if producer == "kernels" else None
     groups = group_nodes(model, isa.lanes if isa else 0)

@@ -23,6 +23,11 @@ DTYPES = {"float32": 4, "int64": 8, "int32": 4, "uint8": 1, "bool": 1}
 SPACES = ("arena", "constant")
 #: What the runtime's fixed tables hold: arguments and parts of a kernel, inputs or outputs of a model.
 MAX_ARGUMENTS, MAX_PARTS, MAX_PORTS = 16, 4096, 64
+#: Threads of a group that any graphics processor with compute shaders runs.
+MAX_GROUP_THREADS = 256
+#: Bytes to which a graphics processor's tensors are aligned: parts of a buffer begin at multiples of 128 bytes on
+#: Adreno and Mali, of 512 bytes on NVIDIA's.
+GPU_ALIGNMENT = 512
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,16 @@ class View:
 
 
 @dataclass(frozen=True)
+class Launch:
+    """Threads of a kernel on a graphics processor: groups in x, y and z, and threads of a group."""
+
+    groups: tuple[int, int, int]
+    threads: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
 class Kernel:
-    """Object code of one function.
+    """Object code of one function, or its source code for a graphics processor.
 
     Attributes:
         name: its symbol, without TVM's prefix.
@@ -50,6 +63,7 @@ class Kernel:
         parts: pieces of its work that threads may share, each giving the same values whoever computes it. Above 1 the
             function takes two integers after its tensors and does the parts from the first to before the second.
         tuned: whether its tile is one that was measured on the device, another than the rule's.
+        launch: its threads; None for an ordinary processor.
     """
 
     name: str
@@ -58,6 +72,7 @@ class Kernel:
     writes: int = 1
     parts: int = 1
     tuned: bool = False
+    launch: Launch | None = None
 
 
 @dataclass(frozen=True)
@@ -91,8 +106,9 @@ class Port:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """See the module. ``objects`` maps SHA-256 to object files; ``target`` is the TVM target they are for; ``tuning``
-    names the device's record that tiles were taken from (:attr:`natdeploy.compiler.TuningRecord.identity`)."""
+    """See the module. ``objects`` maps SHA-256 to object files, or to sources for a graphics processor; ``target`` is
+    the TVM target they are for; ``tuning`` names the device's record that tiles were taken from
+    (:attr:`natdeploy.compiler.TuningRecord.identity`)."""
 
     producer: str
     target: Mapping[str, Any]
@@ -112,6 +128,11 @@ class Plan:
         return sum(call.macs for call in self.calls)
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether its kernels are source code for a graphics processor."""
+        return bool(self.target["kind"] != "llvm")
+
+    @property
     def max_threads(self) -> int:
         """More threads than this would have nothing to do."""
         return max(kernel.parts for kernel in self.kernels)
@@ -127,6 +148,7 @@ class Plan:
                 {
                     **{field: getattr(kernel, field) for field in ("name", "object", "writes", "parts", "tuned")},
                     "arguments": [_view_json(view) for view in kernel.arguments],
+                    **({"launch": [list(launch.groups), list(launch.threads)]} if (launch := kernel.launch) else {}),
                 }
                 for kernel in self.kernels
             ],
@@ -174,12 +196,13 @@ class Plan:
         return plan
 
     def save(self, folder: Path) -> None:
-        """Write ``plan.json``, ``constants.bin`` and ``kernels/*.o``, as a whole or not at all."""
+        """Write ``plan.json``, ``constants.bin`` and ``kernels/``, as a whole or not at all."""
         with atomic_folder(folder) as temporary:
             write_json(temporary / "plan.json", self.to_json())
             write_bytes(temporary / "constants.bin", self.constants)
+            suffix = self.target["kind"] if self.on_gpu else "o"
             for digest, code in self.objects.items():
-                write_bytes(temporary / "kernels" / f"{digest}.o", code)
+                write_bytes(temporary / "kernels" / f"{digest}.{suffix}", code)
 
     @staticmethod
     def load(folder: Path) -> Plan:
@@ -188,7 +211,7 @@ class Plan:
         value = read_json(folder / "plan.json", "plan")
         try:
             constants = (folder / "constants.bin").read_bytes()
-            objects = {path.stem: path.read_bytes() for path in sorted((folder / "kernels").glob("*.o"))}
+            objects = {path.stem: path.read_bytes() for path in sorted((folder / "kernels").glob("*.*"))}
         except OSError as error:
             raise BadInput(f"{folder}: part of the plan cannot be read: {error.strerror}") from None
         return Plan.from_json(value, constants, objects, where=str(folder / "plan.json"))
@@ -196,12 +219,15 @@ class Plan:
     def table(self) -> str:
         """One line per call: layer, kernel, shape, whence its tile, multiply-accumulates, bytes moved; the totals."""
         kernels = {kernel.name: kernel for kernel in self.kernels}
-        rows = [("layer", "kernel", "output", "tile", "MACs", "bytes")]
+        rows = [("layer", "kernel", "output", "tile", "MACs", "bytes", *(["threads"] if self.on_gpu else []))]
         for call in self.calls:
             views = kernels[call.kernel].arguments
             shape = "x".join(map(str, views[-1].shape))
             tile = "record" if kernels[call.kernel].tuned else "rule"
-            rows.append((call.layer, call.kernel, shape, tile, f"{call.macs:,}", f"{sum(v.bytes for v in views):,}"))
+            launch = kernels[call.kernel].launch
+            threads = [launch_text(launch)] if launch else []
+            moved = sum(view.bytes for view in views)
+            rows.append((call.layer, call.kernel, shape, tile, f"{call.macs:,}", f"{moved:,}", *threads))
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = [
             "  ".join(
@@ -214,6 +240,13 @@ class Plan:
             f"arena {self.arena_bytes:,} bytes, constants {len(self.constants):,} bytes"
         )
         return "\n".join(line.rstrip() for line in lines)
+
+
+def launch_text(launch: Launch) -> str:
+    """Groups and threads of each, without axes of one at the end: ``49 x 16,16``."""
+    return " x ".join(
+        ",".join(map(str, sizes)).removesuffix(",1").removesuffix(",1") for sizes in (launch.groups, launch.threads)
+    )
 
 
 def make_plan(
@@ -230,12 +263,13 @@ def make_plan(
     tuning: str = "rules",
 ) -> Plan:
     """Give every tensor its place: activations (name to bytes) in the arena by lifetime, constants packed in order."""
+    alignment = alignment_for(target)
     draft = [Tensor(name, size) for name, size in activations.items()]
     offset = 0
     blob = bytearray()
     packed = []
     for name, data in constants.items():
-        blob += bytes(aligned(len(blob)) - len(blob))
+        blob += bytes(aligned(len(blob), alignment) - len(blob))
         offset = len(blob)
         blob += data
         packed.append(Tensor(name, len(data), "constant", offset))
@@ -252,11 +286,16 @@ def make_plan(
         objects=objects,
         tuning=tuning,
     )
-    places, arena_bytes = arena_offsets(lifetimes(plan))
+    places, arena_bytes = arena_offsets(lifetimes(plan), alignment)
     placed = tuple(replace(tensor, offset=places[tensor.name]) for tensor in draft if tensor.name in places)
     plan = replace(plan, tensors=(*placed, *packed), arena_bytes=arena_bytes)
     check_plan(plan)
     return plan
+
+
+def alignment_for(target: Mapping[str, Any]) -> int:
+    """Bytes to which a plan's tensors are aligned."""
+    return ALIGNMENT if target["kind"] == "llvm" else GPU_ALIGNMENT
 
 
 def lifetimes(plan: Plan) -> list[Lifetime]:
@@ -299,11 +338,14 @@ def check_plan(plan: Plan, where: str = "plan") -> None:
             refuse(f"kernel {kernel.name!r} has no proper name or writes {kernel.writes} arguments")
         if len(kernel.arguments) > MAX_ARGUMENTS or not 1 <= kernel.parts <= MAX_PARTS:
             refuse(f"kernel {kernel.name!r} has {len(kernel.arguments)} arguments and {kernel.parts} parts")
+        if (kernel.launch is not None) != plan.on_gpu or (kernel.launch and not _is_possible(kernel.launch)):
+            refuse(f"kernel {kernel.name!r} has no threads that a target of kind {plan.target['kind']!r} could run")
+    alignment = alignment_for(plan.target)
     for tensor in plan.tensors:
         if tensor.space not in SPACES:
             refuse(f"tensor {tensor.name!r} is in unknown space {tensor.space!r}")
         size = plan.arena_bytes if tensor.space == "arena" else len(plan.constants)
-        if tensor.offset < 0 or tensor.offset % ALIGNMENT or tensor.bytes < 0 or tensor.offset + tensor.bytes > size:
+        if tensor.offset < 0 or tensor.offset % alignment or tensor.bytes < 0 or tensor.offset + tensor.bytes > size:
             refuse(f"tensor {tensor.name!r} is outside the {tensor.space}")
     written = {port.tensor for port in plan.inputs}
     for call in plan.calls:
@@ -346,7 +388,18 @@ def _view(value: Any) -> View:
 def _kernel(value: Any) -> Kernel:
     views = tuple(map(_view, value["arguments"]))
     counts = int(value["writes"]), int(value["parts"])
-    return Kernel(value["name"], value["object"], views, *counts, bool(value["tuned"]))
+    launch = Launch(*map(_triple, value["launch"])) if "launch" in value else None
+    return Kernel(value["name"], value["object"], views, *counts, bool(value["tuned"]), launch=launch)
+
+
+def _triple(sizes: Any) -> tuple[int, int, int]:
+    x, y, z = map(int, sizes)
+    return x, y, z
+
+
+def _is_possible(launch: Launch) -> bool:
+    sizes = (*launch.groups, *launch.threads)
+    return all(0 < size < 2**31 for size in sizes) and prod(launch.threads) <= MAX_GROUP_THREADS
 
 
 def _port_json(port: Port) -> dict[str, Any]:

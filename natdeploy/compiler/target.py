@@ -6,6 +6,7 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
+from natdeploy.compiler.gpu.target import LANGUAGES, check_gpu_target, is_gpu
 from natdeploy.ground.errors import BadInput
 
 #: Processor (the first part of an LLVM triple) to its name for zig, and the oldest glibc to link for.
@@ -15,10 +16,12 @@ _FIELDS = {"kind": str, "mtriple": str, "mcpu": str, "mattr": (list, tuple), "nu
 
 
 def check_target(target: Mapping[str, Any]) -> dict[str, Any]:
-    """A complete copy of an ``llvm`` target. Raises BadInput naming the field at fault.
+    """A complete copy of an ``llvm`` target, or of a graphics processor's. Raises BadInput naming the field at fault.
 
     The number of cores is dropped: object code does not depend on it.
     """
+    if is_gpu(target):
+        return check_gpu_target(target)
     if not isinstance(target, Mapping):
         raise BadInput(f"target: expected a dictionary such as {{'kind': 'llvm', 'mcpu': 'znver4'}}, not {target!r}")
     for field, value in target.items():
@@ -27,7 +30,8 @@ def check_target(target: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(value, _FIELDS[field]):  # type: ignore[arg-type]
             raise BadInput(f"target: field {field!r} has the wrong type: {value!r}")
     if target.get("kind") != "llvm":
-        raise BadInput(f"target: field 'kind' must be 'llvm', not {target.get('kind')!r}")
+        known = ", ".join(map(repr, LANGUAGES))
+        raise BadInput(f"target: field 'kind' must be 'llvm', or one of {known}, not {target.get('kind')!r}")
     if not target.get("mcpu") or target["mcpu"] == "native":
         raise BadInput(f"target: field 'mcpu' must be LLVM's name of a processor, not {target.get('mcpu')!r}")
     checked: dict[str, Any] = {"kind": "llvm", "mcpu": target["mcpu"]}

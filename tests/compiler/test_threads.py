@@ -17,7 +17,7 @@ from tests.compiler.library import Library, pointers
 from tests.compiler.threaded import COLUMNS, KERNELS, ROWS, WEIGHT, threaded_plan
 
 #: What a model is made of, besides its kernels.
-SOURCES = ("model.c", "natdeploy_runtime.c", "natdeploy_pool.c", "constants.S")
+SOURCES = ("model.c", "natdeploy_model.c", "natdeploy_runtime.c", "natdeploy_pool.c", "constants.S")
 INSTANCES = Path(__file__).parent / "instances.c"
 
 

@@ -12,6 +12,9 @@
 
 #include "natdeploy.h"
 
+/* Only a library for OpenCL has it; null in others. */
+__attribute__((weak)) extern const char *natdeploy_opencl_device(const natdeploy_instance *instance);
+
 static const char USAGE[] =
     "usage: model_run --input FILE... [--output FILE...] [--repeat N] [--warmup N] [--threads N] [--affinity LIST]\n"
     "Files hold raw little-endian numbers, row-major, one file for each input or output in the model's order. Outputs\n"
@@ -162,6 +165,7 @@ int main(int count, char **words) {
          natdeploy_max_threads(model));
   void *in[MAX_FILES] = {NULL}, *out[MAX_FILES] = {NULL};
   double *milliseconds = allocate((size_t)options.repeat * sizeof *milliseconds);
+  char device[256] = "";
   if (options.input_count) {
     natdeploy_instance *instance = NULL;
     for (int i = 0; i < inputs; i++) in[i] = read_input(options.inputs[i], natdeploy_input(model, i));
@@ -169,6 +173,7 @@ int main(int count, char **words) {
     check(natdeploy_create(model, options.threads, &instance), NULL);
     for (int i = 0; i < options.warmup; i++) check(natdeploy_run(instance, (const void **)in, out), instance);
     check(natdeploy_time(instance, (const void **)in, out, options.repeat, milliseconds), instance);
+    if (natdeploy_opencl_device) snprintf(device, sizeof device, "%s", natdeploy_opencl_device(instance));
     natdeploy_destroy(instance);
   }
   for (int i = 0; i < options.output_count; i++) write_output(options.outputs[i], natdeploy_output(model, i), out[i]);
@@ -182,6 +187,7 @@ int main(int count, char **words) {
   }
   printf("]");
   if (options.input_count) print_times(milliseconds);
+  if (*device) printf(", \"device\": \"%s\"", device);
   free(milliseconds);
   puts("}");
   if (fflush(stdout) || ferror(stdout)) fail(FAILED, "stdout cannot be written");

@@ -25,7 +25,7 @@ extern "C" {
 
 #define NATDEPLOY_API __attribute__((visibility("default")))
 
-/* Status of every call that can fail. */
+/* Status of every call that can fail; natdeploy_opencl.h has more. */
 enum {
   NATDEPLOY_OK = 0,
   NATDEPLOY_BAD_ARGUMENT = 1,  /* a null pointer, or a number out of range */

@@ -58,32 +58,6 @@ HIDDEN void TVMFFIErrorSetRaisedFromCStrParts(const char *kind, const char **par
 /* By NATDEPLOY_FLOAT32 ... */
 static const abi_dtype ELEMENTS[] = {{2, 32, 1}, {0, 64, 1}, {0, 32, 1}, {1, 8, 1}, {6, 8, 1}};
 
-int natdeploy_interface_version(void) { return NATDEPLOY_INTERFACE_VERSION; }
-
-int natdeploy_input_count(const natdeploy_model *model) { return model ? model->input_count : 0; }
-
-int natdeploy_output_count(const natdeploy_model *model) { return model ? model->output_count : 0; }
-
-const natdeploy_tensor *natdeploy_input(const natdeploy_model *model, int index) {
-  return model && index >= 0 && index < model->input_count ? &model->inputs[index].description : NULL;
-}
-
-const natdeploy_tensor *natdeploy_output(const natdeploy_model *model, int index) {
-  return model && index >= 0 && index < model->output_count ? &model->outputs[index].description : NULL;
-}
-
-uint64_t natdeploy_arena_bytes(const natdeploy_model *model) { return model ? model->arena_bytes : 0; }
-
-uint64_t natdeploy_constant_bytes(const natdeploy_model *model) { return model ? model->constant_bytes : 0; }
-
-int natdeploy_call_count(const natdeploy_model *model) { return model ? model->call_count : 0; }
-
-const char *natdeploy_call_name(const natdeploy_model *model, int index) {
-  return model && index >= 0 && index < model->call_count ? model->calls[index].name : NULL;
-}
-
-int natdeploy_max_threads(const natdeploy_model *model) { return model ? model->max_parts : 0; }
-
 int natdeploy_create(const natdeploy_model *model, int threads, natdeploy_instance **result) {
   if (!result) return NATDEPLOY_BAD_ARGUMENT;
   *result = NULL;
@@ -260,13 +234,6 @@ void natdeploy_destroy(natdeploy_instance *instance) {
   free(instance->tensors);
   free(instance->values);
   free(instance);
-}
-
-const char *natdeploy_status_text(int status) {
-  static const char *const TEXTS[] = {
-      "done", "bad argument", "out of memory", "a kernel refused its arguments", "the monotonic clock cannot be read",
-      "more threads than the model has work for"};
-  return status >= 0 && status < (int)(sizeof TEXTS / sizeof *TEXTS) ? TEXTS[status] : "unknown status";
 }
 
 const char *natdeploy_last_error(const natdeploy_instance *instance) {

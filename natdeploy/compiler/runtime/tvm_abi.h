@@ -10,10 +10,8 @@
 
 enum { ABI_DEVICE_CPU = 1, ABI_TAG_INT = 1, ABI_TAG_TENSOR = 7 };
 
-typedef struct {
-  uint8_t code, bits; /* code: 0 signed, 1 unsigned, 2 float, 6 bool */
-  uint16_t lanes;
-} abi_dtype;
+/* code: 0 signed, 1 unsigned, 2 float, 6 bool */
+typedef struct { uint8_t code, bits; uint16_t lanes; } abi_dtype;
 
 typedef struct {
   void *data;
@@ -23,11 +21,7 @@ typedef struct {
   uint64_t byte_offset;
 } abi_tensor;
 
-typedef struct {
-  int32_t tag;
-  uint32_t zero;
-  union { int64_t v_int64; void *v_ptr; } value;
-} abi_value;
+typedef struct { int32_t tag; uint32_t zero; union { int64_t v_int64; void *v_ptr; } value; } abi_value;
 
 typedef int (*abi_kernel)(void *self, const abi_value *arguments, int32_t count, abi_value *result);
 

@@ -1,0 +1,34 @@
+"""The C program around OpenCL kernels, compiled: by zig for a Linux with glibc, by an NDK's clang for Android."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from natdeploy.compiler.gpu.sources import EXECUTABLE, LIBRARY, write_gpu_sources
+from natdeploy.compiler.plan import Plan
+from natdeploy.compiler.target import zig_target
+from natdeploy.ground.zig import run_zig
+
+_FLAGS = ("-std=c11", "-O2", "-g0", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror")
+#: Kind of artifact -> its file, how it is linked, and what it has besides the library's sources.
+_OUTPUTS = {
+    "native": ("libmodel.so", ("-shared", "-Wl,--version-script=exports.map"), ()),
+    "executable": ("model_run", (), (EXECUTABLE,)),
+}
+
+
+def link_opencl(plan: Plan, kind: str, mtriple: str) -> bytes:
+    """The bytes of ``libmodel.so`` (``native``) or ``model_run`` (``executable``) for a Linux machine with glibc.
+
+    Neither is static: what loads the vendor's OpenCL library must be able to. Raises BadInput for another triple,
+    ChildFailed where the compiler fails.
+    """
+    name, flags, more = _OUTPUTS[kind]
+    target = zig_target({"mtriple": mtriple})
+    with tempfile.TemporaryDirectory(prefix="natdeploy-opencl-") as temporary:
+        folder = Path(temporary)
+        write_gpu_sources(plan, folder)
+        output = [*flags, "-s", "-Wl,--build-id=none", "-o", name]
+        run_zig(["cc", "-target", target, *_FLAGS, *output, *LIBRARY, *more, "-ldl", "-lm"], folder)
+        return (folder / name).read_bytes()
