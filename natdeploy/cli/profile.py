@@ -11,7 +11,7 @@ from natdeploy.ground.errors import BadInput
 
 if TYPE_CHECKING:
     from natdeploy.verbs.check_profile import CheckResult
-    from natdeploy.verbs.profile import PlanResult, ProfileResult
+    from natdeploy.verbs.profile import PlanResult, ProfileResult, RuntimeProfile
 
 
 def register(app: typer.Typer) -> None:
@@ -28,8 +28,25 @@ def profile(
             "--runtime", metavar="NAME", help="Runtime to time; may be given again. Without it all that the device has."
         ),
     ] = None,
-    networks: Annotated[int, typer.Option("--networks", help="Subnets to train the predictor on.")] = 120,
+    networks: Annotated[
+        int,
+        typer.Option(
+            "--networks", help="Subnets to train the predictor on; below 30 it learns from other devices, too."
+        ),
+    ] = 120,
     holdout: Annotated[int, typer.Option("--holdout", help="Further subnets to judge it by.")] = 40,
+    target_within10: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--target-within10",
+            metavar="SHARE",
+            help="Begin with few subnets, add those it is least sure of, until this share is predicted within 10 %.",
+        ),
+    ] = None,
+    minutes: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option("--minutes", help="Likewise, and stop after so many minutes for each runtime."),
+    ] = None,
     seed: options.Seed = 0,
     plan: Annotated[
         bool, typer.Option("--plan", help="Only print what would be timed and how long it takes; touch nothing.")
@@ -64,6 +81,8 @@ def profile(
         "runtimes": runtime,
         "networks": networks,
         "holdout": holdout,
+        "target_within10": target_within10,
+        "minutes": minutes,
         "seed": seed,
         "via": way,
         "units": unit or (),
@@ -104,10 +123,28 @@ def _show(result: ProfileResult) -> None:
 
     for item in result.runtimes:
         tables.draw(quality_table(item.quality, f"{result.device}, {result.space}, {item.runtime} ({item.source})"))
+        if item.others:
+            tables.say(
+                f"{item.source}: {item.quality.training_networks} timed subnets of {result.device}, {item.others}"
+            )
+        if item.energy is not None:
+            tables.say(_energy(item))
     if result.units:
         columns = (("unit", False), ("timings", True), ("untrusted", True), ("its reference", True))
         rows = [(one.unit, one.timings, one.untrusted, f"{one.reference_ratio:.3f} x") for one in result.units]
         tables.grid("Units; what the reference takes on them is divided out", columns, rows)
+
+
+def _energy(item: RuntimeProfile) -> str:
+    energy = item.energy
+    assert energy is not None
+    if energy.source is None:
+        return f"energy: not known: {energy.reason}"
+    how = f"measured by {energy.meter}" if energy.source == "measured" else f"MODELLED from {energy.meter}"
+    return (
+        f"energy: {energy.least_mj:.3g} to {energy.most_mj:.3g} mJ a run, median {energy.median_mj:.3g} mJ, {how} "
+        f"({energy.networks} timings)"
+    )
 
 
 def _show_plan(result: PlanResult) -> None:

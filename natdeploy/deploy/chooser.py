@@ -10,7 +10,8 @@ from natdeploy.deploy.budget import Met, Missed, meet_budget
 from natdeploy.deploy.candidate import Candidate, Workshop
 from natdeploy.deploy.pick import RULES, rank
 from natdeploy.ground.errors import BadInput, BudgetNotMet
-from natdeploy.latency import LatencyModel, fit_latency_model
+from natdeploy.latency import LatencyModel, fit_device_model
+from natdeploy.latency.other_devices import Place, other_knowledge
 from natdeploy.measure import Measurement
 from natdeploy.runs import ArchiveEntry, RunFolder
 from natdeploy.spaces import get_space
@@ -112,7 +113,14 @@ class Chooser:
         )
         measurements = [timing for timing in stored if timing.protocol["threads"] == threads]
         space, coverage = get_space(config.space), self.model.coverage
-        self.model = fit_latency_model(measurements, space, coverage=coverage, seed=config.seed)
+        place = Place(self.model.device_fingerprint, config.runtime, self.model.toolchain)
+        self.model = fit_device_model(
+            measurements,
+            space,
+            lambda: other_knowledge(space, self._workshop.store, place),
+            coverage=coverage,
+            seed=config.seed,
+        )
         classes = len(self._workshop.dataset.classes)
         predicted = self.model.predict([entry.arch for entry in entries], num_classes=classes)
         self._entries = [

@@ -20,7 +20,7 @@ def can_be_timed(profile: HardwareProfile, model: LatencyModel | None, access: A
 
     Raises BadInput and DeviceNotReachable where the user names a device that the loop cannot measure on.
     """
-    if model is None or model.source != "measured":
+    if model is None or model.source not in ("measured", "transferred"):
         if access is not None:
             raise BadInput(
                 f"device {profile.name!r}: the run's predictor was not measured on it, so that a miss would teach it "

@@ -1,14 +1,15 @@
 """Predict latency from timings: features, XGBoost, intervals that hold, quality. Knows nothing of torch and TVM."""
 
 from natdeploy.latency.choose import choose_networks
+from natdeploy.latency.device_fit import fit_device_model
 from natdeploy.latency.features import feature_names, features
 from natdeploy.latency.fit import fit_latency_model
+from natdeploy.latency.known import published_latency_model, started_latency_model, unmeasured_latency_model
 from natdeploy.latency.library import (
     find_latency_model,
     latency_model_path,
     prior_latency_model,
     shipped_latency_model,
-    unmeasured_latency_model,
 )
 from natdeploy.latency.lookup_table import LookupTable, fit_lookup_table
 from natdeploy.latency.model import LatencyModel
@@ -32,6 +33,7 @@ __all__ = [
     "feature_names",
     "features",
     "find_latency_model",
+    "fit_device_model",
     "fit_latency_model",
     "fit_lookup_table",
     "fit_published_networks",
@@ -41,6 +43,8 @@ __all__ = [
     "operator_lists",
     "prior_latency_model",
     "profile_device",
+    "published_latency_model",
     "shipped_latency_model",
+    "started_latency_model",
     "unmeasured_latency_model",
 ]

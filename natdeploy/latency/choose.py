@@ -33,6 +33,11 @@ def choose_networks(space: Space, networks: int, holdout: int, *, seed: int = 0)
     return training, _spread(space, sums, holdout, [seed, 1], set(taken))
 
 
+def random_networks(space: Space, *, seed: int = 0) -> list[Arch]:
+    """Distinct random networks, half uniform over genes and half over phenotypes: what will be asked for."""
+    return _pool(space, POOL, [seed, 0])
+
+
 def _pool(space: Space, size: int, seed: list[int]) -> list[Arch]:
     """Random architectures, half uniform over genes and half over phenotypes, without repetition."""
     rng = np.random.default_rng(seed)

@@ -24,6 +24,13 @@ MIN_NETWORKS = 30
 def fit_latency_model(
     measurements: Sequence[Measurement], space: Space | str, *, coverage: float = 0.9, seed: int = 0
 ) -> LatencyModel:
+    """Train a model and evaluate it: :func:`fit_and_leave_out` without the errors."""
+    return fit_and_leave_out(measurements, space, coverage=coverage, seed=seed)[0]
+
+
+def fit_and_leave_out(
+    measurements: Sequence[Measurement], space: Space | str, *, coverage: float = 0.9, seed: int = 0
+) -> tuple[LatencyModel, np.ndarray]:
     """Train a model and evaluate it.
 
     Trained on trusted measurements of roles ``train`` and ``build``; networks of role ``holdout`` are never trained on,
@@ -36,7 +43,8 @@ def fit_latency_model(
         coverage: share of intervals that shall hold.
         seed: of subsamples, folds and boosting.
 
-    Raises BadInput for measurements that must not be mixed, are of another space, not positive, or too few.
+    Returns the model, and the logarithms of measured over predicted latencies of the training networks, each predicted
+    without it. Raises BadInput for measurements that must not be mixed, are of another space, not positive, or too few.
     """
     space = get_space(space) if isinstance(space, str) else space
     usable = comparable(measurements, space)
@@ -63,21 +71,22 @@ def fit_latency_model(
     else:
         outcome = cross_validated(space, fitted.left_out_ms, conformal, coverage, training)
     example = newest(usable)
-    return LatencyModel(
+    model = LatencyModel(
         space=space.name,
         device=example.device,
         device_fingerprint=example.device_fingerprint,
         runtime=example.runtime,
         source="measured",
         coverage=coverage,
-        quality=quality_of(outcome, coverage, len(train), *_timed_twice(usable, space)),
+        quality=quality_of(outcome, coverage, len(train), *timed_twice(usable, space)),
         toolchain=dict(example.toolchain),
         predictor=predictor,
         _space=space,
     )
+    return model, np.log(training.latency_ms / fitted.left_out_ms)
 
 
-def _timed_twice(measurements: Sequence[Measurement], space: Space) -> tuple[np.ndarray, np.ndarray]:
+def timed_twice(measurements: Sequence[Measurement], space: Space) -> tuple[np.ndarray, np.ndarray]:
     """First and second latencies in ms of the networks that were timed again."""
     first = _timings(measurements, (*TRAINING_ROLES, "holdout"), space)
     again = _timings(measurements, ("repeat",), space)

@@ -14,7 +14,8 @@ from natdeploy.latency.quality import Quality
 from natdeploy.latency.roofline import processor_of
 from natdeploy.spaces import Space, get_space
 
-PRIOR_FILE = Path(__file__).parent / "shipped" / "prior.json"
+SHIPPED = Path(__file__).parent / "shipped"
+PRIOR_FILE = SHIPPED / "prior.json"
 PRIOR_KIND = "natdeploy prior"
 
 
@@ -55,18 +56,10 @@ def shipped_latency_model(profile: HardwareProfile, space: Space | str) -> Laten
     None where there is none. Its runtime is the publication's, which need not be one that natdeploy can run.
     """
     name = space if isinstance(space, str) else space.name
-    path = Path(__file__).parent / "shipped" / profile.name / f"{name}.json"
+    path = SHIPPED / profile.name / f"{name}.json"
     if not path.is_file():
         return None
     return replace(LatencyModel.load(path, space), device_fingerprint=device_fingerprint(profile))
-
-
-def unmeasured_latency_model(profile: HardwareProfile, space: Space | str, runtime: str) -> LatencyModel:
-    """What is known of a device that nobody timed here: published measurements of its like, else a prior.
-
-    Raises BadInput naming the field of the profile without which there is no prior.
-    """
-    return shipped_latency_model(profile, space) or prior_latency_model(profile, space, runtime)
 
 
 def prior_latency_model(profile: HardwareProfile, space: Space | str, runtime: str) -> LatencyModel:

@@ -11,6 +11,7 @@ import numpy as np
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import canonical_json, content_key, read_json, write_text
+from natdeploy.latency.classes import class_factor
 from natdeploy.latency.comparable import same_toolchain
 from natdeploy.latency.conformal import check_coverage
 from natdeploy.latency.gene_sums import Archs, feature_sums
@@ -30,6 +31,8 @@ SCHEMA_VERSION = 1
 KIND = "natdeploy latency model"
 #: Where a model's knowledge can come from.
 SOURCES = ("measured", "transferred", "table", "prior")
+#: Architectures that a transferred model looks at together.
+BATCH = 1000
 Predictor = IntervalPredictor | TransferredPredictor | TablePredictor | RatesPredictor | PriorPredictor
 
 
@@ -51,7 +54,7 @@ class LatencyModel:
         predictor: mean and interval from features, from measurements of other devices (source ``transferred``), from
             published blocks or networks, or from peak rates and caches (source ``prior``).
         origin: of published measurements: source, licence, when published, runtime; of a prior: what it was learned
-            from; empty for own timings.
+            from; of a transferred model: which other devices; empty for own timings.
     """
 
     space: str
@@ -97,8 +100,6 @@ class LatencyModel:
             raise BadInput(
                 f"latency model of space {self.space}: genomes of shape {genomes.shape}, expected (n, {genes})"
             )
-        if isinstance(self.predictor, TransferredPredictor):
-            return self._predict([space.decode(genome) for genome in genomes], coverage, num_classes)
         return self._predict(genomes, coverage, num_classes)
 
     def _predict(self, archs: Archs, coverage: float | None, num_classes: int | None) -> LatencyPrediction:
@@ -106,13 +107,7 @@ class LatencyModel:
         check_coverage(coverage)
         space = get_space(self.space) if self._space is None else self._space
         if isinstance(self.predictor, TransferredPredictor):
-            if num_classes not in (None, space.num_classes):
-                raise BadInput(
-                    f"latency model of {self.device}: transferred from networks of {space.num_classes} classes; it "
-                    f"cannot tell what {num_classes} classes take; profile the device"
-                )
-            assert not isinstance(archs, np.ndarray)
-            return self.predictor.predict(archs, coverage)
+            return _transferred(self.predictor, space, archs, coverage, num_classes)
         if isinstance(self.predictor, (TablePredictor, RatesPredictor, PriorPredictor)):
             return self.predictor.predict(archs, coverage, num_classes)
         sums = feature_sums(space, num_classes)
@@ -123,6 +118,12 @@ class LatencyModel:
         """What a user should know who did not time the device; empty for own timings."""
         if not self.origin:
             return ""
+        if self.source == "transferred":
+            return (
+                f"latencies of {self.device} are transferred: {self.quality.training_networks} timed subnets of it and "
+                f"{self.origin.get('source', 'other devices')}; natdeploy profile --device {self.device} with more "
+                "--networks makes them its own"
+            )
         if self.source == "prior":
             return (
                 f"latencies of {self.device} are a prior, reckoned from its hardware profile alone (costs learned from "
@@ -219,6 +220,21 @@ def published_model(
         predictor=predictor,
         origin=asdict(publication),
         _space=space,
+    )
+
+
+def _transferred(
+    predictor: TransferredPredictor, space: Space, archs: Archs, coverage: float, num_classes: int | None
+) -> LatencyPrediction:
+    """In batches that fit into memory; another number of classes widens the interval by what it changes."""
+    factor = class_factor(space, archs, num_classes)
+    listed = [space.decode(genome) for genome in archs] if isinstance(archs, np.ndarray) else archs
+    parts = [predictor.predict(listed[start : start + BATCH], coverage) for start in range(0, len(archs), BATCH)]
+    names = ("mean_ms", "lower_ms", "upper_ms")
+    mean_ms, lower_ms, upper_ms = (np.concatenate([np.zeros(0), *(getattr(p, name) for p in parts)]) for name in names)
+    widest = np.maximum(factor, 1 / factor)
+    return LatencyPrediction(
+        mean_ms * factor, lower_ms * factor / widest, upper_ms * factor * widest, np.zeros(len(listed), bool)
     )
 
 

@@ -10,10 +10,12 @@ import numpy as np
 
 from natdeploy.devices import HardwareProfile
 from natdeploy.ground.errors import BadInput
-from natdeploy.latency.choose import choose_networks
+from natdeploy.latency.adaptive import next_networks
+from natdeploy.latency.choose import choose_networks, random_networks
 from natdeploy.latency.conformal import calibration_rank
 from natdeploy.latency.fit import MIN_NETWORKS
 from natdeploy.latency.library import latency_model_path
+from natdeploy.latency.transferred import MIN_MEASURED, SourceKnowledge
 from natdeploy.spaces import Arch, Space
 
 #: How many of the holdout networks are timed a second time, at most.
@@ -55,18 +57,32 @@ def plan_profile(
     holdout: int,
     coverage: float = 0.9,
     seed: int = 0,
+    others: SourceKnowledge | None = None,
+    transferable: bool = False,
 ) -> ProfilePlan:
     """Plan profiling; the arguments are those of :func:`natdeploy.latency.profile.profile_device`.
+
+    Fewer networks than a model of the device alone takes are chosen to tell most, beside what other devices tell.
+
+    Args:
+        others: knowledge of other devices by which few networks are chosen; without it they are spread over the space.
+        transferable: whether few networks suffice: other devices are known, or other runtimes of this one.
 
     Raises BadInput for a runtime the device lacks or too few networks.
     """
     paths = {runtime: latency_model_path(profile, space, runtime) for runtime in runtimes or profile.runtimes}
-    if networks < MIN_NETWORKS:
+    least = MIN_MEASURED if transferable else MIN_NETWORKS
+    if networks < least:
         raise BadInput(
-            f"profiling: networks is {networks}, at least {MIN_NETWORKS} are needed to train a latency model"
+            f"profiling: networks is {networks}, at least {least} are needed to train a latency model"
+            + ("" if transferable else f"; {MIN_MEASURED} where at least 2 other devices are known, see README")
         )
-    calibration_rank(networks, coverage)
-    training, judged = choose_networks(space, networks, holdout, seed=seed)
+    training, judged = choose_networks(space, max(networks, 2), holdout, seed=seed)
+    if networks < MIN_NETWORKS and others is not None:
+        pool = [arch for arch in random_networks(space, seed=seed) if arch not in judged]
+        training = next_networks(space, pool, {}, networks, knowledge=others, seed=seed)
+    elif networks >= MIN_NETWORKS:
+        calibration_rank(networks, coverage)
     roles = dict.fromkeys(training, "train") | dict.fromkeys(judged, "holdout")
     mixed = tuple(list(roles)[place] for place in np.random.default_rng(seed).permutation(len(roles)))
     again = tuple(judged[:REPEATS])

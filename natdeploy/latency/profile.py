@@ -2,17 +2,63 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
 
 from natdeploy.devices import HardwareProfile, device_fingerprint
 from natdeploy.devices.units import Access
-from natdeploy.latency.fit import fit_latency_model
+from natdeploy.ground.errors import BadInput
+from natdeploy.latency.adaptive import next_networks
+from natdeploy.latency.choose import random_networks
+from natdeploy.latency.comparable import TRAINING_ROLES
+from natdeploy.latency.device_fit import fit_device_model
+from natdeploy.latency.fit import MIN_NETWORKS
 from natdeploy.latency.model import LatencyModel
-from natdeploy.latency.plan import plan_profile
-from natdeploy.measure import Measurement, MeasurementStore, TimingProtocol, protocol_for, time_archs
-from natdeploy.spaces import Space, get_space
+from natdeploy.latency.other_devices import Place, other_knowledge
+from natdeploy.latency.plan import Part, ProfilePlan, plan_profile
+from natdeploy.latency.transferred import MIN_MEASURED, SourceKnowledge
+from natdeploy.measure import (
+    Measurement,
+    MeasurementStore,
+    TimingProtocol,
+    protocol_for,
+    runtime_toolchain,
+    time_archs,
+)
+from natdeploy.spaces import Arch, Space, get_space
 
 Progress = Callable[[str, float], None]
+#: Training networks with which an adaptive profile begins, with and without knowledge of other devices.
+FIRST_TRANSFERRED, FIRST = 8, MIN_NETWORKS
+#: Networks between two looks at the clock; those added before the next look at the quality: a share of those that were
+#: trained on, and at least so many.
+CHUNK, STEP, LEAST_STEP = 24, 0.5, 6
+
+
+@dataclass(frozen=True)
+class Goal:
+    """When an adaptive profile stops, before its ``networks`` are used up.
+
+    Attributes:
+        within10: share of holdout networks predicted within +-10 %.
+        minutes: for each runtime; what is running then is finished and stored.
+    """
+
+    within10: float | None = None
+    minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.within10 is not None and not 0 < self.within10 <= 1:
+            raise BadInput(f"profiling: target_within10 is {self.within10:g}, expected a share above 0, at most 1")
+        if self.minutes is not None and not self.minutes > 0:
+            raise BadInput(f"profiling: minutes is {self.minutes:g}, expected more than 0")
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether there is anything to stop at."""
+        return self.within10 is not None or self.minutes is not None
 
 
 def profile_device(
@@ -24,6 +70,7 @@ def profile_device(
     holdout: int = 40,
     coverage: float = 0.9,
     seed: int = 0,
+    goal: Goal | None = None,
     store: MeasurementStore | None = None,
     protocol: TimingProtocol | None = None,
     num_classes: int | None = None,
@@ -33,15 +80,19 @@ def profile_device(
     """Time networks on a device and train one latency model for each runtime.
 
     Every timing is stored as it is taken and none that is stored is taken again, so a profile that was stopped at any
-    instant goes on where it was. Timings of earlier builds on the same device are trained on, too.
+    instant goes on where it was. Timings of earlier builds on the same device are trained on, too, and so is what is
+    known of other devices, where that makes the model better; its ``source`` says so.
 
     Args:
         profile: the device.
         space: what to time networks of.
         runtimes: which of the device's runtimes; empty means all.
-        networks, holdout: how many networks to train on, and how many others to judge by.
+        networks, holdout: how many networks to train on, and how many others to judge by. Fewer than 30 to train on
+            suffice where other devices are known (:func:`natdeploy.latency.other_devices.known_devices`).
         coverage: share of the models' intervals that shall hold.
         seed: of the choice of networks and of training.
+        goal: begin with few networks and add those that the model is least sure of, until it is reached or
+            ``networks`` are timed; without it all ``networks`` are.
         store: where timings are kept; the user's own store if not given.
         protocol: how to time; the default for the device if not given.
         num_classes: classes of the timed networks; the space's own if not given.
@@ -53,43 +104,179 @@ def profile_device(
     TimingNotPossible.
     """
     space = get_space(space) if isinstance(space, str) else space
-    plan = plan_profile(
-        profile, space, runtimes=runtimes, networks=networks, holdout=holdout, coverage=coverage, seed=seed
-    )
     store = MeasurementStore() if store is None else store
-    if protocol is None:
-        protocol = protocol_for(profile)
-    done = 0
+    protocol = protocol_for(profile) if protocol is None else protocol
+    goal = Goal() if goal is None else goal
+    plan = plan_with_others(
+        profile, space, store, runtimes=runtimes, networks=networks, holdout=holdout, coverage=coverage, seed=seed
+    )
     models: dict[str, LatencyModel] = {}
-    for runtime, path in plan.paths.items():
-        measured: list[Measurement] = []
-        for part in plan.parts:
-            measured += time_archs(
-                part.archs,
-                space=space,
-                profile=profile,
-                runtime=runtime,
-                protocol=protocol,
-                store=store,
-                role=part.roles,
-                num_classes=num_classes,
-                progress=_part_of(progress, done / plan.timings, len(part.archs) / plan.timings),
-                access=access or Access(),
-            )
-            done += len(part.archs)
-        built = store.query(
-            device_fingerprint=device_fingerprint(profile), runtime=runtime, space=space.name, role="build"
-        )
-        measured += [timing for timing in built if timing.protocol["threads"] == protocol.threads]
-        models[runtime] = fit_latency_model(measured, space, coverage=coverage, seed=seed)
+    for number, (runtime, path) in enumerate(plan.paths.items()):
+        job = _Job(profile, space, runtime, coverage, seed, store, protocol, num_classes, access or Access())
+        tell = None if progress is None else _Share(progress, number / len(plan.paths), 1 / len(plan.paths))
+        if goal.adaptive:
+            models[runtime] = job.adaptive(plan, networks, goal, tell)
+        else:
+            models[runtime] = job.whole(plan, tell)
         models[runtime].save(path)
     if progress is not None:
         progress("profiled", 1.0)
     return models
 
 
-def _part_of(progress: Progress | None, start: float, share: float) -> Progress | None:
+def plan_with_others(
+    profile: HardwareProfile,
+    space: Space,
+    store: MeasurementStore | None,
+    *,
+    runtimes: Sequence[str],
+    networks: int,
+    holdout: int,
+    coverage: float,
+    seed: int,
+) -> ProfilePlan:
+    """The plan of :func:`profile_device`; few networks are chosen by what is known of other devices."""
+    asked = tuple(runtimes or profile.runtimes)
+    others, transferable = None, False
+    if networks < MIN_NETWORKS and all(runtime in profile.runtimes for runtime in asked):
+        transferable = all(device_knowledge(profile, space, runtime, store) is not None for runtime in asked)
+        others = device_knowledge(profile, space, asked[0], store, elsewhere=True)
+    return plan_profile(
+        *(profile, space),
+        runtimes=asked,
+        networks=networks,
+        holdout=holdout,
+        coverage=coverage,
+        seed=seed,
+        others=others,
+        transferable=transferable,
+    )
+
+
+def device_knowledge(
+    profile: HardwareProfile, space: Space, runtime: str, store: MeasurementStore | None, *, elsewhere: bool = False
+) -> SourceKnowledge | None:
+    """What other devices tell of a device and runtime; ``elsewhere``: none of its own other runtimes among them."""
+    place = Place(device_fingerprint(profile), runtime, runtime_toolchain(runtime, profile))
+    return other_knowledge(space, store, place, elsewhere=elsewhere)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Profiling of one runtime."""
+
+    profile: HardwareProfile
+    space: Space
+    runtime: str
+    coverage: float
+    seed: int
+    store: MeasurementStore
+    protocol: TimingProtocol
+    num_classes: int | None
+    access: Access
+
+    def whole(self, plan: ProfilePlan, tell: Progress | None) -> LatencyModel:
+        """All of a plan."""
+        measured: list[Measurement] = []
+        total = sum(len(part.archs) for part in plan.parts)
+        for part in plan.parts:
+            share = None if tell is None else _Share(tell, len(measured) / total, len(part.archs) / total)
+            measured += self.time(part, share)
+        return self.fit(measured, self._knowledge())
+
+    def adaptive(self, plan: ProfilePlan, networks: int, goal: Goal, tell: Progress | None) -> LatencyModel:
+        """As much as the goal takes, at most so many training networks."""
+        ends = float("inf") if goal.minutes is None else time.monotonic() + 60 * goal.minutes
+        knowledge = self._knowledge()
+        known = knowledge()
+        roles, again = plan.parts[0].roles, plan.parts[1]
+        planned = [arch for arch in plan.parts[0].archs if roles[arch] == "train"]
+        judged = [arch for arch in plan.parts[0].archs if roles[arch] == "holdout"]
+        # What will be asked for: networks drawn from the space, none of which the model is judged by.
+        pool = [arch for arch in random_networks(self.space, seed=self.seed) if arch not in judged]
+        first = min(networks, FIRST if known is None else FIRST_TRANSFERRED)
+        chosen = planned[:first] if known is None else next_networks(self.space, pool, {}, first, knowledge=known)
+        step = _dealt(chosen, judged)
+        role = {**dict.fromkeys(judged, "holdout"), **dict.fromkeys(chosen, "train")}
+        measured: list[Measurement] = []
+        while True:
+            for start in range(0, len(step), CHUNK):
+                some = tuple(step[start : start + CHUNK])
+                done = len(measured) / (networks + len(judged) + len(again.archs))
+                measured += self.time(Part(some, role), None if tell is None else _Share(tell, min(done, 1.0), 0.0))
+                if time.monotonic() > ends:
+                    break
+            timed = {item.arch: item.latency_ms for item in measured if item.role == "train" and item.arch is not None}
+            late = time.monotonic() > ends
+            model = None if late and self._too_few(measured, known) else self.fit(measured, knowledge)
+            if model is None:
+                raise BadInput(
+                    f"profiling: {len(timed)} networks were timed in {goal.minutes:g} minutes, too few for a model; "
+                    "they are stored: start the same command again to go on"
+                )
+            reached = goal.within10 is not None and model.quality.within10 >= goal.within10
+            if reached or late or len(timed) >= networks:
+                break
+            more = min(next_step(len(timed)), networks - len(timed))
+            step = next_networks(self.space, pool, timed, more, knowledge=known, seed=len(timed))
+            role = dict.fromkeys(step, "train")
+            if not step:
+                break
+        if time.monotonic() <= ends and again.archs:
+            measured += self.time(again, None if tell is None else _Share(tell, 0.9, 0.1))
+            model = self.fit(measured, knowledge)
+        return model
+
+    def time(self, part: Part, tell: Progress | None) -> list[Measurement]:
+        """Time a part; what is stored already is read."""
+        return time_archs(
+            part.archs,
+            space=self.space,
+            profile=self.profile,
+            runtime=self.runtime,
+            protocol=self.protocol,
+            store=self.store,
+            role=part.roles,
+            num_classes=self.num_classes,
+            progress=tell,
+            access=self.access,
+        )
+
+    def fit(self, measured: Sequence[Measurement], knowledge: Callable[[], SourceKnowledge | None]) -> LatencyModel:
+        """A model from these timings and those of earlier builds."""
+        place = {"device_fingerprint": device_fingerprint(self.profile), "runtime": self.runtime}
+        built = self.store.query(**place, space=self.space.name, role="build")
+        timings = [*measured, *(item for item in built if item.protocol["threads"] == self.protocol.threads)]
+        return fit_device_model(timings, self.space, knowledge, coverage=self.coverage, seed=self.seed)
+
+    def _knowledge(self) -> Callable[[], SourceKnowledge | None]:
+        """What other devices tell, looked for once and only when asked."""
+        return cache(lambda: device_knowledge(self.profile, self.space, self.runtime, self.store))
+
+    @staticmethod
+    def _too_few(measured: Sequence[Measurement], known: SourceKnowledge | None) -> bool:
+        networks = {item.arch for item in measured if item.trusted and item.role in TRAINING_ROLES}
+        return len(networks) < (MIN_NETWORKS if known is None else MIN_MEASURED)
+
+
+def next_step(timed: int) -> int:
+    """How many networks an adaptive profile adds to so many before it looks at the quality again."""
+    return max(LEAST_STEP, round(STEP * timed))
+
+
+def _dealt(training: Sequence[Arch], judged: Sequence[Arch]) -> list[Arch]:
+    """Both mixed evenly: what is trained on and what is judged by share the machine's moods."""
+    placed = [((place + 0.5) / len(part), arch) for part in (training, judged) for place, arch in enumerate(part)]
+    return [arch for _, arch in sorted(placed, key=lambda pair: pair[0])]
+
+
+@dataclass(frozen=True)
+class _Share:
     """Progress of one part of the work, seen as progress of the whole."""
-    if progress is None:
-        return None
-    return lambda stage, fraction: progress(stage, start + share * fraction)
+
+    whole: Progress
+    start: float
+    share: float
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        self.whole(stage, self.start + self.share * fraction)

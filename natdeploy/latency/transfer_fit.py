@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
 
-from natdeploy.latency.comparable import TRAINING_ROLES, comparable, newest, refuse_mixed
+from natdeploy.latency.classes import class_factor
+from natdeploy.latency.comparable import TRAINING_ROLES, comparable, newest
+from natdeploy.latency.evaluation import BASELINES, TimedNetworks, Timing
+from natdeploy.latency.fit import timed_twice
 from natdeploy.latency.model import LatencyModel
 from natdeploy.latency.prediction import LatencyPrediction
-from natdeploy.latency.quality import Quality, point_quality
-from natdeploy.latency.transferred import SourceKnowledge, TransferredPredictor
+from natdeploy.latency.quality import PointQuality, Quality, point_quality, repeatability
+from natdeploy.latency.transferred import MIN_MEASURED, SourceKnowledge, TransferredPredictor
 from natdeploy.measure import Measurement
-from natdeploy.spaces import Arch
+from natdeploy.spaces import Arch, OperatorSpace, Space
+
+#: Folds in which a transferred model is compared with one of the device alone.
+FOLDS = 5
 
 
 def fit_transferred_model(
@@ -23,7 +29,8 @@ def fit_transferred_model(
     """Train on trusted measurements of roles ``train`` and ``build`` and evaluate.
 
     Quality is taken on networks of role ``holdout``, never trained on; where fewer than two were timed, on the training
-    networks, each predicted from the others. Several timings of one network count once, as their median.
+    networks, each predicted from the others. Several timings of one network count once, as their median; those with
+    another number of classes than the space's count as what they would have taken with its own.
 
     Args:
         measurements: of one device, runtime and thread count, in the space of the knowledge.
@@ -35,9 +42,7 @@ def fit_transferred_model(
     """
     space = knowledge.devices.sources.encoding.space
     usable = comparable(measurements, space)
-    refuse_mixed("number of classes", {str(item.num_classes or space.num_classes) for item in usable})
-    held = _medians(usable, ("holdout",))
-    train = {arch: ms for arch, ms in _medians(usable, TRAINING_ROLES).items() if arch not in held}
+    train, held = _medians(usable, space)
     predictor = knowledge.transfer(train, seed=seed)
     example = newest(usable)
     return LatencyModel(
@@ -47,24 +52,51 @@ def fit_transferred_model(
         runtime=example.runtime,
         source="transferred",
         coverage=coverage,
-        quality=_quality(predictor, train, held, coverage),
+        quality=_quality(predictor, train, held, coverage, timed_twice(usable, space)),
         toolchain=dict(example.toolchain),
         predictor=predictor,
+        origin={"source": f"what is known of {', '.join(knowledge.table.names)}", "licence": "see each device's own"},
         _space=space,
     )
 
 
-def _medians(measurements: Sequence[Measurement], roles: Sequence[str]) -> dict[Arch, float]:
-    """Latency in ms of each architecture timed in the given roles."""
-    found: dict[Arch, list[float]] = defaultdict(list)
+def transfer_errors(measurements: Sequence[Measurement], knowledge: SourceKnowledge, *, seed: int = 0) -> np.ndarray:
+    """Logarithms of measured over predicted latencies of the training networks, predicted in folds without them."""
+    space = knowledge.devices.sources.encoding.space
+    train, _ = _medians(comparable(measurements, space), space)
+    archs = list(train)
+    fold = np.random.default_rng([seed, 16]).permutation(len(archs)) % FOLDS
+    errors = []
+    for index in range(FOLDS):
+        rest = {arch: train[arch] for arch, part in zip(archs, fold) if part != index}
+        left = [arch for arch, part in zip(archs, fold) if part == index]
+        if left:
+            predicted = knowledge.transfer(rest, seed=seed).predict(left, 0.5)
+            errors.append(np.log(np.array([train[arch] for arch in left]) / predicted.mean_ms))
+    return np.concatenate(errors)
+
+
+def _medians(measurements: Sequence[Measurement], space: Space) -> tuple[dict[Arch, float], dict[Arch, float]]:
+    """Latency in ms of each architecture to train on, and of each to judge by, with the space's own classes."""
+    found: dict[tuple[str, Arch], list[float]] = defaultdict(list)
     for item in measurements:
-        if item.role in roles and item.arch is not None:
-            found[item.arch].append(item.latency_ms)
-    return {arch: float(np.median(found[arch])) for arch in sorted(found, key=lambda arch: arch.id)}
+        if item.arch is not None and item.role in (*TRAINING_ROLES, "holdout"):
+            factor = class_factor(space, [item.arch], item.num_classes)[0]
+            found["holdout" if item.role == "holdout" else "train", item.arch].append(item.latency_ms / factor)
+    ordered = sorted(found, key=lambda key: key[1].id)
+    medians: dict[str, dict[Arch, float]] = {"train": {}, "holdout": {}}
+    for part, arch in ordered:
+        medians[part][arch] = float(np.median(found[part, arch]))
+    held = medians["holdout"]
+    return {arch: ms for arch, ms in medians["train"].items() if arch not in held}, held
 
 
 def _quality(
-    predictor: TransferredPredictor, train: dict[Arch, float], held: dict[Arch, float], coverage: float
+    predictor: TransferredPredictor,
+    train: Mapping[Arch, float],
+    held: Mapping[Arch, float],
+    coverage: float,
+    twice: tuple[np.ndarray, np.ndarray],
 ) -> Quality:
     judged = held if len(held) >= 2 else train
     predicted: LatencyPrediction
@@ -73,6 +105,7 @@ def _quality(
     else:
         predicted = predictor.left_out(coverage)
     measured = np.array(list(judged.values()))
+    within5, within10 = repeatability(*twice)
     return Quality(
         **asdict(point_quality(measured, predicted.mean_ms)),
         coverage=float(np.mean((predicted.lower_ms <= measured) & (measured <= predicted.upper_ms))),
@@ -81,8 +114,22 @@ def _quality(
         networks=len(measured),
         training_networks=len(train),
         evaluated_on="holdout" if judged is held else "cross-validation",
-        repeatability_within5=None,
-        repeatability_within10=None,
-        repeats=0,
-        baselines={},
+        repeatability_within5=within5,
+        repeatability_within10=within10,
+        repeats=len(twice[0]),
+        baselines=_baselines(predictor.devices.sources.encoding.space, train, held) if judged is held else {},
     )
+
+
+def _baselines(space: Space, train: Mapping[Arch, float], held: Mapping[Arch, float]) -> dict[str, PointQuality]:
+    """The same networks by the baselines of a measured model, where the space lists layers."""
+    if isinstance(space, OperatorSpace) or len(train) < MIN_MEASURED:
+        return {}
+    classes = space.num_classes
+    training, judged = (
+        TimedNetworks.of(space, {(arch, classes): Timing(ms, 0.0) for arch, ms in timings.items()})
+        for timings in (train, held)
+    )
+    return {
+        name: point_quality(judged.latency_ms, predict(space, training, judged)) for name, predict in BASELINES.items()
+    }

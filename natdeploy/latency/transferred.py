@@ -193,19 +193,23 @@ class SourceKnowledge:
         inputs = Inputs(models.encoding(table.archs), np.concatenate([left_out, devices.ideal(table.archs)], axis=1))
         return SourceKnowledge(table, devices, inputs, seed)
 
-    def choose(self, count: int, *, among: Sequence[Arch] | None = None, seed: int = 0) -> list[Arch]:
+    def choose(
+        self, count: int, *, among: Sequence[Arch] | None = None, given: Sequence[Arch] = (), seed: int = 0
+    ) -> list[Arch]:
         """Architectures whose measurement on a new device tells most, best first.
 
         Args:
             count: how many.
             among: candidates; those that were measured on the sources if not given.
+            given: architectures that are measured already.
             seed: of the candidates that are looked at.
         """
         pool = self.table.archs if among is None else tuple(among)
         if not 0 <= count <= len(pool):
             raise BadInput(f"cannot choose {count} of {len(pool)} architectures")
         inputs = self._inputs if among is None else self.devices(pool)
-        return [pool[row] for row in informative(inputs, count, seed=seed)]
+        measured = self.devices(given) if given else None
+        return [pool[row] for row in informative(inputs, count, seed=seed, given=measured)]
 
     def transfer(
         self, latency_ms: Mapping[Arch, float], *, knowledge: str = "all", seed: int = 0
@@ -234,7 +238,7 @@ class SourceKnowledge:
         mixture = fit_mixture(
             self._known(archs).columns(columns),
             log_latency(values, shift_ms),
-            self._variance(),
+            self.variance(),
             real=len(self.table.names) if with_sources else 0,
             parts=parts,
             seed=[self._seed, seed],
@@ -283,11 +287,11 @@ class SourceKnowledge:
                 order = np.concatenate([first, order[~np.isin(order, first)]])
             train, judged = order[:count], order[count : count + JUDGED]
             real = int(others[:sources].sum())
-            mixture = fit_mixture(inputs.rows(train), log_ms[train], self._variance(), real=real)
+            mixture = fit_mixture(inputs.rows(train), log_ms[train], self.variance(), real=real)
             mean, spread = mixture.predict(inputs.rows(judged))
             found.append(np.abs(log_ms[judged] - mean) / spread)
         return np.concatenate(found)
 
-    def _variance(self) -> float:
+    def variance(self) -> float:
         """Variance of log latencies over architectures, mean over the sources."""
         return float(np.nanvar(self.table.log_ms, axis=0).mean())

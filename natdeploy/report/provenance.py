@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from natdeploy.deploy.manifest import Manifest
+from natdeploy.latency import LatencyModel
 from natdeploy.report.facts import Facts
 from natdeploy.report.predictor import judged_on
 from natdeploy.report.table import Column, Table
@@ -43,7 +42,7 @@ def provenance_table(facts: Facts) -> Table:
             "predicted latency",
             f"source: {model.source} ({_SOURCES.get(model.source, 'see the documentation')}); device {model.device}, "
             f"runtime {model.runtime}; {quality.training_networks} networks; device fingerprint "
-            f"{model.device_fingerprint[:16]}{_published(model.origin)}",
+            f"{model.device_fingerprint[:16]}{_published(model)}",
         ),
         (
             "predictor quality",
@@ -95,8 +94,10 @@ def _measured_rows(manifest: Manifest) -> list[tuple[str, str]]:
     ]
 
 
-def _published(origin: Mapping[str, str]) -> str:
-    return f"; published by {origin['source']}, licence {origin['licence']}" if origin else ""
+def _published(model: LatencyModel) -> str:
+    if model.source == "transferred":
+        return f"; and {model.origin['source']}"
+    return f"; published by {model.origin['source']}, licence {model.origin['licence']}" if model.origin else ""
 
 
 def _reference(facts: Facts) -> str:

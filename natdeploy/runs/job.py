@@ -32,13 +32,17 @@ class ProfileSettings(Settings):
     """How a device is profiled when it has no latency model yet.
 
     Attributes:
-        networks: subnets timed to train the latency model.
+        networks: subnets timed to train the latency model; fewer than 30 suffice where other devices are known.
         holdout: further subnets timed to judge it.
+        target_within10: time only as many as it takes to predict this share of the holdout within +-10 %.
+        minutes: for each runtime; what was timed by then has to suffice.
         runtimes: runtimes to profile; empty means all the device has.
     """
 
-    networks: Annotated[Whole, Field(ge=30, le=100_000)] = 120
+    networks: Annotated[Whole, Field(ge=3, le=100_000)] = 120
     holdout: Annotated[Whole, Field(ge=5, le=100_000)] = 40
+    target_within10: Annotated[Real, Field(gt=0, le=1)] | None = None
+    minutes: Annotated[Real, Field(gt=0)] | None = None
     runtimes: tuple[Name, ...] = ()
 
 

@@ -96,7 +96,7 @@ def _summary(profile: Any) -> DeviceInfo:
 def _in_full(profile: Any) -> DeviceInfo:
     from natdeploy.devices import device_fingerprint
     from natdeploy.ground.errors import BadInput
-    from natdeploy.latency import find_latency_model, shipped_latency_model
+    from natdeploy.latency import find_latency_model, published_latency_model
     from natdeploy.measure import MeasurementStore
     from natdeploy.spaces import SPACES
 
@@ -116,7 +116,7 @@ def _in_full(profile: Any) -> DeviceInfo:
             if model is not None:
                 predictors.append(PredictorInfo(space, runtime, model.source, model.quality))
     for space in SPACES.names():
-        if (shipped := shipped_latency_model(profile, space)) is not None:
+        if (shipped := published_latency_model(profile, space)) is not None:
             predictors.append(PredictorInfo(space, shipped.runtime, shipped.source, shipped.quality))
     return replace(
         _summary(profile),

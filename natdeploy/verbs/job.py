@@ -82,22 +82,29 @@ def check_weights(job: JobConfig) -> None:
 def ensure_latency_model(job: JobConfig, profile: HardwareProfile, progress: Progress | None) -> LatencyModel:
     """The device's latency model for the job's space and runtime.
 
-    A device without one of its own has one from published measurements, if natdeploy ships that, and is profiled first
-    otherwise; so is one whose timings another version of the tools has taken. A device that was never timed and cannot
-    be reached has a prior, reckoned from its hardware profile.
+    A device without one of its own has one from published measurements, if the user imported or natdeploy ships them,
+    and is profiled first otherwise; so is one whose timings another version of the tools has taken. For one that cannot
+    be reached the few timings of a profile that was not finished do, with what other devices teach, or a prior,
+    reckoned from its hardware profile.
 
     Raises DeviceNotReachable for a device that cannot be reached and whose profile lacks what a prior takes.
     """
     from natdeploy.ground.errors import BadInput, DeviceNotReachable
-    from natdeploy.latency import find_latency_model, prior_latency_model, shipped_latency_model
+    from natdeploy.latency import (
+        find_latency_model,
+        published_latency_model,
+        started_latency_model,
+        unmeasured_latency_model,
+    )
     from natdeploy.measure import runtime_toolchain
     from natdeploy.verbs.profile import profile_with
 
     model = find_latency_model(profile, job.space, job.runtime)
-    if model is None and (shipped := shipped_latency_model(profile, job.space)) is not None:
+    if model is None and (published := published_latency_model(profile, job.space)) is not None:
+        known = started_latency_model(profile, job.space, job.runtime) or published
         if progress is not None:
-            progress(shipped.caution, 0.0)
-        return shipped
+            progress(known.caution, 0.0)
+        return known
     if model is not None:
         today = runtime_toolchain(job.runtime, profile)
         if all(today.get(tool) == version for tool, version in model.toolchain.items()):
@@ -113,6 +120,8 @@ def ensure_latency_model(job: JobConfig, profile: HardwareProfile, progress: Pro
             runtimes=runtimes,
             networks=settings.networks,
             holdout=settings.holdout,
+            target_within10=settings.target_within10,
+            minutes=settings.minutes,
             seed=job.seed,
             progress=progress,
         )
@@ -120,12 +129,12 @@ def ensure_latency_model(job: JobConfig, profile: HardwareProfile, progress: Pro
         if model is not None:
             raise
         try:
-            prior = prior_latency_model(profile, job.space, job.runtime)
+            known = unmeasured_latency_model(profile, job.space, job.runtime)
         except BadInput as error:
             raise DeviceNotReachable(f"{unreachable}; nor is there a prior: {error}") from None
         if progress is not None:
-            progress(f"{prior.caution} (now: {unreachable})", 0.0)
-        return prior
+            progress(f"{known.caution} (now: {unreachable})", 0.0)
+        return known
     return models[job.runtime]
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from natdeploy.latency import LatencyModel, Quality
     from natdeploy.latency.forecast import RuntimeForecast
     from natdeploy.measure import TimingProtocol
+    from natdeploy.measure.energy import EnergySummary
     from natdeploy.measure.spread import UnitShare
     from natdeploy.runs import ProfileSettings
 
@@ -26,11 +27,15 @@ class RuntimeProfile:
         runtime: which one; runtimes are never mixed in one model.
         source: where its knowledge comes from.
         quality: its figures, on which networks they were taken, repeatability of the timings and baselines.
+        energy: of the timed networks' runs; None where no timing is stored.
+        others: what other devices it learned from; empty for one of the device's own timings alone.
     """
 
     runtime: str
     source: str
     quality: Quality
+    energy: EnergySummary | None = None
+    others: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,8 @@ def profile(
     runtimes: Sequence[str] | None = None,
     networks: int = 120,
     holdout: int = 40,
+    target_within10: float | None = None,
+    minutes: float | None = None,
     seed: int = 0,
     via: Via | None = None,
     units: Sequence[str] = (),
@@ -94,8 +101,12 @@ def profile(
         device: name of a hardware profile, or a path to one.
         space: search space.
         runtimes: runtimes to profile; None takes all that the device has.
-        networks: subnets to train on.
+        networks: subnets to train on, at most, where there is a target or a time limit. Fewer than 30 suffice where
+            other devices are known, by timings, imported measurements or predictors: the model is then ``transferred``.
         holdout: further subnets to judge the model by.
+        target_within10: begin with few subnets and add those the model is least sure of, until it predicts this share
+            of the holdout within +-10 %.
+        minutes: likewise, and stop after so many for each runtime, with what there is by then.
         seed: of the subnets drawn.
         via: way to a device that is not this machine; the profile's preferred one by default.
         units: which ones of several, by serial (adb) or host (ssh); they share the work.
@@ -109,7 +120,7 @@ def profile(
     from natdeploy.devices import device_fingerprint, load_profile
     from natdeploy.devices.units import Access
 
-    settings = _settings(space, networks, holdout, runtimes)
+    settings = _settings(space, networks, holdout, runtimes, target_within10, minutes)
     hardware = load_profile(device)
     _refuse_unknown(settings, hardware)
     access = Access(via, tuple(units), devices_matching, test_only_clock)
@@ -120,11 +131,18 @@ def profile(
         runtimes=settings.runtimes or hardware.runtimes,
         networks=settings.networks,
         holdout=settings.holdout,
+        target_within10=settings.target_within10,
+        minutes=settings.minutes,
         seed=seed,
         progress=progress,
         access=access,
     )
-    found = tuple(RuntimeProfile(name, model.source, model.quality) for name, model in models.items())
+    found = tuple(
+        RuntimeProfile(
+            name, model.source, model.quality, _energy(hardware, space, name), model.origin.get("source", "")
+        )
+        for name, model in models.items()
+    )
     return ProfileResult(hardware.name, device_fingerprint(hardware), space, found, _shares(hardware, space))
 
 
@@ -135,12 +153,15 @@ def profile_with(
     runtimes: Sequence[str],
     networks: int,
     holdout: int,
+    target_within10: float | None,
+    minutes: float | None,
     seed: int,
     progress: Progress | None,
     access: Access | None = None,
 ) -> dict[str, LatencyModel]:
     """Profile a device whose settings were checked; runtime name to latency model."""
     from natdeploy.latency import profile_device
+    from natdeploy.latency.profile import Goal
     from natdeploy.measure import MeasurementStore
     from natdeploy.spaces import get_space
 
@@ -150,6 +171,7 @@ def profile_with(
         runtimes=tuple(runtimes),
         networks=networks,
         holdout=holdout,
+        goal=Goal(target_within10, minutes),
         seed=seed,
         store=MeasurementStore(),
         progress=progress,
@@ -164,6 +186,8 @@ def plan_profile(
     runtimes: Sequence[str] | None = None,
     networks: int = 120,
     holdout: int = 40,
+    target_within10: float | None = None,
+    minutes: float | None = None,
     seed: int = 0,
     via: Via | None = None,
     units: Sequence[str] = (),
@@ -171,45 +195,62 @@ def plan_profile(
 ) -> PlanResult:
     """What :func:`profile` would do with these arguments and how long it would take. Touches neither device nor store.
 
+    With a target or a time limit that is the most it would do.
+
     Raises BadInput like :func:`profile`.
     """
     from natdeploy.devices import load_profile
     from natdeploy.devices.units import Access
     from natdeploy.ground.files import cache_root
     from natdeploy.latency.forecast import forecast
-    from natdeploy.latency.plan import plan_profile
+    from natdeploy.latency.profile import plan_with_others
     from natdeploy.measure import MeasurementStore, protocol_for
     from natdeploy.spaces import get_space
 
-    settings = _settings(space, networks, holdout, runtimes)
+    settings = _settings(space, networks, holdout, runtimes, target_within10, minutes)
     hardware = load_profile(device, derive=False)
     _refuse_unknown(settings, hardware)
     access = Access(via, tuple(units), devices_matching)
     access.check(hardware)
     way = "local" if hardware.is_this_machine else via or hardware.reach.via[0]
-    plan = plan_profile(
+    path, protocol = cache_root() / "measurements.sqlite", protocol_for(hardware)
+    store = MeasurementStore(path) if path.is_file() else None
+    plan = plan_with_others(
         hardware,
         get_space(space),
+        store,
         runtimes=settings.runtimes or hardware.runtimes,
         networks=settings.networks,
         holdout=settings.holdout,
+        coverage=0.9,
         seed=seed,
     )
-    path, protocol = cache_root() / "measurements.sqlite", protocol_for(hardware)
-    store = MeasurementStore(path) if path.is_file() else None
     found = forecast(plan, hardware, get_space(space), protocol=protocol, store=store, access=access)
     if store is not None:
         store.close()
     return PlanResult(hardware.name, way, access.units, max(access.matching, len(access.units)), space, protocol, found)
 
 
-def _settings(space: str, networks: int, holdout: int, runtimes: Sequence[str] | None) -> ProfileSettings:
+def _settings(
+    space: str,
+    networks: int,
+    holdout: int,
+    runtimes: Sequence[str] | None,
+    target_within10: float | None,
+    minutes: float | None,
+) -> ProfileSettings:
     from natdeploy.ground.validation import validate
     from natdeploy.runs import ProfileSettings
     from natdeploy.spaces import get_space
 
     get_space(space)
-    given = {"networks": networks, "holdout": holdout, "runtimes": tuple(runtimes or ())}
+    given = {
+        "networks": networks,
+        "holdout": holdout,
+        "runtimes": tuple(runtimes or ()),
+        "target_within10": target_within10,
+        "minutes": minutes,
+    }
     return validate(ProfileSettings, given, "profile")
 
 
@@ -219,6 +260,17 @@ def _refuse_unknown(settings: ProfileSettings, hardware: HardwareProfile) -> Non
     if unknown := [name for name in settings.runtimes if name not in hardware.runtimes]:
         known = ", ".join(hardware.runtimes)
         raise BadInput(f"field 'runtimes': device {hardware.name!r} has no runtime {unknown[0]!r}; it has {known}")
+
+
+def _energy(hardware: HardwareProfile, space: str, runtime: str) -> EnergySummary | None:
+    """What is stored of the energy of a device's networks."""
+    from natdeploy.devices import device_fingerprint
+    from natdeploy.measure import MeasurementStore
+    from natdeploy.measure.energy import stored_energy, summarise
+
+    with MeasurementStore() as store:
+        timings = store.query(device_fingerprint=device_fingerprint(hardware), runtime=runtime, space=space)
+    return summarise([stored_energy(one, hardware) for one in timings if one.role != "build"])
 
 
 def _shares(hardware: HardwareProfile, space: str) -> tuple[UnitShare, ...]:

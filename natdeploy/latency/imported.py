@@ -1,0 +1,58 @@
+"""Latency models from published measurements that the user imported; each is trained once and kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from natdeploy.devices import HardwareProfile, device_fingerprint
+from natdeploy.ground.errors import BadInput
+from natdeploy.ground.files import cache_root
+from natdeploy.latency.model import LatencyModel
+from natdeploy.latency.table_fit import fit_table_model
+from natdeploy.measure.published import published_folder, published_tables
+from natdeploy.spaces import Space, get_space
+from natdeploy.spaces.mobilenetv3 import MobileNetV3Space
+
+#: Parts of networks that some publications leave out, and that others' work can price.
+ASSUMED: tuple[tuple[str, ...], ...] = ((), ("pool",))
+
+
+def imported_devices() -> list[str]:
+    """Names of the hardware profiles that published measurements were imported for."""
+    root = published_folder("host").parent
+    return sorted(folder.name for folder in root.iterdir() if folder.is_dir()) if root.is_dir() else []
+
+
+def imported_table_models(device: str, space: Space) -> list[LatencyModel]:
+    """One model for each imported table of blocks from which networks of the space can be predicted."""
+    found: list[LatencyModel] = []
+    if not isinstance(space, MobileNetV3Space):  # other spaces' networks cannot be put together from blocks
+        return found
+    for table in published_tables(device):
+        blocks = [timing for timing in table.timings if timing.kind == "block"]
+        if not blocks:
+            continue
+        path = cache_root() / "published_models" / device / space.name / f"{table.key}.json"
+        if path.is_file():
+            found.append(LatencyModel.load(path, space))
+            continue
+        for assumed in ASSUMED:
+            try:
+                model = fit_table_model(
+                    blocks, space, device=device, publication=table.origin.publication, assumed=assumed
+                )
+            except BadInput:  # another space's blocks, or too few
+                continue
+            model.save(path)
+            found.append(model)
+            break
+    return found
+
+
+def imported_latency_model(profile: HardwareProfile, space: Space | str) -> LatencyModel | None:
+    """The model of the device's imported table that predicts best what it was not trained on; None without one."""
+    space = get_space(space) if isinstance(space, str) else space
+    models = imported_table_models(profile.name, space)
+    if not models:
+        return None
+    return replace(min(models, key=lambda model: model.quality.mape), device_fingerprint=device_fingerprint(profile))
