@@ -45,7 +45,9 @@ def stored() -> list[Measurement]:
     ("networks", "holdout", "runtimes", "together", "longest_s"),
     [
         pytest.param(30, 5, ("onnxruntime",), 5, 3.0, id="quick"),
-        pytest.param(100, 20, ("onnxruntime", "tvm"), 40, 20.0, id="full", marks=pytest.mark.slow),
+        pytest.param(
+            100, 20, ("onnxruntime", "tvm"), 40, 20.0, id="full", marks=[pytest.mark.slow, pytest.mark.timeout(3600)]
+        ),
     ],
 )
 def test_no_sample_is_lost_or_taken_twice(
