@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -17,14 +17,25 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: natdeploy verify runs/digits/bundles/host-06050d6e91ea")(verify)
 
 
-def verify(bundle: options.Bundle, as_json: options.Json = False) -> None:
+def verify(
+    bundle: options.Bundle,
+    signature_command: Annotated[
+        Optional[str],  # noqa: UP045 - evaluated at run time, by Python 3.10 too
+        typer.Option(
+            "--signature-command",
+            metavar="COMMAND",
+            help="Program that checks the signature: '... {signature} {file}'; the bundle must be signed then.",
+        ),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
     """Check a bundle from itself alone.
 
     Checksums, manifest, and the outputs of every artifact against the recorded reference outputs.
     """
     from natdeploy import verbs
 
-    output.answer(as_json, lambda progress: verbs.verify(bundle), _show)
+    output.answer(as_json, lambda progress: verbs.verify(bundle, signature_command=signature_command), _show)
 
 
 def _show(result: VerifyResult) -> None:
@@ -40,4 +51,4 @@ def _show(result: VerifyResult) -> None:
         ("allowed", True),
     )
     tables.grid(f"{result.name}: verified", columns, rows)
-    tables.say(f"{result.files} files, all checksums hold")
+    tables.say(f"{result.files} files, all checksums hold; signature: {result.signature}")

@@ -28,7 +28,7 @@ import numpy as np
 from natdeploy.data import Preprocessing
 from natdeploy.deploy.card import model_card
 from natdeploy.deploy.consume import write_consumers
-from natdeploy.deploy.integrity import MANIFEST, SUMS, plain_files, write_sums
+from natdeploy.deploy.integrity import MANIFEST, SIGNATURE, SUMS, plain_files, write_sums
 from natdeploy.deploy.layers import LAYERS, LayerTimes
 from natdeploy.deploy.manifest import MEASUREMENT_FILES, FileEntry, Manifest
 from natdeploy.deploy.timings import profile_json
@@ -99,11 +99,11 @@ def write_bundle(
 
 
 def rewrite_bundle(path: Path, manifest: Manifest, measurements: Sequence[Measurement]) -> Manifest:
-    """Let a bundle that is whole say something else of itself; its other files stay as they are.
+    """Let a bundle that is whole say something else of itself; its other files stay as they are, a signature goes.
 
     The folder is replaced as a whole. Returns the manifest as written. Raises BadInput where the disk is full.
     """
-    files = plain_files(path)
+    files = [name for name in plain_files(path) if name != SIGNATURE]  # it would be of other checksums
     with atomic_folder(path) as folder:
         for name in files:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

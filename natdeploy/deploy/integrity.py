@@ -1,4 +1,4 @@
-"""Is a bundle whole? ``SHA256SUMS`` names every other file, ``manifest.json`` every file but these two.
+"""Is a bundle whole? ``SHA256SUMS`` names every other file but its signature, ``manifest.json`` every file but these.
 
 Each file's digest thus stands in two places, so that damage to ``SHA256SUMS`` itself can be told from damage to a file.
 """
@@ -16,13 +16,15 @@ from natdeploy.ground.files import sha256_file, write_text
 
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
+#: Of ``SHA256SUMS``, so that no checksum can cover it; most bundles have none.
+SIGNATURE = "SHA256SUMS.sig"
 _LINE = re.compile(r"([0-9a-f]{64})  ([^\x00-\x1f\x7f\\]+)")
 _ADVICE = "take the bundle from its source again, or build it again"
 
 
 def write_sums(folder: Path) -> None:
     """Write ``SHA256SUMS`` over all other files, sorted, in the form that ``sha256sum -c`` reads."""
-    digests = {path: sha256_file(folder / path) for path in plain_files(folder) if path != SUMS}
+    digests = {path: sha256_file(folder / path) for path in plain_files(folder) if path not in (SUMS, SIGNATURE)}
     write_text(folder / SUMS, "".join(f"{digests[path]}  {path}\n" for path in sorted(digests)))
 
 
@@ -51,7 +53,7 @@ def check_files(folder: Path) -> Manifest:
         if name not in present:
             raise VerificationFailed(f"{folder / name}: missing; {_ADVICE}")
     listed = _read_sums(folder / SUMS)
-    found = {path: sha256_file(folder / path) for path in present if path != SUMS}
+    found = {path: sha256_file(folder / path) for path in present if path not in (SUMS, SIGNATURE)}
     manifest = _unchanged_manifest(folder, found[MANIFEST], listed)
     recorded = {entry.path: entry.sha256 for entry in manifest.files}
     recorded[MANIFEST] = found[MANIFEST]
@@ -95,7 +97,7 @@ def _read_sums(path: Path) -> dict[str, str]:
         digest, name = match.groups()
         if PurePosixPath(name).is_absolute() or ".." in name.split("/") or str(PurePosixPath(name)) != name:
             raise VerificationFailed(f"{path}: line {number}: path {name!r} leaves the bundle or is not plain")
-        if name in listed or name == SUMS:
+        if name in listed or name in (SUMS, SIGNATURE):
             raise VerificationFailed(f"{path}: line {number}: {name!r} must not be listed {'twice' * (name in listed)}")
         listed[name] = digest
     return listed

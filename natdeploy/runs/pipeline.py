@@ -26,6 +26,7 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.ground.validation import Real, Settings, read_yaml, validate
 from natdeploy.runs.config import Name
 from natdeploy.runs.job import JobConfig
+from natdeploy.runs.signing import SigningSettings
 
 PIPELINE_FILE = "natdeploy.yaml"
 #: GitHub starts at most so many jobs of one matrix.
@@ -103,6 +104,7 @@ class PipelineConfig(Settings):
             hardware profile of your own (else the device's name is the profile's), ``tasks`` the tasks that are built
             for it (else all).
         gates: tolerances.
+        signing: programs that sign bundles when they are published; none: they are not signed.
         out: folder that builds are kept in.
         baselines: folder with a baseline per entry, to be committed.
     """
@@ -111,6 +113,7 @@ class PipelineConfig(Settings):
     tasks: Annotated[dict[Label, Fields], Field(min_length=1)]
     devices: Annotated[dict[Label, Fields], Field(min_length=1)]
     gates: GateSettings = GateSettings()
+    signing: SigningSettings | None = None
     out: Name = "ci"
     baselines: Name = "baselines"
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import shutil
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from natdeploy.ground.files import read_json, sha256_file, write_json
 from natdeploy.verbs import ci
 from natdeploy.verbs.ci.record import EntryRecord, bundle_digest, write_record
 from tests.deploy.stand_ins import make_bundle
+from tests.deploy.test_signature import PROGRAM
 
 KEY = "0" * 64
 
@@ -59,7 +61,10 @@ def record(folder: Path, entry: str, device: str, manifest: Manifest) -> None:
 
 
 def status(*arguments: str) -> int:
-    return int(app(list(arguments), standalone_mode=False) or 0)
+    try:
+        return int(app(list(arguments), standalone_mode=False) or 0)
+    except SystemExit as left:
+        return int(left.code or 0)
 
 
 # plan
@@ -208,6 +213,30 @@ def test_a_record_cannot_name_a_folder_outside() -> None:
     write_json(path, {**value, "bundles": dict.fromkeys(value["bundles"], KEY)})
     with pytest.raises(VerificationFailed, match="is not the bundle that"):
         ci.gate()
+
+
+def test_bundles_are_signed_where_the_pipeline_says_how(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "signer.py").write_text(PROGRAM)
+    command = f"{sys.executable} signer.py {{}} secret {{{{file}}}} {{{{signature}}}}"
+    bundle = built()
+    assert json.loads(ci.publish().index.read_text())["bundles"][0]["signature"] is None
+    write_pipeline(signing={"sign": command.format("sign"), "verify": command.format("check")})
+    found = ci.publish()
+    assert json.loads(found.index.read_text())["bundles"][0]["signature"] == "SHA256SUMS.sig"
+    with tarfile.open(found.archives[0]) as tar:
+        assert f"{bundle.name}/SHA256SUMS.sig" in tar.getnames()
+    ci.gate(update=True)
+    assert ci.gate().passed  # a signed bundle is still the one that was built
+    assert status("verify", str(bundle), "--signature-command", command.format("refuse")) == 5
+    assert "key 7 was asked for" in capsys.readouterr().err
+    assert status("verify", str(bundle), "--signature-command", "gpg") == 2
+    write_pipeline(signing={"sign": command.format("refuse")})
+    with pytest.raises(BadInput, match=r"not signed: .*key 7 was asked for"):
+        ci.publish(out="elsewhere")
+    assert not Path("elsewhere").exists()
+    write_pipeline(signing={"sign": "gpg"})
+    with pytest.raises(BadInput, match=r"natdeploy\.yaml: field 'signing\.sign': \{file\} is missing"):
+        ci.publish()
 
 
 # pack and unpack

@@ -11,6 +11,7 @@ from natdeploy.verbs.result import Result
 
 if TYPE_CHECKING:
     from natdeploy.runs.pipeline import PipelineEntry
+    from natdeploy.runs.signing import SigningSettings
     from natdeploy.verbs.ci.record import BuiltBundle
 
 INDEX, SUMMARY, SUMS = "index.json", "summary.md", "SHA256SUMS"
@@ -49,8 +50,10 @@ def publish(file: str | Path = "natdeploy.yaml", *, out: str | Path | None = Non
         file: the pipeline; every entry must be built.
         out: the folder; None means ``published`` in the pipeline's own.
 
-    Raises BadInput for an entry that was not built, VerificationFailed for a bundle that lacks a file, holds a link or
-    was changed; nothing is published then.
+    Where the pipeline says how, each bundle is signed first; the index says which are.
+
+    Raises BadInput for an entry that was not built and for a bundle that cannot be signed, VerificationFailed for one
+    that lacks a file, holds a link or was changed; nothing is published then.
     """
     from natdeploy.deploy.archive import SUFFIX, pack_folder
     from natdeploy.ground.files import atomic_folder, sha256_file, write_json, write_text
@@ -62,6 +65,8 @@ def publish(file: str | Path = "natdeploy.yaml", *, out: str | Path | None = Non
     root = Path(pipeline.config.out)
     built = [(entry, one) for entry in pipeline.entries for one in built_bundles(root / entry.name, entry.device)]
     folder = Path(out) if out is not None else root / PUBLISHED
+    for _, bundle in built:
+        _sign(bundle.path, pipeline.config.signing)
     with atomic_folder(folder) as new:
         rows, names = [], []
         for entry, bundle in built:
@@ -78,14 +83,33 @@ def publish(file: str | Path = "natdeploy.yaml", *, out: str | Path | None = Non
     return PublishResult(folder, folder / INDEX, folder / SUMMARY, tuple(folder / name for name in names))
 
 
+def _sign(bundle: Path, signing: SigningSettings | None) -> None:
+    """Sign a bundle if the pipeline says how; else a signature of an earlier one is left as it is."""
+    from natdeploy.deploy.signature import check_signature, sign
+
+    if signing is not None:
+        sign(bundle, signing.sign)
+        if signing.verify is not None:
+            check_signature(bundle, signing.verify)
+
+
 def _row(entry: PipelineEntry, bundle: BuiltBundle) -> Mapping[str, Any]:
+    from natdeploy.deploy.integrity import SIGNATURE
     from natdeploy.verbs.bundle_info import bundle_info
     from natdeploy.verbs.result import plain
 
     value = plain(bundle_info(bundle.path, bundle.manifest))
     model_bytes = value.pop("bytes")
     del value["path"]
-    return {**value, "entry": entry.name, "task": entry.task, "bundle": bundle.path.name, "model_bytes": model_bytes}
+    signature = SIGNATURE if (bundle.path / SIGNATURE).is_file() else None
+    return {
+        **value,
+        "signature": signature,
+        "entry": entry.name,
+        "task": entry.task,
+        "bundle": bundle.path.name,
+        "model_bytes": model_bytes,
+    }
 
 
 def _front(folder: Path) -> Sequence[tuple[float, float]]:

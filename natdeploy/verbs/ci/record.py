@@ -7,7 +7,6 @@
     OUT/ENTRY/bundles/NAME/   the bundles of the last build
     OUT/ENTRY/report.html     what that build's search found
     OUT/ENTRY/front.svg       its front, a picture
-    OUT/ENTRY/front.svg       its front, a picture
 """
 
 from __future__ import annotations
