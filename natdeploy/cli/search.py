@@ -27,7 +27,15 @@ def search(
             help="Budget in milliseconds, or p40: the 40th percentile of the profiled random subnets.",
         ),
     ],
-    device: options.Device = "host",
+    device: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--device",
+            metavar="DEVICE[=MS]",
+            help="Hardware profile: a name (see natdeploy devices) or a YAML file. Given again, one search serves "
+            "several devices; those after the first may have budgets of their own.  [default: host]",
+        ),
+    ] = None,
     data: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
@@ -47,7 +55,17 @@ def search(
         typer.Option(
             "--objective",
             metavar="NAME",
-            help="What is traded off; may be given again. Without it top1 and latency_ms.",
+            help="What is traded off; may be given again: top1, latency_ms, energy_mj, macs, params, "
+            "peak_activation_bytes, file_bytes; latency_ms:pixel4 is another device's, latency_ms:host:onnxruntime "
+            "another runtime's. Without it top1 and the latency on each device.",
+        ),
+    ] = None,
+    limit: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--limit",
+            metavar="NAME<=VALUE",
+            help="What must hold of every model beside the budget; may be given again: 'macs<=200e6', 'top1>=0.9'.",
         ),
     ] = None,
     supernet: Annotated[
@@ -82,12 +100,13 @@ def search(
         as_json,
         lambda progress: verbs.search(
             latency_ms,
-            device=device,
+            device=device or None,
             data=data,
             out=out,
             space=space,
             runtime=runtime,
             objectives=objective,
+            limits=limit,
             supernet=supernet,
             accuracy=accuracy,
             seed=seed,
@@ -101,10 +120,15 @@ def search(
 def show(result: SearchResult) -> None:
     """Print the front."""
     from natdeploy.report import front_table
+    from natdeploy.report.sharing import sharing_table
     from natdeploy.runs import RunFolder
 
     tables.draw(front_table(RunFolder(result.run)))
+    if result.sharing:
+        tables.draw(sharing_table(result.sharing))
     tables.say(f"accuracy: {result.accuracy}")
+    for where, model in result.energy.items():
+        tables.say(f"energy{' on ' + where if where else ''}: {model['model']}; {model['about']}")
     tables.say(f"budget: {result.budget_ms:.4g} ms on {result.device} with {result.runtime}")
     if result.caution:
         tables.say(f"caution: {result.caution}")

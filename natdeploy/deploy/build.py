@@ -13,7 +13,7 @@ from natdeploy.deploy.manifest import Manifest
 from natdeploy.devices import HardwareProfile, device_fingerprint, load_profile
 from natdeploy.devices.units import Access
 from natdeploy.ground.errors import BadInput, DeviceNotReachable
-from natdeploy.runs import RunFolder, note_bundle
+from natdeploy.runs import RunFolder, ServedRun, note_bundle
 
 if TYPE_CHECKING:
     from natdeploy.latency import LatencyModel
@@ -53,10 +53,11 @@ def build(
         pick: ``best``, ``knee``, ``fastest``, an architecture's id, or several of these; ``front`` is all of the front
             (its members that measure over the budget are left out). Picks that choose one architecture share a bundle.
         out: folder for the bundles; None means ``bundles`` in the run's folder.
-        device: hardware profile; None means the one that the search was for. For a device that is not this machine,
-            an executable is cross-compiled and verified under emulation. If the search was for it by a predictor that
-            was measured on it, and it is attached, models are measured there; otherwise nothing is, no budget is
-            promised, and its latency is predicted only where the search was for that device.
+        device: hardware profile; None means the one that the search was for, of several the first; another one of them
+            has its own budget. For a device that is not this machine, an executable is cross-compiled and verified
+            under emulation. If the search was for it by a predictor that was measured on it, and it is attached, models
+            are measured there; otherwise nothing is, no budget is promised, and its latency is predicted only where the
+            search was for that device.
         supernet, data: for a run whose accuracies were predicted: a checkpoint, and images that calibrate its batch
             norm and, where they have the weights' classes, measure the accuracy. None: those named for the search.
         store: where timings go; None means the user's own.
@@ -85,6 +86,7 @@ def build(
     if attempts < 1:
         raise BadInput(f"attempts: expected at least 1, not {attempts}")
     tell = progress or (lambda stage, fraction: None)
+    run = ServedRun(run, device)
     config = run.config()
     if not run.is_finished:
         raise BadInput(f"{run.path}: the search has not finished; run natdeploy search again to continue it")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from natdeploy.deploy.manifest import Manifest
 from natdeploy.deploy.pick import top1_error
 from natdeploy.deploy.size import artifact_bytes
 from natdeploy.report.facts import read_manifests
+from natdeploy.report.named import further, title_of, written
 from natdeploy.report.table import Table, number, table_of, text
 from natdeploy.report.units import NONE, arch_text, interval, kib, millions, milliseconds, percent
 from natdeploy.runs import ArchiveEntry, HistoryStep, RunFolder
@@ -72,6 +74,7 @@ def front_table(run: RunFolder) -> Table:
             text("model", lambda entry: entry.id),
             number(top1_name(run), lambda entry: percent(entry.top1, top1_error(entry))),
             number("predicted ms (interval)", _interval),
+            *(number(title_of(name), partial(written, name)) for name in further(run.config())),
             number("MACs", lambda entry: millions(entry.macs)),
             number("params", lambda entry: millions(entry.params)),
             number("peak activations", lambda entry: kib(entry.peak_activation_bytes)),

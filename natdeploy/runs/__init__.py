@@ -7,6 +7,7 @@ from natdeploy.runs.folder import RunFolder
 from natdeploy.runs.history import HistoryStep
 from natdeploy.runs.job import BuildSettings, JobConfig, ProfileSettings, load_job
 from natdeploy.runs.quantities import Limit, Place, Requirements
+from natdeploy.runs.served import ServedRun
 
 __all__ = [
     "AdaptSettings",
@@ -22,6 +23,7 @@ __all__ = [
     "RunConfig",
     "RunFolder",
     "SearchSettings",
+    "ServedRun",
     "bundles_of",
     "load_job",
     "note_bundle",

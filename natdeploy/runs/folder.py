@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -248,6 +248,9 @@ def write_items(path: Path, items: Sequence[ArchiveEntry] | Sequence[HistoryStep
 
 def _at(config: RunConfig, field: str) -> Any:
     value: Any = config
-    for part in field.split("."):
+    while field:
+        if isinstance(value, Mapping):  # its names are the user's, dots and all
+            return value[field]
+        part, _, field = field.partition(".")
         value = getattr(value, part)
     return value

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from natdeploy.runs import ArchiveEntry, RunConfig
+from natdeploy.runs.quantities import place_of
 
 
 def sharing(archive: Sequence[ArchiveEntry], config: RunConfig) -> dict[str, Any] | None:
@@ -26,7 +27,10 @@ def sharing(archive: Sequence[ArchiveEntry], config: RunConfig) -> dict[str, Any
     for name in every:
         alone = _best(archive, (name,), config)
         lost = None if alone is None or shared is None else _accuracy(alone, config) - _accuracy(shared, config)
-        devices[name] = {"budget_ms": config.budgets[name], **_told(alone, config), "lost": lost}
+        place = place_of(name, config.home)
+        assert place is not None
+        where = {"device": place.device, "runtime": place.runtime}
+        devices[name] = {**where, "budget_ms": config.budgets[name], **_told(alone, config), "lost": lost}
     return {"shared": _told(shared, config), "devices": devices}
 
 

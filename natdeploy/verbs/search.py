@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from natdeploy.verbs.job import check_job, ensure_latency_model, new_budget, read_job, run_path, started_budget
+from natdeploy.verbs.job import check_job, read_job, run_path
+from natdeploy.verbs.places import check_places, device_fields, settled
 from natdeploy.verbs.result import Progress, Result
 
 if TYPE_CHECKING:
@@ -21,13 +22,16 @@ class SearchResult(Result):
 
     Attributes:
         run: the run's folder.
-        device, runtime, budget_ms: what the budget is for.
+        device, runtime, budget_ms: what the budget is for; of several devices the first.
         front: the models found, by ascending predicted latency.
         hypervolume: of the feasible archive after each iteration, the initial archive first.
         summary: the search's own figures.
         seconds: wall-clock seconds of the stages ``profile`` and ``search`` in this call.
         caution: what to know of latencies that were not timed on this device; empty where they were.
         accuracy: what the front's accuracies are: measured with which weights, or predicted by what.
+        sharing: of several devices: the most accurate model within all budgets beside the most accurate one for each
+            device, and what the shared one has less; empty for one device.
+        energy: of each device whose energy was asked for, where the model of it comes from.
     """
 
     run: Path
@@ -40,17 +44,20 @@ class SearchResult(Result):
     seconds: Mapping[str, float]
     caution: str = ""
     accuracy: str = ""
+    sharing: Mapping[str, Any] = field(default_factory=dict)
+    energy: Mapping[str, Any] = field(default_factory=dict)
 
 
 def search(
     latency_ms: float | str,
     *,
-    device: str | None = None,
+    device: str | Sequence[str] | None = None,
     data: str | None = None,
     out: str | Path | None = None,
     space: str | None = None,
     runtime: str | None = None,
     objectives: Sequence[str] | None = None,
+    limits: Sequence[str] | None = None,
     supernet: str | None = None,
     accuracy: str | None = None,
     seed: int | None = None,
@@ -66,7 +73,9 @@ def search(
 
     Args:
         latency_ms: the budget in milliseconds, or ``"p40"``: that percentile of the profiled random subnets.
-        device, data, out, space, runtime, objectives, supernet, accuracy, seed: fields of
+        device: a hardware profile, or several that one search serves, the first of which the budget is for;
+            ``"pixel4=12"`` is a further one with a budget of its own.
+        data, out, space, runtime, objectives, limits, supernet, accuracy, seed: fields of
             :class:`natdeploy.runs.JobConfig`; None leaves a field's default.
         settings: further fields by dotted name, for instance ``{"search.iterations": 3}``.
         progress: told what is going on.
@@ -74,15 +83,17 @@ def search(
     Raises:
         BadInput: naming the field.
         DeviceNotReachable: the device is not here.
-        BudgetNotMet: no architecture is predicted within the budget; names the fastest one's latency.
+        BudgetNotMet: no architecture is predicted within the budget; names the fastest one's latency. Or none keeps
+            the limits.
     """
     fields = {
-        "device": device,
+        **({} if device is None else device_fields([device] if isinstance(device, str) else device)),
         "data": data,
         "out": None if out is None else str(out),
         "space": space,
         "runtime": runtime,
         "objectives": None if objectives is None else tuple(objectives),
+        "limits": None if limits is None else tuple(limits),
         "supernet": supernet,
         "accuracy": accuracy,
         "seed": seed,
@@ -99,31 +110,33 @@ def search_job(job: JobConfig, progress: Progress | None) -> SearchResult:
 
     started = time.monotonic()
     check_job(job, load_profile(job.device, derive=False))
+    check_places(job)
     accuracy = about_accuracy(job)
     if progress is not None:
         progress(accuracy, 0.0)
     profile = load_profile(job.device)
-    budget_ms = started_budget(job)  # a run that was started has a latency model of its own
-    if budget_ms is None:
-        budget_ms = new_budget(job, ensure_latency_model(job, profile, progress))
+    config = settled(job, progress)
     profiled = time.monotonic()
-    run = find(job.run_config(budget_ms), run_path(job), progress=progress)
+    run = find(config, run_path(job), progress=progress)
     seconds = {"profile": profiled - started, "search": time.monotonic() - profiled}
     front = tuple(run.front())
     hypervolume = tuple(step.hypervolume for step in run.history())
-    caution = LatencyModel.load(run.latency_model_path, job.space).caution
+    models = [LatencyModel.load(run.latency_model_of(place), job.space) for place in config.places]
+    caution = "; ".join(dict.fromkeys(model.caution for model in models if model.caution))
     summary = run.summary()
     return SearchResult(
         run.path,
         profile.name,
         job.runtime,
-        budget_ms,
+        config.latency_ms,
         front,
         hypervolume,
         summary,
         seconds,
         caution,
         accuracy,
+        summary.get("sharing") or {},
+        summary.get("energy") or {},
     )
 
 
