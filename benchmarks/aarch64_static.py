@@ -71,7 +71,7 @@ def rows_of(networks: list[Any], cpu: str, count: int) -> list[dict[str, Any]]:
     kernels: dict[str, Any] = {}
     for layers in networks:
         steps = producer.steps(layers)
-        for step, kernel in zip(steps, producer.kernels(steps, target, cache)):
+        for step, kernel in zip(steps, producer.kernels(steps, target, cache, None)):
             kernels[kernel.symbol] = kernel
             macs[kernel.symbol] += sum(layer.macs for layer in step.layers)
     heaviest = [name for name, _ in macs.most_common(count)]

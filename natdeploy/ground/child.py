@@ -35,8 +35,10 @@ def serve(requests: Connection, answers: Connection) -> None:
 
 
 def main() -> None:
-    """Arguments: file descriptors of the two pipes, processor numbers or ``-``."""
-    requests, answers, cpus = sys.argv[1:]
+    """Arguments: file descriptors of the two pipes, processor numbers or ``-``, modules that are not there or ``-``."""
+    requests, answers, cpus, without = sys.argv[1:]
+    if without != "-":
+        sys.modules.update(dict.fromkeys(without.split(",")))  # type: ignore[arg-type]  # None: not to be found
     with contextlib.suppress(OSError, AttributeError):  # Linux: die with the parent, even if that is killed
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle

@@ -32,14 +32,22 @@ class ChildWorker:
         name: what the child is for, named in errors.
         cpus: processor numbers to pin the child to; None leaves the parent's own.
         environment: variables set in the child before it imports anything.
+        without: modules that the child does not find. Some libraries import others only because they are installed,
+            which takes seconds.
     """
 
     def __init__(
-        self, name: str, *, cpus: Sequence[int] | None = None, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        *,
+        cpus: Sequence[int] | None = None,
+        environment: Mapping[str, str] | None = None,
+        without: Sequence[str] = (),
     ) -> None:
         self.name = name
         self._cpus = None if cpus is None else tuple(cpus)
         self._environment = dict(environment or {})
+        self._without = tuple(without)
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         self._log: Any = None
@@ -95,8 +103,9 @@ class ChildWorker:
         environment = {**os.environ, **self._environment}
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         cpus = ",".join(map(str, self._cpus)) if self._cpus is not None else "-"
+        without = ",".join(self._without) or "-"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "natdeploy.ground.child", str(requests_in), str(answers_out), cpus],
+            [sys.executable, "-m", "natdeploy.ground.child", str(requests_in), str(answers_out), cpus, without],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
@@ -148,8 +157,9 @@ def call_in_child(
     name: str | None = None,
     cpus: Sequence[int] | None = None,
     environment: Mapping[str, str] | None = None,
+    without: Sequence[str] = (),
     **kwargs: Any,
 ) -> Result:
     """Run one function in a child of its own; see :meth:`ChildWorker.call`."""
-    with ChildWorker(name or function.__name__, cpus=cpus, environment=environment) as worker:
+    with ChildWorker(name or function.__name__, cpus=cpus, environment=environment, without=without) as worker:
         return worker.call(function, *args, timeout_s=timeout_s, **kwargs)

@@ -1,4 +1,5 @@
 import os
+import pkgutil
 import time
 
 import pytest
@@ -14,6 +15,13 @@ def test_result_and_environment() -> None:
 def test_pinned_to_the_processors_asked_for() -> None:
     cpu = min(os.sched_getaffinity(0))
     assert call_in_child(os.sched_getaffinity, 0, timeout_s=30, cpus=[cpu]) == {cpu}
+
+
+def test_a_child_does_not_find_what_it_shall_do_without() -> None:
+    name = "colorsys:rgb_to_hls"
+    with pytest.raises(ChildFailed, match="colorsys"):
+        call_in_child(pkgutil.resolve_name, name, timeout_s=30, without=("decimal", "colorsys"))
+    assert call_in_child(pkgutil.resolve_name, name, timeout_s=30) is pkgutil.resolve_name(name)
 
 
 def test_a_crash_is_an_error_and_the_next_call_works() -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from natdeploy.compiler.kernel_cache import KernelCache
-from natdeploy.compiler.kernel_objects import Progress, object_code
+from natdeploy.compiler.kernel_objects import NOT_NEEDED, Progress, object_code
 from natdeploy.compiler.kernels.entry import compile_kernels, target_isa
 from natdeploy.compiler.kernels.isa import Isa
 from natdeploy.compiler.kernels.kind import Kernel
@@ -24,7 +24,7 @@ def isa_for(target: Mapping[str, Any], cache: KernelCache) -> Isa:
     known = cache.get(key)
     if known is not None:
         return Isa(**json.loads(known))
-    isa = call_in_child(target_isa, dict(target), timeout_s=_START_S)
+    isa = call_in_child(target_isa, dict(target), timeout_s=_START_S, without=NOT_NEEDED)
     cache.put(key, json.dumps(asdict(isa)).encode())
     return isa
 
