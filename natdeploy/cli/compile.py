@@ -29,7 +29,11 @@ def compile(
     ] = None,
     target: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--target", metavar="TRIPLE/cpu", help="Instead, LLVM's names: aarch64-linux-gnu/cortex-a76."),
+        typer.Option(
+            "--target",
+            metavar="TRIPLE/cpu",
+            help="Instead, LLVM's names: aarch64-linux-gnu/cortex-a76; or opencl, cuda, metal.",
+        ),
     ] = None,
     out: Annotated[
         Optional[Path],  # noqa: UP045
@@ -57,7 +61,8 @@ def compile(
 
 def _show(result: CompileResult) -> None:
     if result.layers:
-        columns = [(name, name in ("MACs", "bytes", "ms")) for name in _COLUMNS]
+        names = (*_COLUMNS, "threads") if result.layers[0].threads else _COLUMNS
+        columns = [(name, name in ("MACs", "bytes", "ms")) for name in names]
         rows = [
             (
                 layer.layer,
@@ -67,13 +72,14 @@ def _show(result: CompileResult) -> None:
                 f"{layer.macs:,}",
                 f"{layer.bytes:,}",
                 "-" if layer.measured_ms is None else f"{layer.measured_ms:.4f}",
+                *([layer.threads] if layer.threads else []),
             )
             for layer in result.layers
         ]
         tables.grid(f"{result.model}: {result.calls} calls of {result.kernels} kernels", columns, rows)
     tables.say(
         f"{result.macs:,} MACs, {result.arena_bytes:,} bytes of activations, {result.constant_bytes:,} of weights, "
-        f"for {result.target['mtriple']} / {result.target['mcpu']}"
+        f"for {result.target['mtriple']} / {result.target.get('mcpu', result.target['kind'])}"
     )
     if result.tuned:
         tables.say(f"tiles of {result.tuned} kernels come from this device's tuning record ({result.tuning})")
@@ -84,4 +90,6 @@ def _show(result: CompileResult) -> None:
         )
     else:
         tables.say(f"not verified: {result.not_verified}")
+    if result.target["kind"] == "opencl" and "executable" not in result.artifacts:
+        tables.say("OpenCL's C program is for your app to build (CMakeLists.txt); linking it here takes an Android NDK")
     tables.say(f"artifacts: {result.out} ({', '.join(result.artifacts.values())})")

@@ -10,6 +10,9 @@ from natdeploy.compiler.build import (
     compile_layers,
     make_network_plan,
 )
+from natdeploy.compiler.gpu.artifacts import build_gpu_artifacts
+from natdeploy.compiler.gpu.sources import SOURCE_FILES
+from natdeploy.compiler.gpu.target import check_gpu_target, is_gpu
 from natdeploy.compiler.kernel_cache import KernelCache
 from natdeploy.compiler.onnx_graph import onnx_bytes
 from natdeploy.compiler.onnx_model import OnnxModel, load_onnx
@@ -22,6 +25,7 @@ from natdeploy.compiler.tuning import TuningRecord, tuning_of
 __all__ = [
     "ARTIFACT_FILES",
     "PRODUCERS",
+    "SOURCE_FILES",
     "TUNING",
     "Artifact",
     "KernelCache",
@@ -29,10 +33,13 @@ __all__ = [
     "Plan",
     "TuningRecord",
     "build_artifacts",
+    "build_gpu_artifacts",
     "build_native",
     "build_onnx",
+    "check_gpu_target",
     "check_processor",
     "compile_layers",
+    "is_gpu",
     "load_onnx",
     "make_network_plan",
     "make_onnx_plan",

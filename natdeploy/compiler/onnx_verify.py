@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from natdeploy.compiler.artifact import Artifact
+from natdeploy.compiler.gpu.artifacts import gpu_outputs
 from natdeploy.compiler.plan import Plan
 from natdeploy.devices.native_model import NativeModel
 from natdeploy.ground.errors import BadInput, ChildFailed, DeviceNotReachable, VerificationFailed
@@ -43,7 +44,7 @@ class Verification:
 
 def verify_onnx(onnx_path: Path, plan: Plan, artifacts: dict[str, Artifact], *, seed: int = 0) -> Verification:
     """Compare a plan's artifacts with ONNX Runtime: the library where it can be loaded here, else the executable under
-    an emulator.
+    an emulator; OpenCL kernels on whatever OpenCL this machine has.
 
     Raises VerificationFailed where they differ, DeviceNotReachable where neither can run here.
     """
@@ -121,13 +122,15 @@ def call_times_ms(plan: Plan, library: Artifact, *, repeats: int = 9, seed: int 
 
 def loads_here(plan: Plan) -> bool:
     """Whether this machine is of the plan's kind; it may still lack instructions."""
-    return str(plan.target["mtriple"]).split("-")[0] == platform.machine()
+    return not plan.on_gpu and str(plan.target["mtriple"]).split("-")[0] == platform.machine()
 
 
 def _compiled_outputs(
     plan: Plan, artifacts: dict[str, Artifact], inputs: list[list[np.ndarray]]
 ) -> tuple[str, list[list[np.ndarray]]]:
     """What ran the compiled model, and its outputs."""
+    if plan.on_gpu:
+        return gpu_outputs(plan, inputs)
     if loads_here(plan):
         return "this machine", _in_child(plan, native_outputs, artifacts["native"].path, inputs)
     single = [[port.view.dtype for port in side] == ["float32"] for side in (plan.inputs, plan.outputs)]

@@ -9,10 +9,15 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import sha256_bytes
 
 #: By kind of artifact: distributions and own sources that decide what it contains.
-_DISTRIBUTIONS = {"onnx": ("onnx",), "native": ("apache-tvm", "apache-tvm-ffi", "ziglang")}
+_COMPILERS = ("apache-tvm", "apache-tvm-ffi", "ziglang")
+_DISTRIBUTIONS = {"onnx": ("onnx",), "native": _COMPILERS, "gpu": _COMPILERS}
 #: Under which name a plan's tuning record stands among the tools.
 TUNING = "natdeploy-tuning"
-_SOURCES = {"onnx": ("onnx_graph.py",), "native": ("*.py", "kernels/*.py", "runtime/*")}
+_SOURCES = {
+    "onnx": ("onnx_graph.py",),
+    "native": ("*.py", "kernels/*.py", "runtime/*"),
+    "gpu": ("*.py", "gpu/*.py", "gpu/host/*", "runtime/*"),
+}
 
 
 def toolchain_versions(kind: str | None = None) -> dict[str, str]:

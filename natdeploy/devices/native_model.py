@@ -36,6 +36,7 @@ class NativeModel:
     Attributes:
         inputs, outputs: what it takes and gives, in order.
         layers: name of the layer that each call computes.
+        device: what a library for OpenCL runs on, ``gpu: NAME (PLATFORM)`` or ``other: ...``; None for processors' own.
 
     Raises BadInput, in one line, for what is no library of natdeploy's, and for more threads than it has work for.
     """
@@ -53,6 +54,8 @@ class NativeModel:
             self._library.natdeploy_call_name(model, index).decode(errors="replace")
             for index in range(self._library.natdeploy_call_count(model))
         )
+
+        self.device = self._opencl_device()
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """All outputs from all inputs. Raises BadInput for inputs of other types or shapes."""
@@ -77,6 +80,14 @@ class NativeModel:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _opencl_device(self) -> str | None:
+        try:
+            function = self._library.natdeploy_opencl_device
+        except AttributeError:
+            return None
+        function.restype, function.argtypes = ctypes.c_char_p, (ctypes.c_void_p,)
+        return str(function(self._instance).decode(errors="replace"))
 
     def _tensors(self, model: Any, which: str) -> tuple[TensorInfo, ...]:
         found = []

@@ -25,6 +25,7 @@ class CompiledLayer:
         shape: of that output as the kernel stores it.
         macs: multiply-accumulates.
         bytes: of all tensors that it reads and writes.
+        threads: on a graphics processor, its groups and the threads of each; else None.
         measured_ms: median time on this machine, one thread, undisturbed or not; None where it cannot run here.
     """
 
@@ -35,6 +36,7 @@ class CompiledLayer:
     macs: int
     bytes: int
     measured_ms: float | None
+    threads: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class CompileResult(Result):
     Attributes:
         model: the ONNX file.
         out: the folder of the artifacts.
-        target: what they are for, as LLVM names it.
+        target: what they are for, as LLVM names it, or a graphics processor's language and the host's triple.
         artifacts: kind to file name.
         calls, kernels: steps of the plan, and distinct functions among them.
         macs: multiply-accumulates of one run.
@@ -84,13 +86,16 @@ def compile(
 ) -> CompileResult:
     """Compile an ONNX model with static shapes into ``libmodel.so``, ``libmodel.a``, ``model.h`` and ``model_run``.
 
+    For a graphics processor: the kernels' source, weights and plan, and for OpenCL the C program around them.
+
     The folder appears as a whole, after the outputs on random inputs agreed with ONNX Runtime's (on this machine, or
     under emulation); an older folder of this verb is replaced.
 
     Args:
         model: the ONNX file.
         device: name of a hardware profile, or a path to one; this machine where no target is given either.
-        target: instead, ``TRIPLE/cpu`` as LLVM names them, for instance ``aarch64-linux-gnu/cortex-a76``.
+        target: instead, ``TRIPLE/cpu`` as LLVM names them, for instance ``aarch64-linux-gnu/cortex-a76``; or
+            ``opencl``, ``cuda`` or ``metal``, with ``/TRIPLE`` of the machine that the processor belongs to.
         out: folder for the artifacts; None makes one in the working directory, named after model and device.
         explain: list every layer's kernel, shape, multiply-accumulates and bytes, and time it where it can run here.
         producer: ``kernels``: natdeploy's own compute the convolutions that they match; ``relax``: TVM computes all.
@@ -99,7 +104,7 @@ def compile(
     Raises BadInput for a file that cannot be read, dynamic shapes, an operator that cannot be compiled, and for an
     unknown device or processor; VerificationFailed where outputs differ.
     """
-    from natdeploy.compiler import build_artifacts, load_onnx, make_onnx_plan, tuning_of
+    from natdeploy.compiler import build_artifacts, build_gpu_artifacts, load_onnx, make_onnx_plan, tuning_of
     from natdeploy.compiler.onnx_verify import call_times_ms, loads_here, verify_onnx
     from natdeploy.devices import load_profile
     from natdeploy.ground.errors import DeviceNotReachable
@@ -109,7 +114,7 @@ def compile(
     say = progress or (lambda stage, fraction: None)
     loaded = load_onnx(path)
     name, llvm = chosen_target(device, target)
-    tuning = tuning_of(load_profile(device or "host")) if target is None else None
+    tuning = tuning_of(load_profile(device or "host")) if target is None and llvm["kind"] == "llvm" else None
     folder = Path(out) if out is not None else Path(f"{path.stem}-{name}")
     _refuse_other_content(folder)
     say("planning", 0.05)
@@ -123,7 +128,7 @@ def compile(
     verified, reason, times = None, None, None
     with atomic_folder(folder) as temporary:
         say("linking", 0.8)
-        artifacts = build_artifacts(plan, temporary)
+        artifacts = (build_gpu_artifacts if plan.on_gpu else build_artifacts)(plan, temporary)
         say("verifying against ONNX Runtime", 0.9)
         try:
             verified = verify_onnx(path, plan, artifacts)
@@ -151,18 +156,23 @@ def compile(
 
 def chosen_target(device: str | None, target: str | None) -> tuple[str, dict[str, Any]]:
     """A short name of what is compiled for, and TVM's target. Raises BadInput for an unknown device or processor."""
-    from natdeploy.compiler import check_processor
+    from natdeploy.compiler import check_gpu_target, check_processor, is_gpu
     from natdeploy.devices import llvm_target, load_profile
+    from natdeploy.devices.gpu import gpu_target, runs_on_gpu
     from natdeploy.ground.errors import BadInput
 
     if device is not None and target is not None:
         raise BadInput("fields 'device' and 'target' exclude each other; give one of them")
     if target is None:
         profile = load_profile(device or "host")
+        if runs_on_gpu(profile):
+            return profile.name, gpu_target(profile)
         found = llvm_target(profile)
         check_processor(found, f"hardware profile {profile.name!r}")
         return profile.name, found
     triple, _, cpu = target.partition("/")
+    if is_gpu({"kind": triple}):
+        return triple, check_gpu_target({"kind": triple, **({"mtriple": cpu} if cpu else {})})
     if not triple or not cpu or "/" in cpu:
         raise BadInput(f"field 'target': expected TRIPLE/cpu such as aarch64-linux-gnu/cortex-a76, not {target!r}")
     found = {"kind": "llvm", "mtriple": triple, "mcpu": cpu}
@@ -172,18 +182,20 @@ def chosen_target(device: str | None, target: str | None) -> tuple[str, dict[str
 
 def _refuse_other_content(folder: Path) -> None:
     """Raise BadInput for a folder that holds anything but an earlier result: it would be lost."""
-    from natdeploy.compiler import ARTIFACT_FILES
+    from natdeploy.compiler import ARTIFACT_FILES, SOURCE_FILES
     from natdeploy.ground.errors import BadInput
 
     if not folder.exists():
         return
     if not folder.is_dir():
         raise BadInput(f"{folder}: not a folder; choose another with --out")
-    if other := sorted(path.name for path in folder.iterdir() if path.name not in ARTIFACT_FILES):
+    if other := sorted(path.name for path in folder.iterdir() if path.name not in (*ARTIFACT_FILES, *SOURCE_FILES)):
         raise BadInput(f"{folder}: holds {other[0]!r}, which compiling would replace; choose another with --out")
 
 
 def _layers(plan: Plan, times: list[float] | None) -> tuple[CompiledLayer, ...]:
+    from natdeploy.compiler.plan import launch_text
+
     kernels = {kernel.name: kernel for kernel in plan.kernels}
     return tuple(
         CompiledLayer(
@@ -194,6 +206,7 @@ def _layers(plan: Plan, times: list[float] | None) -> tuple[CompiledLayer, ...]:
             call.macs,
             sum(view.bytes for view in kernels[call.kernel].arguments),
             times[index] if times is not None else None,
+            launch_text(launch) if (launch := kernels[call.kernel].launch) else None,
         )
         for index, call in enumerate(plan.calls)
     )

@@ -115,3 +115,33 @@ def test_the_plan_is_saved_with_the_models_own_names(model: Path, result: Compil
     assert [port["name"] for port in said["inputs"]] == ["image"]
     assert [port["name"] for port in said["outputs"]] == list(load_onnx(model).output_names)
     assert said["producer"] == "onnx-kernels" and Plan is not None
+
+
+def test_for_a_graphics_processor_it_writes_sources(model: Path, tmp_path: Path) -> None:
+    result = verbs.compile(model, device="pixel4-gpu", out=tmp_path / "out", explain=True)
+    written = {path.name for path in result.out.iterdir()}
+    assert {"kernels.cl", "constants.bin", "plan.json", "CMakeLists.txt", "natdeploy_opencl.c", "model.c"} <= written
+    assert result.target == {"kind": "opencl", "mtriple": "aarch64-linux-android"}
+    assert all(layer.threads and layer.measured_ms is None for layer in result.layers)
+    assert (result.verified is None) != (result.not_verified is None)
+    if result.verified is None:
+        pytest.skip(f"written, but {result.not_verified}")
+    assert result.verified.max_rel_error < 1e-4 and result.verified.inputs == 3
+    assert json.dumps(result.to_json())
+
+
+def test_what_nothing_here_can_run_is_said_to_be_not_verified(model: Path, tmp_path: Path) -> None:
+    result = verbs.compile(model, target="metal/arm64-apple-ios", out=tmp_path / "out")
+    assert result.artifacts == {"source": "kernels.metal"} and result.verified is None
+    assert result.not_verified == "metal is source code only here: nothing on this machine ran it"
+
+
+def test_without_opencl_nothing_is_claimed(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("natdeploy.devices.opencl.count_platforms", _no_platforms)
+    result = verbs.compile(model, device="pixel4-gpu", out=tmp_path / "out")
+    assert result.verified is None and result.not_verified is not None
+    assert "no OpenCL" in result.not_verified and "apt install pocl-opencl-icd" in result.not_verified
+
+
+def _no_platforms() -> int:
+    return 0

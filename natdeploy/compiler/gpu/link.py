@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from natdeploy.compiler.gpu.ndk import run_ndk_clang
 from natdeploy.compiler.gpu.sources import EXECUTABLE, LIBRARY, write_gpu_sources
 from natdeploy.compiler.plan import Plan
 from natdeploy.compiler.target import zig_target
@@ -12,23 +13,28 @@ from natdeploy.ground.zig import run_zig
 
 _FLAGS = ("-std=c11", "-O2", "-g0", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror")
 #: Kind of artifact -> its file, how it is linked, and what it has besides the library's sources.
-_OUTPUTS = {
+OUTPUTS = {
     "native": ("libmodel.so", ("-shared", "-Wl,--version-script=exports.map"), ()),
     "executable": ("model_run", (), (EXECUTABLE,)),
 }
 
 
 def link_opencl(plan: Plan, kind: str, mtriple: str) -> bytes:
-    """The bytes of ``libmodel.so`` (``native``) or ``model_run`` (``executable``) for a Linux machine with glibc.
+    """The bytes of ``libmodel.so`` (``native``) or ``model_run`` (``executable``), for a Linux with glibc or Android.
 
     Neither is static: what loads the vendor's OpenCL library must be able to. Raises BadInput for another triple,
-    ChildFailed where the compiler fails.
+    DeviceNotReachable for Android where no NDK is found, ChildFailed where the compiler fails.
     """
-    name, flags, more = _OUTPUTS[kind]
-    target = zig_target({"mtriple": mtriple})
+    name, flags, more = OUTPUTS[kind]
+    android = "android" in mtriple
+    target = "" if android else zig_target({"mtriple": mtriple})
     with tempfile.TemporaryDirectory(prefix="natdeploy-opencl-") as temporary:
         folder = Path(temporary)
         write_gpu_sources(plan, folder)
         output = [*flags, "-s", "-Wl,--build-id=none", "-o", name]
-        run_zig(["cc", "-target", target, *_FLAGS, *output, *LIBRARY, *more, "-ldl", "-lm"], folder)
+        arguments = [*_FLAGS, *output, *LIBRARY, *more, "-ldl", "-lm"]
+        if android:
+            run_ndk_clang(mtriple, arguments, folder)
+        else:
+            run_zig(["cc", "-target", target, *arguments], folder)
         return (folder / name).read_bytes()

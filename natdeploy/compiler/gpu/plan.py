@@ -88,7 +88,7 @@ def _device_code(
 ) -> dict[str, DeviceCode]:
     """Code by symbol of all jobs; raises like :func:`natdeploy.compiler.kernel_objects.object_code`."""
     wanted = {job.symbol: job for job in jobs}
-    versions = toolchain_versions("native")
+    versions = toolchain_versions("gpu")
     generator = {name: versions[name] for name in ("apache-tvm", "apache-tvm-ffi")}
     generator["sources"] = sources_digest("onnx_[cj]*.py", "gpu/*.py")
     language = {field: value for field, value in target.items() if field in ("kind", "arch")}

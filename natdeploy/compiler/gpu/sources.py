@@ -24,6 +24,12 @@ _HEADERS = (
     "natdeploy_opencl_plan.h",
     "opencl_abi.h",
 )
+#: Every file that :func:`write_gpu_sources` may write.
+SOURCE_FILES = (
+    *(f"kernels.{suffix}" for suffix in LANGUAGES.values()),
+    *("constants.bin", "plan.json", "exports.map", "CMakeLists.txt"),
+    *(*_HEADERS, *LIBRARY, EXECUTABLE),
+)
 _CMAKE = """\
 # The compiled model as a CMake project of an app or board: add_subdirectory(THIS_FOLDER), then
 # target_link_libraries(app natdeploy_model). The device's own OpenCL library is loaded when the program runs.
@@ -49,22 +55,23 @@ def kernels_file(plan: Plan) -> str:
     return f"kernels.{LANGUAGES[plan.target['kind']]}"
 
 
-def source_files(plan: Plan) -> tuple[str, ...]:
-    """Names of all files that :func:`write_gpu_sources` writes."""
-    always = (kernels_file(plan), "constants.bin", "plan.json")
-    if plan.target["kind"] != "opencl":
-        return always
-    return (*always, *_HEADERS, *LIBRARY, EXECUTABLE, "exports.map", "CMakeLists.txt")
-
-
 def program_text(plan: Plan) -> str:
-    """The kernels in one source file, each once, in the order of the plan."""
-    sources = dict.fromkeys(plan.objects[kernel.object].decode() for kernel in plan.kernels)
-    return "\n".join(sources)
+    """The kernels in one source file, in the order of the plan; what stands before several of them, once."""
+    before: dict[str, None] = {}
+    bodies = []
+    for kernel in plan.kernels:
+        source = plan.objects[kernel.object].decode()
+        start = source.rindex("\n", 0, source.index(f" {kernel.name}(")) + 1
+        before[source[:start].replace(f"// Function: {kernel.name}\n", "").strip()] = None
+        bodies.append(source[start:])
+    return "\n".join([*(text + "\n" for text in before if text), *bodies])
 
 
 def write_gpu_sources(plan: Plan, folder: Path) -> None:
-    """Write :func:`source_files`. Equal plans give equal bytes. Raises BadInput for a full disk."""
+    """Write those of :data:`SOURCE_FILES` that the plan's language has. Equal plans give equal bytes.
+
+    Raises BadInput for a full disk.
+    """
     folder = Path(folder)
     write_json(folder / "plan.json", plan.to_json())
     write_bytes(folder / kernels_file(plan), program_text(plan).encode())

@@ -1,23 +1,24 @@
-import ctypes
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from natdeploy.devices.opencl import need_opencl
+from natdeploy.ground.errors import DeviceNotReachable
 
-def opencl_is_here() -> bool:
-    """Whether OpenCL's loader finds a platform on this machine."""
+
+def reason_against_opencl() -> str | None:
+    """Why OpenCL does not run on this machine, if it does not."""
     try:
-        library = ctypes.CDLL("libOpenCL.so.1")
-    except OSError:
-        return False
-    count = ctypes.c_uint32()
-    return library.clGetPlatformIDs(0, None, ctypes.byref(count)) == 0 and count.value > 0
+        need_opencl()
+    except DeviceNotReachable as error:
+        return str(error)
+    return None
 
 
 needs_opencl = pytest.mark.skipif(
-    not opencl_is_here(), reason="needs an OpenCL platform: apt-get install pocl-opencl-icd ocl-icd-libopencl1"
+    reason_against_opencl() is not None, reason="needs OpenCL: apt install pocl-opencl-icd"
 )
 
 

@@ -1,0 +1,37 @@
+"""What code is generated for a device whose networks run on its graphics processor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from natdeploy.devices.profile import HardwareProfile
+from natdeploy.ground.errors import BadInput
+
+#: Interfaces that TVM generates code for.
+_LANGUAGES = ("opencl", "cuda", "metal")
+
+
+def runs_on_gpu(profile: HardwareProfile) -> bool:
+    """Whether networks run on the graphics processor."""
+    return profile.compute == "gpu" and profile.gpu is not None
+
+
+def gpu_target(profile: HardwareProfile) -> dict[str, Any]:
+    """TVM's target: ``kind``, the host's ``mtriple``, and for CUDA the ``arch``.
+
+    Raises BadInput for a profile whose networks run on the processor, and for an interface that no code is generated
+    for.
+    """
+    where = f"hardware profile {profile.name!r}"
+    if profile.gpu is None or profile.compute != "gpu":
+        raise BadInput(f"{where}: field 'compute': networks run on its processor, not on a graphics processor")
+    if profile.gpu.api not in _LANGUAGES:
+        raise BadInput(
+            f"{where}: field 'gpu.api': no code is generated for {profile.gpu.api}; expected {', '.join(_LANGUAGES)}"
+        )
+    if profile.llvm_triple is None:
+        raise BadInput(f"{where}: field 'llvm_triple' is missing")
+    target: dict[str, Any] = {"kind": profile.gpu.api, "mtriple": profile.llvm_triple}
+    if profile.gpu.api == "cuda" and profile.gpu.arch:
+        target["arch"] = profile.gpu.arch
+    return target
