@@ -1,13 +1,13 @@
 """Milliseconds of single kernels of a runtime, and of the networks that run them, learned from published timings.
 
-A runtime fuses operators into kernels; what a kernel computes besides its first operator is told by its name. Gradient
-boosting (Chen and Guestrin 2016) on the kernel's shapes and work predicts the logarithm of its time, and a network
-takes the sum of its kernels, scaled, and a constant: what a whole costs beside its parts.
+A runtime fuses operators into kernels; what a kernel computes besides its first operator is told by its name. A
+kernel's time is nearly a sum of what it computes and moves, at rates of its kind, so that sizes beyond those measured
+are priced as well; gradient boosting (Chen and Guestrin 2016) on its shapes predicts the logarithm of the ratio to that
+sum. A network takes the sum of its kernels, scaled, and a constant: what a whole costs beside its parts.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,25 +15,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from natdeploy.ground.errors import BadInput
+from natdeploy.latency.kernel_work import KernelShapes, kernel_features, kernel_work
+from natdeploy.latency.xgboost_model import fit_rates
 from natdeploy.measure.published import PublishedTiming
 
 if TYPE_CHECKING:
     from xgboost import Booster
 
-#: Words in a kernel's name that tell what is fused into it, or how it is computed.
-FUSED = ("relu", "add", "mul", "hard_swish", "sigmoid", "minimum", "winograd")
-#: Channels that a phone's GPU computes together.
-LANES = 4
-ROUNDS = 300
+#: Fewest kernels of a kind that have rates of their own; fewer have those of their operator, or of all kernels.
+LEAST = 8
+#: No kernel is below this share of the fastest one measured.
+FLOOR = 0.1
+ROUNDS = 200
 _PARAMETERS = {
     "objective": "reg:squarederror",
+    "base_score": 0.0,
     "max_depth": 6,
-    "learning_rate": 0.06,
+    "learning_rate": 0.09,
     "subsample": 0.8,
-    "colsample_bytree": 0.6,
+    "colsample_bytree": 0.5,
     "min_child_weight": 2,
     "reg_lambda": 1.0,
     "tree_method": "hist",
+    "max_bin": 128,
     "nthread": 1,
 }
 
@@ -44,24 +48,42 @@ class KernelModel:
 
     Attributes:
         operations: operators that were measured.
-        booster: of log milliseconds from :func:`kernel_features`.
+        rates_ms: milliseconds per unit of :data:`natdeploy.latency.kernel_work.WORK`, by kind or operator; ``""`` is
+            that of all kernels.
+        floor_ms: least sum of work that is believed.
+        booster: of the log ratio to that sum.
     """
 
     operations: tuple[str, ...]
+    rates_ms: Mapping[str, np.ndarray]
+    floor_ms: float
     booster: Booster
 
     @staticmethod
     def fit(timings: Sequence[PublishedTiming], *, seed: int = 0) -> KernelModel:
-        """Learn from timings of operators. Raises BadInput for none that took any time."""
+        """Learn from timings of operators. Raises BadInput for fewer than two that took any time."""
         import xgboost
 
         timed = [timing for timing in timings if timing.kind == "operator" and timing.latency_ms > 0]
-        if not timed:
-            raise BadInput("kernels: no timing of an operator to learn from")
-        operations = tuple(sorted({str(timing.what["operation"]) for timing in timed}))
-        table = np.stack([kernel_features(timing.what, operations) for timing in timed])
-        data = xgboost.DMatrix(table, label=np.log([timing.latency_ms for timing in timed]), nthread=1)
-        return KernelModel(operations, xgboost.train({**_PARAMETERS, "seed": seed}, data, num_boost_round=ROUNDS))
+        if len(timed) < 2:
+            raise BadInput("kernels: no timing of an operator to learn from; at least 2 are needed")
+        shapes = KernelShapes([timing.what for timing in timed])
+        latency_ms = np.array([timing.latency_ms for timing in timed])
+        operations = tuple(sorted(set(shapes.operation)))
+        work, rates_ms = kernel_work(shapes), {}
+        for name in ("", *operations, *sorted(set(shapes.kind) - set(operations))):
+            rows = np.array([name in ("", operation, kind) for operation, kind in zip(shapes.operation, shapes.kind)])
+            if name in operations and (direct := np.array([kind == name for kind in shapes.kind])).sum() >= LEAST:
+                rows = direct
+            if name == "" or rows.sum() >= LEAST:
+                rates_ms[name] = fit_rates(work[rows], latency_ms[rows], np.ones(rows.sum()), seed=seed)
+        floor_ms = FLOOR * float(latency_ms.min())
+        log_ratio = np.log(latency_ms / _sums_ms(shapes, rates_ms, floor_ms))
+        # Long kernels decide about networks; the root keeps short ones from being nothing beside them.
+        weight = np.sqrt(latency_ms / latency_ms.mean())
+        data = xgboost.DMatrix(kernel_features(shapes, operations), label=log_ratio, weight=weight, nthread=1)
+        booster = xgboost.train({**_PARAMETERS, "seed": seed}, data, num_boost_round=ROUNDS)
+        return KernelModel(operations, rates_ms, floor_ms, booster)
 
     def predict_ms(self, kernels: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Milliseconds of kernels as published timings describe them, float64 ``[n]``.
@@ -76,8 +98,9 @@ class KernelModel:
                 )
         if not kernels:
             return np.zeros(0)
-        table = np.stack([kernel_features(what, self.operations) for what in kernels])
-        return np.exp(self.booster.inplace_predict(table).astype(np.float64))
+        shapes = KernelShapes(kernels)
+        log_ratio = self.booster.inplace_predict(kernel_features(shapes, self.operations)).astype(np.float64)
+        return _sums_ms(shapes, self.rates_ms, self.floor_ms) * np.exp(log_ratio)
 
 
 @dataclass(frozen=True)
@@ -99,32 +122,11 @@ class WholeOfParts:
         return np.asarray(self.scale * sums_ms + self.constant_ms)
 
 
-def kernel_features(what: Mapping[str, Any], operations: Sequence[str]) -> np.ndarray:
-    """What a kernel's time may depend on, float32; operators are told apart by a column each."""
-    feature = {name: _number(value) for name, value in what["feature"].items()}
-    depthwise = what["operation"] == "DEPTHWISE_CONV_2D"
-    in_c, kernel = feature["input_channel"], max(feature["kernel"], 1)
-    out_c = in_c if depthwise or not feature["filter"] else feature["filter"]
-    groups = in_c if depthwise else max(feature["group"], 1)
-    size, reads = max(feature["output_shape"], 1) ** 2, max(feature["input_shape"], 1) ** 2 * in_c
-    weights = in_c * out_c / groups * kernel**2
-    written, macs = size * out_c, size * weights
-    rounded = [-(-channels // LANES) * LANES for channels in (in_c, out_c)]
-    padded = size * rounded[0] * rounded[1] / groups * kernel**2
-    moved = reads + written + weights
-    sizes = (in_c, out_c, feature["input_shape"], feature["output_shape"], macs, reads, written, weights, padded)
-    name = re.sub(r"_\d+", "", str(what.get("kernel") or ""))
-    return np.array(
-        [
-            *np.log1p([*sizes, macs / (moved + 1)]),
-            *(kernel, feature["stride"], groups > 1, name.count("_linked_:")),
-            *(operation == what["operation"] for operation in operations),
-            *(word in name for word in FUSED),
-        ],
-        np.float32,
-    )
-
-
-def _number(value: Any) -> float:
-    """Publications write a dash for what an operator does not have."""
-    return float(value) if isinstance(value, (int, float)) else 0.0
+def _sums_ms(shapes: KernelShapes, rates_ms: Mapping[str, np.ndarray], floor_ms: float) -> np.ndarray:
+    """Work at the rates of its kind, its operator, or all kernels, whichever is known first; float64 ``[n]``."""
+    chosen = [
+        next(name for name in (kind, operation, "") if name in rates_ms)
+        for kind, operation in zip(shapes.kind, shapes.operation)
+    ]
+    rates = np.stack([rates_ms[name] for name in chosen])
+    return np.maximum((kernel_work(shapes) * rates).sum(1), floor_ms)

@@ -9,6 +9,7 @@ from natdeploy.latency import prior_latency_model, shipped_latency_model
 from natdeploy.latency.counterparts import predict_counterparts
 from natdeploy.latency.gene_sums import feature_sums
 from natdeploy.latency.kernel_model import KernelModel, WholeOfParts
+from natdeploy.latency.kernel_work import KernelShapes, kernel_features, kernel_work
 from natdeploy.measure.published import PublishedTiming
 from natdeploy.spaces import get_space
 
@@ -36,6 +37,33 @@ def test_kernels_are_learned_and_an_unknown_one_is_named() -> None:
         model.predict_ms([{"operation": "SOFTMAX", "model": "net", "feature": {}}])
     with pytest.raises(BadInput, match="no timing"):
         KernelModel.fit([])
+
+
+def test_kernels_larger_than_all_measured_take_as_long_as_their_work() -> None:
+    rng = np.random.default_rng(2)
+    timings = [convolution(rng) for _ in range(400)]
+    what = timings[0].what
+    large = {**what, "feature": {**what["feature"], "input_shape": 112, "output_shape": 112, "filter": 512}}
+    large["feature"]["input_channel"] = 512
+    found = KernelModel.fit(timings).predict_ms([large])[0]
+    assert found == pytest.approx(0.02 + 1e-6 * 112**2 * 512**2, rel=0.15)
+
+
+def test_work_counts_channels_as_a_gpu_computes_them() -> None:
+    feature = {"input_shape": 10, "input_channel": 6, "output_shape": 5, "stride": 2, "kernel": 3, "group": 1}
+    convolution = {"operation": "CONV_2D", "kernel": "convolution_2d_7_linked_:_add_8", "feature": feature}
+    depthwise = {"operation": "DEPTHWISE_CONV_2D", "kernel": "depthwise_convolution_2", "feature": feature}
+    mean = {"operation": "MEAN", "kernel": "mean_3", "feature": {**feature, "output_shape": 6, "filter": "-"}}
+    shapes = KernelShapes([{**convolution, "feature": {**feature, "filter": 9}}, depthwise, mean])
+    assert kernel_work(shapes).tolist() == [
+        [1, 25 * 12 * 8 * 9, 100 * 8, 25 * 12 * 2, 6 * 9 * 9],
+        [1, 25 * 8 * 9, 100 * 8, 25 * 8, 6 * 9],
+        [1, 8 * 8 * 9, 100 * 8, 8, 6 * 6 * 9],
+    ]
+    features = kernel_features(shapes, ("CONV_2D", "MEAN"))
+    assert features.shape[0] == 3 and np.isfinite(features).all()
+    winograd = KernelShapes([{**convolution, "kernel": "convolution_winograd_4x4_6x6_1"}])
+    assert winograd.kind == ["CONV_2D winograd"] and shapes.kind == ["CONV_2D", "DEPTHWISE_CONV_2D", "MEAN"]
 
 
 def test_a_whole_is_its_parts_scaled_and_a_constant() -> None:
