@@ -22,6 +22,7 @@ class Figure:
         title: heading.
         caption: what is shown, on which data.
         traces, layout: plotly.js's ``data`` and ``layout``.
+        height_rem: of the drawing, in the page's font size; None: as tall as others.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Figure:
     caption: str
     traces: tuple[Mapping[str, Any], ...]
     layout: Mapping[str, Any]
+    height_rem: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What the page's script draws."""

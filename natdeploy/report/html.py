@@ -75,8 +75,9 @@ def details(summary: str, *parts: str) -> str:
 def figure_html(figure: Figure) -> str:
     """Room for a figure, with its caption."""
     name = escape(figure.id)
+    tall = f' style="height: {figure.height_rem}rem"' if figure.height_rem else ""
     return (
-        f'<figure><div class="plot" id="figure-{name}" role="img" aria-label="{escape(figure.title)}" '
+        f'<figure><div class="plot" id="figure-{name}"{tall} role="img" aria-label="{escape(figure.title)}" '
         f'aria-describedby="caption-{name}"></div>'
         f'<figcaption id="caption-{name}">{escape(figure.caption)}</figcaption></figure>'
     )

@@ -17,7 +17,9 @@ from natdeploy.report.predictor import predictor_figure, quality_table
 from natdeploy.report.progress import progress_figure
 from natdeploy.report.provenance import provenance_table
 from natdeploy.report.reasons import reasons
+from natdeploy.report.sharing import sharing_table
 from natdeploy.report.tables import front_table, progress_table, result_table
+from natdeploy.report.trade_offs import trade_off_figures
 from natdeploy.report.units import milliseconds, percent
 from natdeploy.runs import RunFolder
 
@@ -54,6 +56,7 @@ def write_report(
 def report_html(facts: Facts, run: RunFolder, refresh_s: float | None = None) -> str:
     """The document's text."""
     front, predictor, progress = front_figure(facts), predictor_figure(facts), progress_figure(facts)
+    trades = trade_off_figures(facts)
     layers = [layers_figure(shown, facts.layers[shown.name])] if (shown := facts.shown) and _timed(facts) else []
     config = json.dumps(facts.config.model_dump(mode="json"), indent=2)
     at_first = facts.shown.model.arch_id if facts.shown else (facts.front or facts.archive)[-1].id
@@ -65,6 +68,8 @@ def report_html(facts: Facts, run: RunFolder, refresh_s: float | None = None) ->
             '<div id="model" aria-live="polite"></div>',
             html.details(f"The front as a table ({len(facts.front)} models)", html.table_html(front_table(run))),
         ),
+        *(html.section(figure.title, html.figure_html(figure)) for figure in trades),
+        *_sharing(facts),
         html.section("What the budget buys", *_gains(facts)),
         html.section("What was chosen, and why", *_chosen(facts)),
         html.section("Latency per layer", *map(html.figure_html, layers), *_layers(facts)),
@@ -81,7 +86,7 @@ def report_html(facts: Facts, run: RunFolder, refresh_s: float | None = None) ->
     data: dict[str, Any] = {"models": models(facts), "chosen": chosen, "shown": at_first}
     if refresh_s is not None:
         data["refresh_s"] = refresh_s
-    return html.page(_title(facts), sections, [front, *layers, predictor, progress], data)
+    return html.page(_title(facts), sections, [front, *trades, *layers, predictor, progress], data)
 
 
 def _title(facts: Facts) -> str:
@@ -143,6 +148,17 @@ def _gains(facts: Facts) -> list[str]:
             "note",
         ),
     ]
+
+
+def _sharing(facts: Facts) -> list[str]:
+    """For several devices: what one model for all costs."""
+    if not (sharing := facts.summary.get("sharing")):
+        return []
+    note = (
+        "All models are from this search's archive: a search for one device alone may find a better one for it. Ids of "
+        "models are what natdeploy build --pick takes; --device says which device's budget counts."
+    )
+    return [html.section("What sharing costs", html.table_html(sharing_table(sharing)), html.paragraph(note, "note"))]
 
 
 def _layers(facts: Facts) -> list[str]:

@@ -43,6 +43,7 @@
     ];
   };
   const hoverText = (id) => {
+    if (id === null) return ""; /* a gap between two lines */
     const [name, ...lines] = told(id);
     return [`<b>${name}</b>`, ...lines].join("<br>");
   };
@@ -94,7 +95,8 @@
     const grid = style.getPropertyValue("--grid").trim();
     const paper = style.getPropertyValue("--paper").trim();
     const layout = themed(figure.layout, style);
-    for (const name of ["xaxis", "yaxis"]) {
+    const more = Object.keys(layout).filter((name) => /^[xy]axis\d+$/.test(name));
+    for (const name of ["xaxis", "yaxis", ...more]) {
       layout[name] = { gridcolor: grid, linecolor: grid, fixedrange: touch, ...layout[name] };
     }
     const all = themed(figure.data, style);
