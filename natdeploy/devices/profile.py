@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from natdeploy.devices.reach import Reach, Via, Way, machine_of
+from natdeploy.devices.reach import FileName, Reach, Via, Way, machine_of
 from natdeploy.devices.runner import RUNNERS
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.validation import Real, Settings, Whole, validate
@@ -119,6 +119,11 @@ class TimingSettings(Settings):
     cooldown_s: Real = Field(30, ge=0, le=3600, description="how long a device that is too hot rests before a new try")
     min_battery_percent: Whole | None = Field(
         None, ge=0, le=100, description="battery charge below which none is timed"
+    )
+    onnxruntime_perf_test: FileName | None = Field(
+        None,
+        description="file of ONNX Runtime's program of this name, built for the device, that times runtime onnxruntime "
+        "over adb or ssh",
     )
 
 

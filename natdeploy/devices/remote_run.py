@@ -51,6 +51,7 @@ class RemoteRunner:
     """
 
     kind = "executable"
+    gives_outputs = True
 
     def __init__(
         self,

@@ -140,6 +140,11 @@ class SeriesTimes:
 class RemoteTimekeeper(Runner, Protocol):
     """A runner of another device, which times many artifacts in one go."""
 
+    @property
+    def gives_outputs(self) -> bool:
+        """Whether sessions run: what only times has none that could be checked."""
+        ...
+
     def refuse_to_time(self, machine: str) -> None:
         """Raise TimingNotPossible where times of a machine's executables would not be the device's, or not now."""
         ...

@@ -79,6 +79,20 @@ def open_units(profile: HardwareProfile, access: Access) -> Iterator[list[Remote
         yield list(held.values())
 
 
+def timekeeper(unit: RemoteTimekeeper, runtime: str, profile: HardwareProfile) -> RemoteTimekeeper:
+    """What times a runtime's artifacts on a unit that is held.
+
+    Raises DeviceNotReachable for ONNX Runtime without its program for the device.
+    """
+    if runtime != "onnxruntime":
+        return unit
+    from natdeploy.devices.perf_test import PerfTestRunner
+    from natdeploy.devices.remote_run import RemoteRunner
+
+    assert isinstance(unit, RemoteRunner)
+    return PerfTestRunner(unit, profile)
+
+
 def _candidates(profile: HardwareProfile, access: Access) -> list[str | None]:
     """Units to try in order; None is the one that the way finds by itself."""
     if access.units:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from natdeploy.devices import HardwareProfile, Runnable, timing_processors
-from natdeploy.devices.units import Access, open_units
+from natdeploy.devices.units import Access, open_units, timekeeper
 from natdeploy.measure.batch import Batch, TimedBatch
 from natdeploy.measure.pool import time_on_units
 from natdeploy.measure.protocol import TimingProtocol
@@ -28,7 +28,8 @@ def time_batches(
     """
     if not profile.is_this_machine:
         # Devices that are not there are said before anything is compiled for them.
-        with open_units(profile, access) as units:
+        with open_units(profile, access) as held:
+            units = [timekeeper(unit, runtime, profile) for unit in held]
             yield from time_on_units(batches, units, reference(), protocol, profile, access, tell)
         return
     with Timer(runtime, reference(), protocol, timing_processors(profile, protocol.threads)) as timer:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from natdeploy.devices import HardwareProfile, Runnable, get_runner, llvm_target
+from natdeploy.devices.perf_test import perf_test_file, perf_test_toolchain
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import cache_root, canonical_json, readable_disk_errors
 from natdeploy.ground.processes import allowed_processors
@@ -48,11 +49,8 @@ class ArtifactBuilder:
         self._kind = get_runner(runtime).kind
         if self._kind not in ("onnx", "native"):
             raise BadInput(f"runtime {runtime!r}: takes {self._kind!r} artifacts, which natdeploy cannot build")
-        if not profile.is_this_machine and self._kind != "native":
-            raise BadInput(
-                f"device {profile.name!r}: runtime {runtime!r} runs on this machine only; natdeploy brings its own "
-                "executables to other devices (runtime tvm)"
-            )
+        if not profile.is_this_machine and self._kind == "onnx":
+            perf_test_file(profile)  # raises where ONNX Runtime's program for the device is missing
         self._profile = profile
         self._build = build
         self._workers = len(allowed_processors())
@@ -118,6 +116,9 @@ def runtime_toolchain(runtime: str, profile: HardwareProfile) -> dict[str, str]:
     """Names and versions of what builds and runs the artifacts of a runtime for a device, its tuning record included:
     other tiles are other code, with timings of its own."""
     versions = tool_versions(runtime)
+    if get_runner(runtime).kind == "onnx" and not profile.is_this_machine:
+        del versions["onnxruntime"]  # this machine's
+        versions |= perf_test_toolchain(profile)
     if get_runner(runtime).kind == "native":
         from natdeploy.compiler import TUNING, tuning_of
 

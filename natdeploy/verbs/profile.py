@@ -161,7 +161,7 @@ def profile_with(
 ) -> dict[str, LatencyModel]:
     """Profile a device whose settings were checked; runtime name to latency model."""
     from natdeploy.latency import profile_device
-    from natdeploy.latency.profile import Goal
+    from natdeploy.latency.goal import Goal
     from natdeploy.measure import MeasurementStore
     from natdeploy.spaces import get_space
 
@@ -258,6 +258,10 @@ def _refuse_unknown(settings: ProfileSettings, hardware: HardwareProfile) -> Non
     from natdeploy.ground.errors import BadInput
 
     if unknown := [name for name in settings.runtimes if name not in hardware.runtimes]:
+        if unknown[0] == "onnxruntime" and not hardware.is_this_machine:
+            from natdeploy.devices.perf_test import perf_test_file
+
+            perf_test_file(hardware)  # raises with advice where its program is not named
         known = ", ".join(hardware.runtimes)
         raise BadInput(f"field 'runtimes': device {hardware.name!r} has no runtime {unknown[0]!r}; it has {known}")
 
