@@ -12,7 +12,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from natdeploy.compiler.arena import ALIGNMENT, Lifetime, aligned, arena_offsets, overlaps
+from natdeploy.compiler.arena import aligned, arena_offsets
+from natdeploy.compiler.plan_check import alignment_for, check_plan, lifetimes
+from natdeploy.compiler.plan_table import plan_table
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import atomic_folder, read_json, sha256_bytes, write_bytes, write_json
 
@@ -20,14 +22,6 @@ from natdeploy.ground.files import atomic_folder, read_json, sha256_bytes, write
 SCHEMA = 3
 #: Element types by name, with their bytes.
 DTYPES = {"float32": 4, "int64": 8, "int32": 4, "uint8": 1, "bool": 1}
-SPACES = ("arena", "constant")
-#: What the runtime's fixed tables hold: arguments and parts of a kernel, inputs or outputs of a model.
-MAX_ARGUMENTS, MAX_PARTS, MAX_PORTS = 16, 4096, 64
-#: Threads of a group that any graphics processor with compute shaders runs.
-MAX_GROUP_THREADS = 256
-#: Bytes to which a graphics processor's tensors are aligned: parts of a buffer begin at multiples of 128 bytes on
-#: Adreno and Mali, of 512 bytes on NVIDIA's.
-GPU_ALIGNMENT = 512
 
 
 @dataclass(frozen=True)
@@ -217,36 +211,8 @@ class Plan:
         return Plan.from_json(value, constants, objects, where=str(folder / "plan.json"))
 
     def table(self) -> str:
-        """One line per call: layer, kernel, shape, whence its tile, multiply-accumulates, bytes moved; the totals."""
-        kernels = {kernel.name: kernel for kernel in self.kernels}
-        rows = [("layer", "kernel", "output", "tile", "MACs", "bytes", *(["threads"] if self.on_gpu else []))]
-        for call in self.calls:
-            views = kernels[call.kernel].arguments
-            shape = "x".join(map(str, views[-1].shape))
-            tile = "record" if kernels[call.kernel].tuned else "rule"
-            launch = kernels[call.kernel].launch
-            threads = [launch_text(launch)] if launch else []
-            moved = sum(view.bytes for view in views)
-            rows.append((call.layer, call.kernel, shape, tile, f"{call.macs:,}", f"{moved:,}", *threads))
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = [
-            "  ".join(
-                cell.ljust(size) if i < 4 else cell.rjust(size) for i, (cell, size) in enumerate(zip(row, widths))
-            )
-            for row in rows
-        ]
-        lines.append(
-            f"{len(self.calls)} calls of {len(self.kernels)} kernels, {self.macs:,} MACs, "
-            f"arena {self.arena_bytes:,} bytes, constants {len(self.constants):,} bytes"
-        )
-        return "\n".join(line.rstrip() for line in lines)
-
-
-def launch_text(launch: Launch) -> str:
-    """Groups and threads of each, without axes of one at the end: ``49 x 16,16``."""
-    return " x ".join(
-        ",".join(map(str, sizes)).removesuffix(",1").removesuffix(",1") for sizes in (launch.groups, launch.threads)
-    )
+        """See :func:`natdeploy.compiler.plan_table.plan_table`."""
+        return plan_table(self)
 
 
 def make_plan(
@@ -293,85 +259,6 @@ def make_plan(
     return plan
 
 
-def alignment_for(target: Mapping[str, Any]) -> int:
-    """Bytes to which a plan's tensors are aligned."""
-    return ALIGNMENT if target["kind"] == "llvm" else GPU_ALIGNMENT
-
-
-def lifetimes(plan: Plan) -> list[Lifetime]:
-    """From which call to which (both included) each tensor in the arena holds a value.
-
-    Inputs are there before the first call (-1), outputs until after the last one.
-    """
-    writes = {kernel.name: kernel.writes for kernel in plan.kernels}
-    first = {port.tensor: -1 for port in plan.inputs}
-    last = dict(first)
-    for index, call in enumerate(plan.calls):
-        for name in call.tensors[-writes[call.kernel] :]:
-            first.setdefault(name, index)
-        for name in call.tensors:
-            last[name] = index
-    for port in plan.outputs:
-        last[port.tensor] = len(plan.calls)
-    return [
-        Lifetime(tensor.name, tensor.bytes, first[tensor.name], last[tensor.name])
-        for tensor in plan.tensors
-        if tensor.space == "arena" and tensor.name in first
-    ]
-
-
-def check_plan(plan: Plan, where: str = "plan") -> None:
-    """Raise BadInput unless calls stay inside their tensors, read what was written and overwrite nothing alive."""
-
-    def refuse(what: str) -> None:
-        raise BadInput(f"{where}: {what}; build the model again")
-
-    kernels = {kernel.name: kernel for kernel in plan.kernels}
-    tensors = {tensor.name: tensor for tensor in plan.tensors}
-    if len(kernels) != len(plan.kernels) or len(tensors) != len(plan.tensors):
-        refuse("two kernels or tensors have one name")
-    for kernel in plan.kernels:
-        code = plan.objects.get(kernel.object)
-        if code is None or sha256_bytes(code) != kernel.object:
-            refuse(f"the object code of kernel {kernel.name!r} is missing or damaged")
-        if not kernel.name.isidentifier() or not 1 <= kernel.writes <= len(kernel.arguments):
-            refuse(f"kernel {kernel.name!r} has no proper name or writes {kernel.writes} arguments")
-        if len(kernel.arguments) > MAX_ARGUMENTS or not 1 <= kernel.parts <= MAX_PARTS:
-            refuse(f"kernel {kernel.name!r} has {len(kernel.arguments)} arguments and {kernel.parts} parts")
-        if (kernel.launch is not None) != plan.on_gpu or (kernel.launch and not _is_possible(kernel.launch)):
-            refuse(f"kernel {kernel.name!r} has no threads that a target of kind {plan.target['kind']!r} could run")
-    alignment = alignment_for(plan.target)
-    for tensor in plan.tensors:
-        if tensor.space not in SPACES:
-            refuse(f"tensor {tensor.name!r} is in unknown space {tensor.space!r}")
-        size = plan.arena_bytes if tensor.space == "arena" else len(plan.constants)
-        if tensor.offset < 0 or tensor.offset % alignment or tensor.bytes < 0 or tensor.offset + tensor.bytes > size:
-            refuse(f"tensor {tensor.name!r} is outside the {tensor.space}")
-    written = {port.tensor for port in plan.inputs}
-    for call in plan.calls:
-        called = kernels.get(call.kernel)
-        if called is None or len(call.tensors) != len(called.arguments):
-            refuse(f"call {call.layer!r} does not fit kernel {call.kernel!r}")
-            continue
-        for name, view in zip(call.tensors, called.arguments):
-            if name not in tensors or view.bytes > tensors[name].bytes:
-                refuse(f"call {call.layer!r}: tensor {name!r} is missing or smaller than its argument")
-        for name in call.tensors[: -called.writes]:
-            if tensors[name].space == "arena" and name not in written:
-                refuse(f"call {call.layer!r} reads tensor {name!r} before it is written")
-        for name in call.tensors[-called.writes :]:
-            if tensors[name].space != "arena":
-                refuse(f"call {call.layer!r} writes constant {name!r}")
-            written.add(name)
-    for port in (*plan.inputs, *plan.outputs):
-        if port.tensor not in written or port.view.bytes > tensors[port.tensor].bytes:
-            refuse(f"input or output {port.name!r} has no tensor that holds it")
-    if not plan.calls or not 1 <= len(plan.inputs) <= MAX_PORTS or not 1 <= len(plan.outputs) <= MAX_PORTS:
-        refuse(f"it has no calls, or not 1 to {MAX_PORTS} inputs and outputs")
-    if pair := overlaps(lifetimes(plan), {tensor.name: tensor.offset for tensor in plan.tensors}):
-        refuse(f"tensors {pair[0]!r} and {pair[1]!r} overlap while both are alive")
-
-
 def _view_json(view: View) -> list[Any]:
     return [view.dtype, *view.shape]
 
@@ -395,11 +282,6 @@ def _kernel(value: Any) -> Kernel:
 def _triple(sizes: Any) -> tuple[int, int, int]:
     x, y, z = map(int, sizes)
     return x, y, z
-
-
-def _is_possible(launch: Launch) -> bool:
-    sizes = (*launch.groups, *launch.threads)
-    return all(0 < size < 2**31 for size in sizes) and prod(launch.threads) <= MAX_GROUP_THREADS
 
 
 def _port_json(port: Port) -> dict[str, Any]:

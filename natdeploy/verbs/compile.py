@@ -194,7 +194,7 @@ def _refuse_other_content(folder: Path) -> None:
 
 
 def _layers(plan: Plan, times: list[float] | None) -> tuple[CompiledLayer, ...]:
-    from natdeploy.compiler.plan import launch_text
+    from natdeploy.compiler.plan_table import launch_text
 
     kernels = {kernel.name: kernel for kernel in plan.kernels}
     return tuple(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from natdeploy.compiler import KernelCache, Plan, make_network_plan
-from natdeploy.compiler.plan import check_plan
+from natdeploy.compiler.plan_check import check_plan
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import canonical_json
 from natdeploy.spaces import Network, costs

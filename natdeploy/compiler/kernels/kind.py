@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from natdeploy.compiler.kernels.isa import Isa
-from natdeploy.compiler.plan import MAX_PARTS
+from natdeploy.compiler.plan_check import MAX_PARTS
 from natdeploy.ground.files import content_key
 from natdeploy.ground.registry import Registry
 
@@ -33,6 +33,7 @@ KINDS = Registry(
         "gemm": "natdeploy.compiler.kernels.gemm:KIND",
         "gemv": "natdeploy.compiler.kernels.gemv:KIND",
         "conv": "natdeploy.compiler.kernels.conv:KIND",
+        "grouped": "natdeploy.compiler.kernels.grouped:KIND",
         "depthwise": "natdeploy.compiler.kernels.depthwise:KIND",
         "expand": "natdeploy.compiler.kernels.expand:KIND",
         "pool": "natdeploy.compiler.kernels.pool:KIND",

@@ -15,7 +15,8 @@ from natdeploy.compiler import Plan, build_artifacts, build_gpu_artifacts, load_
 from natdeploy.compiler.gpu.link import link_opencl
 from natdeploy.compiler.gpu.sources import HOST, LIBRARY, write_gpu_sources
 from natdeploy.compiler.onnx_verify import onnxruntime_outputs, random_inputs, relative_error
-from natdeploy.compiler.plan import GPU_ALIGNMENT, Launch, check_plan
+from natdeploy.compiler.plan import Launch
+from natdeploy.compiler.plan_check import GPU_ALIGNMENT, check_plan
 from natdeploy.ground.errors import BadInput, DeviceNotReachable
 from natdeploy.spaces import Network
 from tests.compiler.executable import run_on
