@@ -73,6 +73,7 @@ setup(
         "ziglang>=0.13",
     ],
     extras_require={
+        "ray": ["ray>=2.40"],  # evaluation and builds on several machines
         "docs": DOCS,
         "dev": [
             *DOCS,

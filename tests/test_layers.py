@@ -37,11 +37,12 @@ HEAVY = {
     "pymoo": {"search"},
     "xgboost": {"latency", "search"},
     "sklearn": {"data", "latency", "search"},
-    "scipy": {"latency", "search"},
+    "scipy": {"data", "latency", "search"},
     "plotly": {"report"},
     "datasets": {"data"},
     "PIL": {"data"},
     "safetensors": {"supernets", "transfer", "deploy"},
+    "ray": {"ground"},
     "typer": {"cli"},
     "rich": {"cli", "report"},
 }

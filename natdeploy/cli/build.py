@@ -50,6 +50,7 @@ def build(
     ] = None,
     via: options.Via = None,
     unit: options.Unit = None,
+    ray: options.Ray = None,
     as_json: options.Json = False,
 ) -> None:
     """Extract, export to ONNX, compile, verify, measure and bundle."""
@@ -68,6 +69,7 @@ def build(
             data=data,
             via=way,
             unit=unit,
+            ray=ray,
             progress=progress,
         ),
         show,

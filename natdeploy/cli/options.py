@@ -25,6 +25,14 @@ Unit = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--unit", help="Which one of several: a serial (adb), a host (ssh) or a key (tvm-rpc)."),
 ]
+Ray = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Ray cluster that evaluates subnets and compiles; local: one of its own on this machine's processors.",
+    ),
+]
 LatencyMs = Annotated[
     Optional[str],  # noqa: UP045 - evaluated at run time, by Python 3.10 too
     typer.Option(

@@ -29,6 +29,7 @@ def run(
         Optional[list[str]],  # noqa: UP045
         typer.Option("--pick", metavar="PICK", help="Replaces the file's picks; may be given again."),
     ] = None,
+    ray: options.Ray = None,
     set_: options.Set = None,
     as_json: options.Json = False,
 ) -> None:
@@ -47,7 +48,9 @@ def run(
         **options.assignments(set_),
     }
     output.answer(
-        as_json, lambda progress: verbs.run(file, latency_ms=latency_ms, overrides=overrides, progress=progress), _show
+        as_json,
+        lambda progress: verbs.run(file, latency_ms=latency_ms, overrides=overrides, ray=ray, progress=progress),
+        _show,
     )
 
 

@@ -85,6 +85,7 @@ def search(
         ),
     ] = "measured",
     seed: options.Seed = 0,
+    ray: options.Ray = None,
     set_: options.Set = None,
     as_json: options.Json = False,
 ) -> None:
@@ -111,6 +112,7 @@ def search(
             accuracy=accuracy,
             seed=seed,
             settings=options.assignments(set_),
+            ray=ray,
             progress=progress,
         ),
         show,

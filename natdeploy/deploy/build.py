@@ -12,6 +12,7 @@ from natdeploy.deploy.budget import MOST_ATTEMPTS
 from natdeploy.deploy.manifest import Manifest
 from natdeploy.devices import HardwareProfile, device_fingerprint, load_profile
 from natdeploy.devices.units import Access
+from natdeploy.ground.cluster import Cluster
 from natdeploy.ground.errors import BadInput, DeviceNotReachable
 from natdeploy.runs import RunFolder, ServedRun, note_bundle
 
@@ -44,6 +45,7 @@ def build(
     store: MeasurementStore | None = None,
     attempts: int = MOST_ATTEMPTS,
     access: Access | None = None,
+    cluster: Cluster | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> list[BuiltBundle]:
     """Build, verify and measure models of a finished run, and pack them once every pick has found one.
@@ -63,6 +65,7 @@ def build(
         store: where timings go; None means the user's own.
         attempts: how many architectures each pick may try.
         access: how to reach a device that is not this machine; it must be there then.
+        cluster: where the first choices of all picks are compiled, side by side; None for here.
         progress: told the stage and the fraction done.
 
     Raises:
@@ -78,6 +81,7 @@ def build(
     from natdeploy.deploy.elsewhere import choose_unmeasured
     from natdeploy.deploy.pack import pack
     from natdeploy.deploy.reachable import can_be_timed
+    from natdeploy.deploy.spread import compile_on, first_choices
     from natdeploy.deploy.weights import run_weights
     from natdeploy.latency import LatencyModel
     from natdeploy.measure import MeasurementStore
@@ -113,6 +117,9 @@ def build(
             access=access or Access(),
         )
         picks = [pick] if isinstance(pick, str) else list(pick)
+        if cluster is not None:
+            tell("compiling on the cluster", 0.02)
+            compile_on(cluster, first_choices(run, picks), len(weights.dataset.classes), profile)
         if here or can_be_timed(profile, model, access, tell):
             chooser = Chooser(run, searched_for, workshop, attempts, tell)
             chosen = chooser.choose(picks)

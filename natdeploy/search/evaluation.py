@@ -11,7 +11,7 @@ from natdeploy.ground.errors import NatdeployError
 from natdeploy.runs import ArchiveEntry
 from natdeploy.search.accuracy.evaluator import PredictedAccuracy
 from natdeploy.search.estimates import Estimate
-from natdeploy.search.evaluator import Accuracy, Evaluator, Progress
+from natdeploy.search.evaluator import Accuracy, Evaluator, Prepared, Progress
 from natdeploy.search.tasks import SeveralAccuracies
 from natdeploy.spaces import Arch
 
@@ -58,6 +58,8 @@ def evaluate_all(
     entries: list[ArchiveEntry] = []
     failures: list[Failure] = []
     last_error: Exception | None = None
+    if isinstance(evaluator, Prepared):
+        evaluator.prepare([estimate.arch for estimate in estimates])
     for index, estimate in enumerate(estimates):
         for attempt in range(_ATTEMPTS):
             try:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -66,6 +66,15 @@ class Evaluator(Protocol):
 
     def save(self, folder: Path) -> object:
         """Write weights (as ``supernet.safetensors``) and optimizer, or what stands for them, into a folder."""
+        ...
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """An evaluator that likes to know beforehand what it will be asked for, to do it elsewhere side by side."""
+
+    def prepare(self, archs: Sequence[Arch]) -> None:
+        """Begin to evaluate these, with the present weights."""
         ...
 
 

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from natdeploy.ground.cluster import Cluster
 from natdeploy.ground.errors import BadInput
 from natdeploy.runs import RunConfig
 from natdeploy.runs.folder import ACCURACY_PREDICTOR
 from natdeploy.search.estimates import LatencyPredictor
 from natdeploy.search.evaluator import Evaluator, Power, SupernetEvaluator
+from natdeploy.search.spread import SpreadEvaluator
 from natdeploy.spaces import get_space
+
+if TYPE_CHECKING:
+    from natdeploy.data import Dataset
+    from natdeploy.transfer import Adaptation
 
 
 class LocalSurroundings:
-    """This machine: its profiled latency models, its data, its torch."""
+    """This machine: its profiled latency models, its data, its torch.
+
+    Args:
+        cluster: where subnets are evaluated; None for here.
+    """
+
+    def __init__(self, cluster: Cluster | None = None) -> None:
+        self._cluster = cluster
 
     def latency_model(self, config: RunConfig) -> LatencyPredictor:
         """A profiled device's own; where there is none, one from published measurements; else a prior."""
@@ -57,7 +71,7 @@ class LocalSurroundings:
         torch.set_num_threads(config.threads)
         if state is not None:
             adaptation = Adaptation.load(state, dataset, resolutions=config.resolutions)
-            return SupernetEvaluator(adaptation, dataset, config)
+            return self._evaluator(adaptation, dataset, config)
         with torch.random.fork_rng(devices=[]):  # a classifier for other classes starts from random weights
             torch.manual_seed(config.seed)
             classes = len(dataset.classes)
@@ -65,4 +79,9 @@ class LocalSurroundings:
         if supernet.space.name != get_space(config.space).name:
             raise BadInput(f"supernet {config.supernet!r} is of space {supernet.space.name}, not {config.space}")
         adapt = AdaptConfig(**config.adapt.model_dump(), iterations=config.search.iterations)
-        return SupernetEvaluator(Adaptation(supernet, dataset, adapt, config.seed), dataset, config)
+        return self._evaluator(Adaptation(supernet, dataset, adapt, config.seed), dataset, config)
+
+    def _evaluator(self, adaptation: Adaptation, dataset: Dataset, config: RunConfig) -> SupernetEvaluator:
+        if self._cluster is None:
+            return SupernetEvaluator(adaptation, dataset, config)
+        return SpreadEvaluator(adaptation, dataset, config, self._cluster)

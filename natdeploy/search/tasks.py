@@ -5,12 +5,12 @@ The many-objective study of Lu et al. (2021, section 4.5) searches for eleven da
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from natdeploy.ground.files import content_key
-from natdeploy.search.evaluator import Accuracy, Evaluator, Progress, Sampler
+from natdeploy.search.evaluator import Accuracy, Evaluator, Prepared, Progress, Sampler
 from natdeploy.spaces import Arch
 
 #: Folder of the further data sets' weights, beside the first one's.
@@ -48,6 +48,12 @@ class SeveralTasks:
         """Digest of all."""
         others = {name: other.data_fingerprint for name, other in self._others.items()}
         return content_key({"data": self._first.data_fingerprint, "further": others})
+
+    def prepare(self, archs: Sequence[Arch]) -> None:
+        """On every data set at once."""
+        for one in (self._first, *self._others.values()):
+            if isinstance(one, Prepared):
+                one.prepare(archs)
 
     def evaluate(self, arch: Arch) -> SeveralAccuracies:
         """On every data set."""

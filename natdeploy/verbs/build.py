@@ -38,6 +38,7 @@ def build(
     attempts: int = 5,
     via: Via | None = None,
     unit: str | None = None,
+    ray: str | None = None,
     progress: Progress | None = None,
 ) -> BuildResult:
     """Extract, export, compile, verify, measure and bundle; a model that measures over the budget is not shipped.
@@ -54,6 +55,7 @@ def build(
             that the search was given.
         attempts: how many architectures each pick may try.
         via, unit: way to a device that is not this machine, and which one of several; it must be there then.
+        ray: address of a Ray cluster that compiles the first choices of all picks; ``"local"`` for one of its own.
         progress: told what is going on.
 
     Raises:
@@ -64,19 +66,22 @@ def build(
     """
     from natdeploy.deploy import build as make
     from natdeploy.devices.units import Access
+    from natdeploy.ground.cluster import connected
     from natdeploy.runs import RunFolder
 
     folder = RunFolder(run)
     where = None if out is None else Path(out)
-    built = make(
-        folder,
-        pick=pick,
-        out=where,
-        device=device,
-        supernet=supernet,
-        data=data,
-        attempts=attempts,
-        access=None if via is None and unit is None else Access(via, () if unit is None else (unit,)),
-        progress=progress,
-    )
+    with connected(ray) as cluster:
+        built = make(
+            folder,
+            pick=pick,
+            out=where,
+            device=device,
+            supernet=supernet,
+            data=data,
+            attempts=attempts,
+            access=None if via is None and unit is None else Access(via, () if unit is None else (unit,)),
+            cluster=cluster,
+            progress=progress,
+        )
     return BuildResult(folder.path, tuple(bundle_info(item.path, item.manifest) for item in built))

@@ -37,6 +37,7 @@ def run(
     *,
     latency_ms: float | str | None = None,
     overrides: Mapping[str, Any] | None = None,
+    ray: str | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
     """Do a whole job; started again it continues where it was.
@@ -45,14 +46,15 @@ def run(
         file: the job as YAML, see :class:`natdeploy.runs.JobConfig`.
         latency_ms: replaces the file's budget; milliseconds, or ``"p40"`` for a percentile.
         overrides: dotted field name (``"search.iterations"``) to value; None values are left out.
+        ray: as of :func:`natdeploy.verbs.search` and :func:`natdeploy.verbs.build`.
         progress: told what is going on.
 
     Raises what :func:`natdeploy.verbs.search` and :func:`natdeploy.verbs.build` raise; BadInput for an unknown field.
     """
     job = read_job(Path(file), latency_ms, overrides or {})
-    found = search_job(job, progress)
+    found = search_job(job, progress, ray)
     started = time.monotonic()
-    built = build(found.run, pick=job.build.pick, attempts=job.build.attempts, progress=progress)
+    built = build(found.run, pick=job.build.pick, attempts=job.build.attempts, ray=ray, progress=progress)
     bundled = time.monotonic()
     path = report(found.run).report
     seconds = {**found.seconds, "build": bundled - started, "report": time.monotonic() - bundled}

@@ -62,6 +62,7 @@ def search(
     accuracy: str | None = None,
     seed: int | None = None,
     settings: Mapping[str, Any] | None = None,
+    ray: str | None = None,
     progress: Progress | None = None,
 ) -> SearchResult:
     """Find the accuracy/latency front of a budget.
@@ -78,6 +79,7 @@ def search(
         data, out, space, runtime, objectives, limits, supernet, accuracy, seed: fields of
             :class:`natdeploy.runs.JobConfig`; None leaves a field's default.
         settings: further fields by dotted name, for instance ``{"search.iterations": 3}``.
+        ray: address of a Ray cluster on which subnets are evaluated; ``"local"`` for one of its own on this machine.
         progress: told what is going on.
 
     Raises:
@@ -99,13 +101,15 @@ def search(
         "seed": seed,
         **(settings or {}),
     }
-    return search_job(read_job(None, latency_ms, fields), progress)
+    return search_job(read_job(None, latency_ms, fields), progress, ray)
 
 
-def search_job(job: JobConfig, progress: Progress | None) -> SearchResult:
+def search_job(job: JobConfig, progress: Progress | None, ray: str | None = None) -> SearchResult:
     """The search of a job whose settings were read."""
     from natdeploy.devices import load_profile
+    from natdeploy.ground.cluster import connected
     from natdeploy.latency import LatencyModel
+    from natdeploy.search import LocalSurroundings
     from natdeploy.search import search as find
 
     started = time.monotonic()
@@ -117,7 +121,8 @@ def search_job(job: JobConfig, progress: Progress | None) -> SearchResult:
     profile = load_profile(job.device)
     config = settled(job, progress)
     profiled = time.monotonic()
-    run = find(config, run_path(job), progress=progress)
+    with connected(ray) as cluster:
+        run = find(config, run_path(job), progress=progress, surroundings=LocalSurroundings(cluster))
     seconds = {"profile": profiled - started, "search": time.monotonic() - profiled}
     front = tuple(run.front())
     hypervolume = tuple(step.hypervolume for step in run.history())
