@@ -32,7 +32,7 @@ PRODUCERS = Registry(
         "gpu": "natdeploy.compiler.gpu.producer:PRODUCER",
     },
 )
-#: natdeploy's own kernels. A layer that they cannot compute is refused by name; stock Relax is then to be asked for.
+#: natdeploy's own kernels, which compute every layer of every space.
 DEFAULT_PRODUCER = "kernels"
 
 #: Kind of artifact -> its file and what makes the bytes of it.

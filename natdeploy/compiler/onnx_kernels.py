@@ -35,7 +35,7 @@ def bind_own(model: OnnxModel, groups: Groups, group: Group, own: OwnKernels) ->
     """The first nodes of a group that one own kernel computes, and that kernel in its place; None where none matches.
 
     What a kernel takes: one image, weights known now, an odd square filter centred on its pixel (padding on all sides
-    alike), no dilation, dense or depthwise; then an activation, then a sum with another image.
+    alike), no dilation; then an activation, then a sum with another image.
     """
     conv = group.nodes[0]
     window = _window(model, conv) if conv.op_type == "Conv" else None
@@ -50,10 +50,8 @@ def bind_own(model: OnnxModel, groups: Groups, group: Group, own: OwnKernels) ->
     if not layout_of(model, groups, group.nodes[count - 1].output[0]).startswith(BLOCKED):
         return None
     workload = _workload(window, len(weight), blocked, depthwise, attributes(conv).get("group", 1))
-    if workload is None:
-        return None
     workload["activation"] = activation
-    if not depthwise:
+    if workload["kind"] != "depthwise":
         workload["residual"] = residual is not None
     kernel = own.kernel(workload)
     first = make_group(model, group.nodes[:count])
@@ -87,14 +85,15 @@ def _window(model: OnnxModel, conv: Any) -> dict[str, int] | None:
     }
 
 
-def _workload(window: dict[str, int], out_c: int, blocked: bool, depthwise: bool, groups: int) -> Workload | None:
-    """What an own kernel is asked for, besides what follows; None where none computes it."""
+def _workload(window: dict[str, int], out_c: int, blocked: bool, depthwise: bool, groups: int) -> Workload:
+    """What an own kernel is asked for, besides what follows."""
     sizes = {field: size for field, size in window.items() if field != "in_c"}
     in_c, pixels = window["in_c"], window["in_h"] * window["in_w"]
-    if depthwise:
-        return {"kind": "depthwise", "c": in_c, **sizes} if blocked else None
+    if depthwise and blocked:
+        return {"kind": "depthwise", "c": in_c, **sizes}
     if groups != 1:
-        return None
+        size = {"in_c": in_c, "out_c": out_c, "groups": groups, "planar": not blocked}
+        return {"kind": "grouped", **size, **sizes}
     if window["kernel"] == window["stride"] == 1 and blocked:
         return {"kind": "gemv" if pixels == 1 else "gemm", "m": pixels, "k": in_c, "n": out_c}
     return {"kind": "conv", "in_c": in_c, "out_c": out_c, "planar": not blocked, **sizes}

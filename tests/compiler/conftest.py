@@ -43,8 +43,6 @@ ODD = {
     "multiplier": Layer("odd", "conv", ("input",), 4, 3, 3, 8, 3, 3, kernel=3, groups=4, activation="relu"),
     "one channel": Layer("odd", "conv", ("input",), 1, 17, 5, 16, 17, 5, kernel=5),
 }
-#: What natdeploy's own kernels do not compute.
-GROUPED = ("grouped", "multiplier")
 
 
 def odd_network(kind: str) -> Network:
@@ -67,9 +65,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def cache(home: Path) -> KernelCache:
     """Holds the kernels of the small networks below: one start of TVM for each producer."""
     networks = {kind: odd_network(kind).layers for kind in ODD}
-    own = [tiny_layers(), *(layers for kind, layers in networks.items() if kind not in GROUPED)]
-    compile_layers(own, target=TARGET, cache=KernelCache())
-    compile_layers([tiny_layers(), *networks.values()], target=TARGET, cache=KernelCache(), producer="relax")
+    for producer in ("kernels", "relax"):
+        compile_layers([tiny_layers(), *networks.values()], target=TARGET, cache=KernelCache(), producer=producer)
     return KernelCache()
 
 

@@ -18,7 +18,7 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import sha256_file
 from natdeploy.ground.processes import call_in_child
 from natdeploy.spaces import Arch, Network, get_space, random_network
-from tests.compiler.conftest import GROUPED, ODD, TARGET, odd_network, tiny_layers
+from tests.compiler.conftest import ODD, TARGET, odd_network, tiny_layers
 from tests.compiler.library import Library, pointers, run_library
 from tests.compiler.reference import reference, relative_error
 
@@ -59,8 +59,6 @@ def test_random_subnets_equal_the_reference(name: str, cache: KernelCache, tmp_p
 @pytest.mark.parametrize("producer", ["kernels", "relax"])
 def test_odd_shapes_equal_the_reference(producer: str, cache: KernelCache, tmp_path: Path) -> None:
     for kind in ODD:
-        if producer == "kernels" and kind in GROUPED:
-            continue  # refused: see kernels/test_producer.py
         network = odd_network(kind)
         artifact = build_native(network, target=TARGET, folder=tmp_path / kind, cache=cache, producer=producer)
         image = image_for(network)

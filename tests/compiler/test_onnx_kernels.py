@@ -8,8 +8,9 @@ import pytest
 
 from natdeploy.compiler import KernelCache, Plan, build_artifacts, load_onnx, make_onnx_plan
 from natdeploy.compiler.kernels.isa import Isa
+from natdeploy.compiler.kernels.kind import default_schedule
 from natdeploy.compiler.onnx_groups import group_nodes
-from natdeploy.compiler.onnx_kernels import bind_own
+from natdeploy.compiler.onnx_kernels import OwnKernels, bind_own
 from natdeploy.compiler.onnx_verify import verify_onnx
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.processes import call_in_child
@@ -17,13 +18,14 @@ from tests.compiler.conftest import TARGET
 from tests.compiler.onnx_models import node, save, small_convnet
 
 ISA = Isa(8, 16)
+OWN = OwnKernels(ISA, default_schedule)
 
 
 def own(path: Path) -> tuple[str, int] | None:
     """Kind of the kernel that the model's first group gets, and how many of its nodes that computes."""
     model = load_onnx(path)
     groups = group_nodes(model, ISA.lanes)
-    found = bind_own(model, groups, groups.order[0], ISA)
+    found = bind_own(model, groups, groups.order[0], OWN)
     return None if found is None else (found[1].kernel.symbol.split("_")[0], len(found[0].nodes))
 
 
@@ -49,8 +51,8 @@ PADS = {"pads": [1, 1, 1, 1]}
         ((1, 5, 6, 7), (9, 5, 1, 1), {}, "gemm"),
         ((1, 5, 1, 1), (9, 5, 1, 1), {}, "gemv"),
         ((1, 5, 6, 7), (5, 1, 3, 3), {**PADS, "group": 5}, "depthwise"),
-        ((1, 6, 6, 7), (9, 2, 3, 3), {**PADS, "group": 3}, None),
-        ((1, 5, 6, 7), (10, 1, 3, 3), {**PADS, "group": 5}, None),
+        ((1, 6, 6, 7), (9, 2, 3, 3), {**PADS, "group": 3}, "grouped"),
+        ((1, 5, 6, 7), (10, 1, 3, 3), {**PADS, "group": 5}, "grouped"),
         ((1, 5, 6, 7), (9, 5, 3, 3), {}, None),
         ((1, 5, 6, 7), (9, 5, 3, 3), {"pads": [0, 0, 1, 1]}, None),
         ((1, 5, 6, 7), (9, 5, 3, 3), {"pads": [2, 2, 2, 2], "dilations": [2, 2]}, None),
@@ -68,7 +70,7 @@ def test_what_kernels_take(
     model = load_onnx(path)
     groups = group_nodes(model, ISA.lanes)
     group = next(each for each in groups.order if each.nodes[0].op_type == "Conv")
-    found = bind_own(model, groups, group, ISA)
+    found = bind_own(model, groups, group, OWN)
     assert (None if found is None else found[1].kernel.symbol.split("_")[0]) == kind
 
 

@@ -93,9 +93,18 @@ class Emitter:
         """Accumulators ``[count, lanes]``; places are numbers known here, so LLVM keeps them in registers."""
         return Memory(T.alloc_buffer((count * self.lanes,), "float32", scope="local"), (count, self.lanes))
 
-    def add_to(self, sums: Memory, place: int, value: Any) -> None:
-        """``sums[place] += value``; a product becomes a fused multiply-add."""
-        self.store(sums, self.read(sums, place) + value, place)
+    def add_to(self, sums: Memory, place: int, value: Any, mask: Any = None) -> None:
+        """``sums[place] += value``, in the lanes of the mask if there is one; a product becomes a fused multiply-add.
+
+        Lanes that are left out keep their sums, whatever the value is there: a NaN, for instance.
+        """
+        before = self.read(sums, place)
+        total = before + value
+        self.store(sums, total if mask is None else tvm.tirx.Select(mask, total, before), place)
+
+    def lanes_equal(self, values: Any, number: Any) -> Any:
+        """A mask of the lanes whose value is this integer. It has no name of its own: TVM cannot simplify such ones."""
+        return tvm.tirx.EQ(values, T.bind(T.broadcast(T.Cast("float32", number), self.lanes)))
 
     def read(self, sums: Memory, place: int) -> Any:
         """``sums[place]``."""

@@ -11,7 +11,6 @@ from natdeploy.compiler.fusion import count_readers, fusible_sums
 from natdeploy.compiler.kernel_cache import KernelCache
 from natdeploy.compiler.kernels.kind import Kernel, Workload, default_schedule
 from natdeploy.compiler.kernels.objects import isa_for, kernel_code
-from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import INPUT, Layer
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ def _expand(expansion: Layer, depthwise: Layer) -> Workload:
 
 
 def _workload(layer: Layer, *, residual: bool) -> Workload:
-    """The kernel of a layer. Raises BadInput naming a layer that no kind computes."""
+    """The kernel of a layer."""
     pixels = layer.in_h * layer.in_w
     if layer.op in ("pool", "scale", "add"):
         return {"kind": layer.op, "m": pixels, "c": layer.in_c}
@@ -99,13 +98,9 @@ def _workload(layer: Layer, *, residual: bool) -> Workload:
     }
     if layer.is_depthwise and layer.out_c == layer.in_c:
         return {"kind": "depthwise", "c": layer.in_c, **window}
+    size = {"in_c": layer.in_c, "out_c": layer.out_c, "planar": layer.inputs[0] == INPUT}
     if layer.groups != 1:
-        raise BadInput(
-            f"layer {layer.name!r}: groups is {layer.groups}, but producer {NAME!r} has kernels for dense "
-            "convolutions and for one filter per channel only; use producer 'relax'"
-        )
-    planar = layer.inputs[0] == INPUT
-    size = {"in_c": layer.in_c, "out_c": layer.out_c, "planar": planar}
+        return {"kind": "grouped", "groups": layer.groups, **size, **window, "residual": residual}
     return {"kind": "conv", **size, **window, "residual": residual}
 
 

@@ -1,11 +1,14 @@
 """Every kind of kernel against torch in float64, on shapes that do not fit its tiles."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from natdeploy.compiler.kernels.isa import Isa
+from natdeploy.compiler.kernels.kind import Kernel, candidate_schedules
 from natdeploy.ground.processes import call_in_child
 from tests.compiler.kernels.running import ISAS, Case, blocked, kernel_for, padded, plain, run_in_child
 
@@ -145,6 +148,47 @@ def conv_cases(isa: Isa) -> list[Case]:
     ]
 
 
+def grouped(
+    isa: Isa, shape: tuple[int, int, int], n: int, groups: int, size: int, stride: int, activation: str, **said: bool
+) -> Case:
+    c, h, w = shape
+    planar, residual = said.get("planar", False), said.get("residual", False)
+    workload = {"kind": "grouped", "in_c": c, "in_h": h, "in_w": w, "out_c": n, "groups": groups, "kernel": size}
+    workload |= {"out_h": (h - 1) // stride + 1, "out_w": (w - 1) // stride + 1, "stride": stride}
+    kernel = kernel_for({**workload, "activation": activation, "planar": planar, "residual": residual}, isa)
+    x, weight, bias = values(c, h, w), values(n, c // groups, size, size), values(n)
+    x[: c // groups, h // 2, w // 2] = np.nan if said.get("nan") else 1
+    expected = ACTIVATIONS[activation](conv(x, weight, bias, stride=stride, groups=groups))
+    pixels = x.reshape(c, -1)
+    arguments = [pixels[:, :, None] if planar else blocked(pixels, isa.lanes), kernel.pack(weight)]
+    arguments.append(padded(bias, isa.lanes))
+    if residual:
+        shortcut = values(*expected.shape)
+        expected = expected + torch.from_numpy(shortcut)
+        arguments.append(blocked(shortcut, isa.lanes))
+    return Case(kernel, arguments, expected.numpy())
+
+
+def grouped_cases(isa: Isa) -> list[Case]:
+    """Groups that fill vectors, share them, lie across them; multipliers; FBNet's 1x1 convolutions in two groups."""
+    lanes = isa.lanes
+    return [
+        grouped(isa, (4 * lanes, 6, 9), 4 * lanes, 2, 3, 1, "relu", residual=True),
+        grouped(isa, (10, 5, 7), 6 * lanes, 2, 1, 1, "none"),
+        grouped(isa, (6, 4, 4), 9, 3, 3, 1, "none"),
+        grouped(isa, (4, 3, 3), 8, 4, 3, 1, "relu"),
+        grouped(isa, (11, 7, 6), 33, 11, 5, 2, "hswish"),
+        grouped(isa, (32, 8, 8), 32, 8, 3, 1, "relu", residual=True),
+        grouped(isa, (48, 5, 9), 72, 2, 1, 1, "hswish", residual=True),
+        grouped(isa, (60, 3, 5), 100, 5, 3, 2, "hsigmoid"),
+        grouped(isa, (6, 9, 8), 10, 2, 3, 2, "relu", planar=True),
+        grouped(isa, (3, 9, 8), 3, 3, 3, 1, "none", planar=True),
+        grouped(isa, (16, 1, 1), 8, 4, 1, 1, "none"),
+        grouped(isa, (12, 5, 5), 12, 4, 3, 1, "none", nan=True),
+        grouped(isa, (2 * lanes, 5, 5), 2 * lanes, 2, 3, 1, "none", nan=True),
+    ]
+
+
 def other_cases(isa: Isa) -> list[Case]:
     found = []
     for m, c in ((1, 1), (3, 5), (49, 20), (1030, 67)):
@@ -160,10 +204,46 @@ def other_cases(isa: Isa) -> list[Case]:
     return found
 
 
-@pytest.mark.parametrize("make", [gemm_cases, gemv_cases, depthwise_cases, expand_cases, conv_cases, other_cases])
+@pytest.mark.parametrize(
+    "make", [gemm_cases, gemv_cases, depthwise_cases, expand_cases, conv_cases, grouped_cases, other_cases]
+)
 def test_kernels_equal_torch(make) -> None:
-    cases = [case for isa in ISAS for case in make(isa)]
+    check([case for isa in ISAS for case in make(isa)])
+
+
+def with_every_candidate(case: Case, isa: Isa, repack: Callable[[Kernel], list[np.ndarray]]) -> list[Case]:
+    """The same case by every tile that may be measured."""
+    kernels = [Kernel(case.kernel.workload, one, isa) for one in candidate_schedules(case.kernel.workload, isa)]
+    return [Case(kernel, repack(kernel), case.expected) for kernel in kernels]
+
+
+def candidate_cases(isa: Isa) -> list[Case]:
+    found = []
+    for kind, m, k, n in (("gemm", 49, 33, 5 * isa.lanes + 3), ("gemv", 1, 61, 4 * isa.lanes + 1)):
+        case = product(kind, isa, m, k, n, "hswish", True)
+        weight = values(n, k, 1, 1)
+        first, _, *rest = case.arguments
+        found += with_every_candidate(
+            case, isa, lambda kernel, first=first, rest=rest, weight=weight: [first, kernel.pack(weight), *rest]
+        )
+    for case in (depthwise(isa, 9, 5, 29, 5, 2, "relu"), depthwise(isa, 5, 3, 40, 3, 1, "none")):
+        found += with_every_candidate(case, isa, lambda kernel, case=case: case.arguments)
+    case = expand(isa, 9, 2 * isa.lanes + 1, 11, 19, 5, 1, "relu")
+    point, (x, _, bias, *rest) = values(2 * isa.lanes + 1, 9, 1, 1), case.arguments
+    found += with_every_candidate(case, isa, lambda kernel: [x, kernel.pack(point), bias, *rest])
+    return found
+
+
+def test_every_tile_that_may_be_chosen_computes_the_same() -> None:
+    cases = [case for isa in ISAS[:2] for case in candidate_cases(isa)]
+    assert len({case.kernel.symbol for case in cases}) == len(cases) > 50
+    check(cases)
+
+
+def check(cases: list[Case]) -> None:
     outputs = call_in_child(run_in_child, [(case.kernel, case.arguments) for case in cases], timeout_s=600)
     for case, out in zip(cases, outputs):
-        error = np.abs(plain(out, len(case.expected)) - case.expected).max() / max(1, np.abs(case.expected).max())
+        found, finite = plain(out, len(case.expected)), np.isfinite(case.expected)
+        assert np.array_equal(np.isfinite(found), finite), case.kernel
+        error = np.abs(found - case.expected)[finite].max() / max(1, np.abs(case.expected[finite]).max())
         assert error < 1e-5, case.kernel

@@ -20,7 +20,7 @@ from natdeploy.compiler.target import check_target
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import canonical_json
 from natdeploy.spaces import Layer, Network, costs, get_space, random_network
-from tests.compiler.conftest import GROUPED, TARGET, odd_network
+from tests.compiler.conftest import TARGET, odd_network
 from tests.compiler.library import Library, run_library
 from tests.compiler.records import tuned
 from tests.compiler.reference import reference, relative_error
@@ -127,12 +127,6 @@ def test_the_widest_maps_are_never_written(own_cache: KernelCache) -> None:
     other = tuple(replace(layer, activation="hswish") if layer.name == "depth" else layer for layer in layers)
     plan = make_network_plan(random_network(other), target=TARGET, cache=own_cache)
     assert "expand" in [call.layer for call in plan.calls]  # its kernel knows one activation
-
-
-@pytest.mark.parametrize("kind", GROUPED)
-def test_a_layer_without_a_kernel_is_refused_by_name(own_cache: KernelCache, kind: str) -> None:
-    with pytest.raises(BadInput, match=r"layer 'odd': groups is \d, .* producer 'relax'"):
-        make_network_plan(odd_network(kind), target=TARGET, cache=own_cache, producer="kernels")
 
 
 def test_an_unknown_processor_is_refused(own_cache: KernelCache, tiny: Network) -> None:
