@@ -1,7 +1,8 @@
 """What is measured to choose a workload's tile: a plan that computes it with every candidate, call after call.
 
 Each call has weights of its own, so that each finds them as far away as a network would, and the rule's tile is called
-twice: how far the two calls are apart says what a difference is worth.
+twice: how far the two calls are apart says what a difference is worth. What comes before them all is not measured: it
+would be the one that finds input and output where the caller left them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from natdeploy.compiler.kernels.producer import PRODUCER
 from natdeploy.compiler.plan import Call, Kernel, Plan, Port, View, make_plan
 from natdeploy.ground.files import canonical_json, sha256_bytes
 from natdeploy.spaces import Layer
+
+#: The layer of a trial plan's first call.
+UNMEASURED = -1
 
 
 def network_workloads(networks: Iterable[Sequence[Layer]]) -> list[Workload]:
@@ -53,7 +57,8 @@ def compile_candidates(
 def trial_plan(kernels: Sequence[OwnKernel], target: Mapping[str, Any], cache: KernelCache) -> Plan:
     """Calls of the kernels of one workload, the first of them once more in the middle; random weights.
 
-    A call's layer is the place of its kernel. Inputs: the map, a residual if there is one. Output: the map.
+    A call's layer is the place of its kernel, :data:`UNMEASURED` for the one before all others. Inputs: the map, a
+    residual if there is one. Output: the map.
     """
     codes = kernel_code(kernels, target, cache)
     shapes = kernels[0].shapes
@@ -63,13 +68,14 @@ def trial_plan(kernels: Sequence[OwnKernel], target: Mapping[str, Any], cache: K
     order.insert(-(-len(kernels) // 2), 0)
     constants: dict[str, bytes] = {}
     calls = []
-    for number, place in enumerate(order):
-        given = kernels[place].shapes[1 : -2 if residual else -1]
+    for number, place in enumerate([UNMEASURED, *order]):
+        kernel = kernels[max(0, place)]
+        given = kernel.shapes[1 : -2 if residual else -1]
         names = [f"{number}.{argument}" for argument in range(len(given))]
         for name, shape in zip(names, given):
             constants[name] = rng.standard_normal(shape, np.float32).astype("<f4", copy=False).tobytes()
         tensors = ("x", *names, *(("residual",) if residual else ()), "out")
-        calls.append(Call(str(place), kernels[place].symbol, tensors))
+        calls.append(Call(str(place), kernel.symbol, tensors))
     inputs = {"x": View(shapes[0]), **({"residual": View(shapes[-2])} if residual else {})}
     out = View(shapes[-1])
     return make_plan(

@@ -132,7 +132,7 @@ def judge(
 
     Args:
         kernels: the candidates, the rule's first.
-        order: which of them each call of a round computed; the first one twice.
+        order: which of them each call of a round computed; the first one twice. Negative ones do not count.
         sessions: milliseconds ``[rounds, calls]`` of each.
         protocol: what it takes to beat the rule.
         threads: that computed, for the record.
