@@ -1,6 +1,6 @@
 """Several data sets in one search: one architecture for all, and for each a supernet that adapts to it.
 
-The many-objective study of Lu et al. (2021, section 4.5) searches for eleven data sets at once in this way.
+The many-objective study of Lu et al. (2021) searches for eleven data sets at once in this way.
 """
 
 from __future__ import annotations

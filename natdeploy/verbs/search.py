@@ -155,4 +155,5 @@ def about_accuracy(job: JobConfig) -> str:
     weights = f"the supernet {job.supernet}"
     if job.supernet == BOX:
         weights = "the supernet shipped with natdeploy (mbv3-micro, CIFAR-10)"
-    return f"top-1 measured on validation images of {job.data}, with weights from {weights}"
+    each = f" and, each with weights of its own, of {', '.join(job.further_data)}" if job.further_data else ""
+    return f"top-1 measured on validation images of {job.data}{each}, with weights from {weights}"
