@@ -23,7 +23,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from natdeploy.ground.errors import BadInput
-from natdeploy.ground.validation import Real, Settings, read_yaml, validate
+from natdeploy.ground.validation import Real, Settings, Whole, read_yaml, validate
 from natdeploy.runs.config import Name
 from natdeploy.runs.job import JobConfig
 from natdeploy.runs.signing import SigningSettings
@@ -106,6 +106,7 @@ class PipelineConfig(Settings):
         gates: tolerances.
         signing: programs that sign bundles when they are published; none: they are not signed.
         out: folder that builds are kept in.
+        keep_searches: how many searches an entry keeps, those used last; going back to one's budget finds it again.
         baselines: folder with a baseline per entry, to be committed.
     """
 
@@ -115,6 +116,7 @@ class PipelineConfig(Settings):
     gates: GateSettings = GateSettings()
     signing: SigningSettings | None = None
     out: Name = "ci"
+    keep_searches: Annotated[Whole, Field(ge=1, le=1000)] = 4
     baselines: Name = "baselines"
 
     @model_validator(mode="after")

@@ -50,6 +50,8 @@ class ValidateResult(Result):
 def validate(file: str | Path) -> ValidateResult:
     """Check a job's or a pipeline's YAML file: names, devices, images, weights, budgets, baselines.
 
+    ``example:NAME`` stands for a job's file that comes with natdeploy.
+
     A budget is checked where something is known of the device's latencies: its own timings, published ones, or a prior
     from its profile. Nothing is timed, trained, downloaded or written.
 
@@ -57,9 +59,10 @@ def validate(file: str | Path) -> ValidateResult:
     """
     from natdeploy.ground.validation import read_yaml
     from natdeploy.runs import load_job
+    from natdeploy.runs.examples import job_path
     from natdeploy.runs.pipeline import is_pipeline, load_pipeline
 
-    file = Path(file)
+    file = job_path(Path(file))
     if not is_pipeline(read_yaml(file, "job or pipeline")):
         job = load_job(file)
         return ValidateResult(file, "job", (_valid(job.device, job, f"{file}"),))

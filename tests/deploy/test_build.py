@@ -16,6 +16,7 @@ from natdeploy.deploy import BuiltBundle, build, predict_images, verify_bundle
 from natdeploy.deploy.artifacts import run_in_child
 from natdeploy.deploy.bundle import weights_digest
 from natdeploy.deploy.layers import read_layer_times
+from natdeploy.deploy.manifest import MEASUREMENT_FILES
 from natdeploy.deploy.verify import read_reference, runnable_of
 from natdeploy.devices import HardwareProfile, load_profile
 from natdeploy.ground.errors import BadInput, BudgetNotMet, DeviceNotReachable, VerificationFailed
@@ -140,6 +141,9 @@ def test_building_again_elsewhere_changes_measurements_only(
         update={"provenance": second.provenance.model_copy(update={"picked_as": first.provenance.picked_as})}
     )
     assert first.reproducible_part() == second.reproducible_part()
+    sums = [set((bundle.path / "SHA256SUMS").read_text().splitlines()) for bundle in (built[0], again[0])]
+    differing = {line.split("  ")[1] for line in sums[0] ^ sums[1]}
+    assert differing <= {"manifest.json", *MEASUREMENT_FILES}
 
 
 def test_no_bundle_when_nothing_measures_within_the_budget(

@@ -1,5 +1,7 @@
 """Building for a phone that is not here: cross-compiled, verified under emulation, nothing claimed of its latency."""
 
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,11 @@ from natdeploy.deploy.verify import read_reference
 from natdeploy.devices import load_profile
 from natdeploy.devices.catalog import shipped_profiles_dir
 from natdeploy.ground.errors import BadInput, DeviceNotReachable, VerificationFailed
-from natdeploy.ground.files import read_json, write_json
+from natdeploy.ground.files import cache_root, read_json, write_json
 from natdeploy.measure import MeasurementStore
 from natdeploy.runs import RunFolder
 from natdeploy.verbs.bundle_info import bundle_info
+from tests.compiler.gpu.conftest import reason_against_opencl
 from tests.deploy.made_run import make_run, small_archs
 from tests.devices.boards import emulator
 
@@ -35,6 +38,23 @@ def built(run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> BuiltBund
     (bundle,) = build(run, pick=["fastest", small_archs()[0].id], device="pixel4", store=store)
     assert not list(store.query())
     return bundle
+
+
+def test_built_again_elsewhere_every_byte_is_the_same(
+    run: RunFolder, built: BuiltBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another folder, another cache without any compiled kernel, another name of the run: nothing was measured."""
+    another = tmp_path / "another-home"
+    another.mkdir()
+    (another / "zig").symlink_to(
+        cache_root() / "zig"
+    )  # the C library of the target takes a minute, and no part in this
+    monkeypatch.setenv("NATDEPLOY_HOME", str(another))
+    copy = RunFolder(shutil.copytree(run.path, tmp_path / "a copy", ignore=shutil.ignore_patterns("bundles*")))
+    (again,) = build(copy, pick=["fastest", small_archs()[0].id], device="pixel4", out=tmp_path / "out")
+    assert again.path.parent == tmp_path / "out"
+    first, second = (set((one.path / "SHA256SUMS").read_text().splitlines()) for one in (built, again))
+    assert {line.split("  ")[1] for line in first ^ second} == set()
 
 
 def test_nothing_is_claimed_of_a_latency(built: BuiltBundle) -> None:
@@ -110,3 +130,39 @@ def test_unknown_devices_and_picks(run: RunFolder, tmp_path: Path) -> None:
         build(run, device="pixel99", out=tmp_path / "out")
     with pytest.raises(BadInput, match="pick"):
         build(run, pick="zzz", device="pixel4", out=tmp_path / "out")
+
+
+@pytest.fixture(scope="module")
+def built_for_gpu(run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> BuiltBundle:
+    if why := reason_against_opencl():
+        pytest.skip(why)
+    (bundle,) = build(run, pick=small_archs()[0].id, device="pixel4-gpu", out=tmp_path_factory.mktemp("gpu") / "out")
+    return bundle
+
+
+def test_for_a_graphics_processor_sources_are_packed(built_for_gpu: BuiltBundle) -> None:
+    said = read_json(built_for_gpu.path / "manifest.json", "manifest")
+    assert re.match(r"emulated \(|on another device \(gpu: ", said["verification"]["verified"])
+    assert (said["latency"]["measured"], said["latency"]["predicted"], said["latency"]["budget_ms"]) == (None,) * 3
+    assert ("source", "native/kernels.cl") in {(one["kind"], one["path"]) for one in said["artifacts"]}
+    assert said["device"]["target"] == {"kind": "opencl", "mtriple": "aarch64-linux-android"}
+    written = {path.name for path in (built_for_gpu.path / "native").iterdir()}
+    assert {"kernels.cl", "constants.bin", "plan.json", "CMakeLists.txt", "natdeploy_opencl.c"} <= written
+    (check,) = [one for one in said["verification"]["checks"] if one["path"] == "native/kernels.cl"]
+    assert check["images"] == 16 and 0 < check["max_abs_error"] <= check["allowed"]
+
+
+def test_they_are_run_again_from_the_bundle(built_for_gpu: BuiltBundle, tmp_path: Path) -> None:
+    report = verify_bundle(built_for_gpu.path)
+    assert [artifact.path for artifact in report.artifacts] == ["model.onnx", "native/kernels.cl"]
+
+
+def test_without_opencl_nothing_is_built(run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("natdeploy.devices.opencl.count_platforms", _no_platforms)
+    with pytest.raises(DeviceNotReachable, match=r"no OpenCL .*apt install pocl-opencl-icd"):
+        build(run, pick="fastest", device="pixel4-gpu", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def _no_platforms() -> int:
+    return 0

@@ -98,6 +98,23 @@ def test_another_budget_searches_and_builds_with_the_same_latency_model(stages: 
     assert stages.take() == ["build"] and record()["search"] == before["search"]
 
 
+def test_searches_that_were_not_used_for_long_go(stages: Stages) -> None:
+    def searches() -> set[str]:
+        return {path.name for path in Path("ci/digits-pixel4/runs").iterdir()}
+
+    kept = Path("ci/digits-pixel4/runs/of-my-own")
+    kept.mkdir(parents=True)
+    keys = []
+    for latency_ms in (2.0, 3.0, 4.0, 5.0):
+        built(latency_ms)
+        keys.append(record()["search"][:16])
+    assert searches() == {*keys, kept.name}
+    assert built(2.0)["search"] == "reused"  # the oldest is the one used last now
+    built(6.0)
+    assert searches() == {keys[0], keys[2], keys[3], record()["search"][:16], kept.name}
+    assert built(3.0)["search"] == "made"
+
+
 def test_other_picks_build_again_from_the_same_search(stages: Stages) -> None:
     built()
     stages.take()

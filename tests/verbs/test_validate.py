@@ -106,6 +106,13 @@ def test_baselines_are_read() -> None:
         validate(pipeline())
 
 
+def test_examples_are_found_by_name() -> None:
+    found = validate("example:digits")
+    assert (found.kind, found.file.name, found.jobs[0].device) == ("job", "digits.yaml", "host")
+    with pytest.raises(BadInput, match=r"example:nope: no such example; known: .*example:digits"):
+        validate("example:nope")
+
+
 def test_neither_job_nor_pipeline() -> None:
     for number, text in enumerate(("", "- 1", "latency_ms: 1\nlatency_percentile: 2", "latency_ms: [", "x: 1")):
         path = Path(f"{number}.yaml")

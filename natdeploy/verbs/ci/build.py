@@ -11,7 +11,7 @@ from natdeploy.verbs.bundle_info import BundleInfo
 from natdeploy.verbs.result import Progress, Result
 
 if TYPE_CHECKING:
-    from natdeploy.runs.pipeline import PipelineEntry
+    from natdeploy.runs.pipeline import PipelineConfig, PipelineEntry
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,20 @@ def build(
     entries = pipeline.select(device, task)
     for entry in entries:  # a wrong name shall not wait for the entries before it
         load_profile(entry.job.device, derive=False)
-    return CiBuildResult(tuple(_built(entry, Path(pipeline.config.out) / entry.name, progress) for entry in entries))
+    return CiBuildResult(tuple(_built(entry, pipeline.config, progress) for entry in entries))
 
 
-def _built(entry: PipelineEntry, folder: Path, progress: Progress | None) -> BuiltEntry:
+def _built(entry: PipelineEntry, config: PipelineConfig, progress: Progress | None) -> BuiltEntry:
     from natdeploy.ground.files import readable_disk_errors
     from natdeploy.ground.lock import only_process_in
     from natdeploy.verbs.ci.record import REPORT
     from natdeploy.verbs.ci.stages import EntryBuild
 
+    folder = Path(config.out) / entry.name
     with readable_disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with only_process_in(folder):
-        work = EntryBuild(entry, folder, progress)
+        work = EntryBuild(entry, folder, config.keep_searches, progress)
         bundles = work.bundles()
     report = folder / REPORT
     return BuiltEntry(entry.name, entry.task, entry.device, folder, work.outcome, work.seconds, bundles, report)

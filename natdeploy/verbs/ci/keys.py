@@ -49,11 +49,11 @@ def search_key(job: JobConfig, inputs: Inputs, latency: str) -> str:
 
 def build_key(job: JobConfig, profile: HardwareProfile, search: str) -> str:
     """Key of the bundles; ``profile`` filled in."""
-    from natdeploy.devices import device_fingerprint, llvm_target
+    from natdeploy.devices import compile_target, device_fingerprint
 
     device = {
         "fingerprint": device_fingerprint(profile),
-        "target": llvm_target(profile),
+        "target": compile_target(profile),
         "timing": profile.timing.model_dump(mode="json"),
     }
     return content_key({"search": search, "build": job.build.model_dump(mode="json"), "device": device})

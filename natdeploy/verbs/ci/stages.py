@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from natdeploy.verbs.bundle_info import BundleInfo, bundle_info
 from natdeploy.verbs.ci.keys import build_key, inputs_key, latency_key, search_key
+from natdeploy.verbs.ci.prune import prune_searches
 from natdeploy.verbs.ci.record import (
     FRONT,
     REPORT,
@@ -36,6 +37,7 @@ class EntryBuild:
     Args:
         entry: the entry.
         folder: where it is kept; held by this process.
+        keep: how many of its searches stay.
         progress: told what is going on.
 
     Attributes:
@@ -44,8 +46,8 @@ class EntryBuild:
         seconds: stage to wall-clock seconds.
     """
 
-    def __init__(self, entry: PipelineEntry, folder: Path, progress: Progress | None) -> None:
-        self._entry, self._folder = entry, folder
+    def __init__(self, entry: PipelineEntry, folder: Path, keep: int, progress: Progress | None) -> None:
+        self._entry, self._folder, self._keep = entry, folder, keep
         self._progress = progress
         self._last = time.monotonic()
         self.outcome: dict[str, str] = {}
@@ -89,6 +91,8 @@ class EntryBuild:
                     front=tuple((one.latency_ms, one.top1) for one in RunFolder(run).front()),
                 ),
             )
+        for removed in prune_searches(self._folder, search, self._keep):
+            self._tell(f"removed the search {removed.name}, which was not used for long", 1.0)
         return found
 
     def _latency_model(self, profile: HardwareProfile) -> LatencyModel:
