@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ DTYPES = {
 }
 #: Constants up to this size may decide shapes.
 _SMALL = 1024
+#: Kernels number elements by 32 bits.
+_LARGEST = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,8 @@ def _value(kind: Any, name: str, path: Path, node: Any = None) -> Value:
     sizes = tuple(dim.dim_value if dim.HasField("dim_value") else 0 for dim in kind.tensor_type.shape.dim)
     if any(size < 1 for size in sizes):
         raise BadInput(f"{path}: the shape of value {name!r}{by} is not known before it is computed, or it is empty")
+    if prod(sizes) > _LARGEST:
+        raise BadInput(f"{path}: value {name!r}{by} has {prod(sizes)} elements; kernels count up to {_LARGEST}")
     return Value(sizes, DTYPES[kind.tensor_type.elem_type])
 
 

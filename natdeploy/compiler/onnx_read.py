@@ -34,6 +34,8 @@ def read_onnx(path: Path) -> Any:
         raise BadInput(f"{path}: not a readable ONNX file, or only part of one; export it again") from None
     if not model.ir_version or not model.graph.output:
         raise BadInput(f"{path}: not an ONNX model, or only part of one: it has no outputs; export it again")
+    for sparse in model.graph.sparse_initializer:
+        raise BadInput(f"{path}: tensor {sparse.values.name!r} is stored sparsely; export it with dense tensors")
     for tensor in _tensors(model):
         if tensor.data_location == TensorProto.EXTERNAL:
             _load_external(tensor, path)

@@ -86,6 +86,26 @@ def test_external_data(tmp_path: Path, given: dict[str, str], words: str) -> Non
     assert "tensor 'w'" in message and words in message
 
 
+def test_tensors_that_are_sparse_or_too_large(tmp_path: Path) -> None:
+    path = save(tmp_path / "large.onnx", [node("Relu", "x", "y")], {"x": [2**40]}, ["y"])
+    assert "value 'x' has 1099511627776 elements; kernels count up to 2147483647" in refused(path)
+    graph = helper.make_graph(
+        [node("Add", "x w", "y")],
+        "g",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in "x"],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])],
+        sparse_initializer=[
+            helper.make_sparse_tensor(
+                helper.make_tensor("w", TensorProto.FLOAT, [1], [1.0]),
+                helper.make_tensor("at", TensorProto.INT64, [1], [2]),
+                [4],
+            )
+        ],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "sparse.onnx")
+    assert "tensor 'w' is stored sparsely" in refused(tmp_path / "sparse.onnx")
+
+
 def test_external_data_that_is_there(tmp_path: Path) -> None:
     (tmp_path / "weights.bin").write_bytes(bytes(3) + np.arange(4, dtype="<f4").tobytes())
     path = add_weight(tmp_path / "model.onnx", location="weights.bin", offset="3", length="16")

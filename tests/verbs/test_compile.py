@@ -9,14 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from natdeploy import verbs
+from natdeploy.cli.main import app
 from natdeploy.compiler import Plan, load_onnx
 from natdeploy.compiler.onnx_verify import native_outputs, onnxruntime_outputs, relative_error
 from natdeploy.ground.errors import BadInput
 from natdeploy.verbs.compile import CompileResult
 from tests.compiler.conftest import TARGET, home  # noqa: F401 - a cache of this session's own
 from tests.compiler.onnx_models import node, save, small_convnet
+from tests.compiler.test_onnx_read import add_weight
 
 HERE = f"{TARGET['mtriple']}/{TARGET['mcpu']}"
 
@@ -87,6 +90,43 @@ def test_a_profile_with_an_unknown_processor_is_named(model: Path, tmp_path: Pat
     )
     with pytest.raises(BadInput, match=r"hardware profile 'board'.*LLVM knows no 'cortex-a760'; close: cortex-a76"):
         verbs.compile(model, device=str(profile), out=tmp_path / "out")
+
+
+def bad_inputs(folder: Path) -> dict[str, tuple[list[str], str]]:
+    """Command lines of ``compile`` and what each must say."""
+    here = ["--target", HERE]
+    whole = small_convnet(folder / "whole.onnx")
+    (folder / "cut.onnx").write_bytes(whole.read_bytes()[:-99])
+    save(folder / "dynamic.onnx", [node("Relu", "x", "y")], {"x": ["batch", 3]}, ["y"])
+    nodes = [node("Relu", "x", "r"), node("Det", "r", "y")]
+    save(folder / "operator.onnx", nodes, {"x": [2, 3, 3]}, ["y"])
+    for name, place in (("missing", "weights.bin"), ("outside", "../weights.bin")):
+        add_weight(folder / f"{name}.onnx", location=place)
+    (folder / "board.yaml").write_text(
+        "name: board\ntitle: A board\nllvm_triple: aarch64-linux-gnu\nruntimes: [tvm]\nreach: {via: [qemu]}\n"
+        "clusters: [{name: cpu, core: Odd, cores: 4, vector_bits: 128, llvm_cpu: cortex-a760}]\n"
+    )
+    return {
+        "dynamic shapes": (["dynamic.onnx", *here], "input 'x' has the dynamic shape [batch, 3]"),
+        "unsupported operator": (["operator.onnx", *here], "operator Det (node 'y') cannot be compiled"),
+        "truncated": (["cut.onnx", *here], "cut.onnx: not a"),
+        "external data missing": (["missing.onnx", *here], "external data 'weights.bin' is missing"),
+        "external data outside": (["outside.onnx", *here], "is outside the model's folder"),
+        "unknown processor": (["whole.onnx", "--device", "board.yaml"], "LLVM knows no 'cortex-a760'"),
+    }
+
+
+def test_bad_input_is_one_line_and_2_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = bad_inputs(tmp_path)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    monkeypatch.chdir(tmp_path)
+    for what, (args, words) in given.items():
+        found = CliRunner().invoke(app, ["compile", *args, "--out", "out"])
+        *progress, message = found.stderr.splitlines()
+        assert (found.exit_code, found.stdout) == (2, ""), what
+        assert message.startswith("natdeploy: ") and words in message, (what, message)
+        assert all(line.startswith("[") for line in progress), what  # of what was done until then
+        assert sorted(path.name for path in tmp_path.iterdir()) == before, what
 
 
 def test_an_operator_that_tvm_lacks_is_named(tmp_path: Path) -> None:
