@@ -66,7 +66,7 @@ def compare(space_name: str, *, counts: Sequence[int] = COUNTS, seeds: Sequence[
 def chosen(space: Space, own: dict[Arch, float], count: int, knowledge: SourceKnowledge, seed: int) -> list[Arch]:
     """Networks in the steps of an adaptive profile."""
     from natdeploy.latency.adaptive import next_networks
-    from natdeploy.latency.profile import FIRST_TRANSFERRED, next_step
+    from natdeploy.latency.goal import FIRST_TRANSFERRED, next_step
 
     archs = next_networks(space, list(own), {}, min(FIRST_TRANSFERRED, count), knowledge=knowledge, seed=seed)
     while len(archs) < count:

@@ -47,6 +47,14 @@ def profile(
         Optional[float],  # noqa: UP045
         typer.Option("--minutes", help="Likewise, and stop after so many minutes for each runtime."),
     ] = None,
+    level: Annotated[
+        str,
+        typer.Option(
+            "--level",
+            metavar="network|kernel|both",
+            help="Time whole subnets, single kernels and few subnets, or both.",
+        ),
+    ] = "network",
     seed: options.Seed = 0,
     plan: Annotated[
         bool, typer.Option("--plan", help="Only print what would be timed and how long it takes; touch nothing.")
@@ -83,6 +91,7 @@ def profile(
         "holdout": holdout,
         "target_within10": target_within10,
         "minutes": minutes,
+        "level": level,
         "seed": seed,
         "via": way,
         "units": unit or (),

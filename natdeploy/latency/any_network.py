@@ -9,10 +9,13 @@ import numpy as np
 
 from natdeploy.devices import HardwareProfile
 from natdeploy.ground.errors import BadInput
-from natdeploy.latency.library import prior_latency_model, shipped_latency_model
+from natdeploy.latency.features import layer_kind
+from natdeploy.latency.kernel_predictor import KernelPredictor
+from natdeploy.latency.library import find_latency_model, prior_latency_model, shipped_latency_model
+from natdeploy.latency.model import LatencyModel
 from natdeploy.latency.operator_rates import RatesPredictor
 from natdeploy.latency.prior import PriorPredictor
-from natdeploy.spaces import Layer
+from natdeploy.spaces import SPACES, Layer
 
 #: Spaces whose shipped predictors know operators, not only their own blocks; and the coverage of intervals.
 SPACE, COVERAGE = "ofa-mbv3-w1.0", 0.9
@@ -25,7 +28,7 @@ class LayersLatency:
     Attributes:
         mean_ms, lower_ms, upper_ms: of the network.
         layers_ms: of each layer, float64 ``[n]``.
-        source: ``table`` or ``prior``, see :data:`natdeploy.latency.model.SOURCES`.
+        source: ``measured`` (kernels), ``table`` or ``prior``, see :data:`natdeploy.latency.model.SOURCES`.
         runtime: that the knowledge is of.
         caution: what to know of latencies that were not timed on this device.
         coverage: share of intervals that hold, as judged on networks or devices left out.
@@ -42,16 +45,40 @@ class LayersLatency:
 
 
 def layers_latency(profile: HardwareProfile, layers: Sequence[Layer], *, coverage: float = COVERAGE) -> LayersLatency:
-    """Predict a network by its layers, on a device whose operators were published, or from its hardware profile.
+    """Predict a network by its layers: by the device's own timed kernels, by published operators, or by its profile.
 
     Raises BadInput for no layers, and naming the field of the profile without which there is no prior.
     """
     if not layers:
         raise BadInput("estimate: no layer whose latency can be known")
+    own, caution = _own_kernels(profile, layers)
+    if own is not None:
+        assert isinstance(own.predictor, KernelPredictor)
+        layers_ms, found = own.predictor.of_layers(layers, coverage)
+        ends = (float(found.mean_ms[0]), float(found.lower_ms[0]), float(found.upper_ms[0]))
+        return LayersLatency(*ends, layers_ms, own.source, own.runtime, caution, coverage)
     model = shipped_latency_model(profile, SPACE)
     if model is None or not isinstance(model.predictor, RatesPredictor):
         model = prior_latency_model(profile, SPACE, profile.runtimes[0])
     assert isinstance(model.predictor, (RatesPredictor, PriorPredictor))
     layers_ms, found = model.predictor.of_layers(layers, coverage)
     ends = (float(found.mean_ms[0]), float(found.lower_ms[0]), float(found.upper_ms[0]))
-    return LayersLatency(*ends, layers_ms, model.source, model.runtime, model.caution, coverage)
+    return LayersLatency(
+        *ends, layers_ms, model.source, model.runtime, "; ".join(filter(None, (model.caution, caution))), coverage
+    )
+
+
+def _own_kernels(profile: HardwareProfile, layers: Sequence[Layer]) -> tuple[LatencyModel | None, str]:
+    """A model of kernels that were timed on the device and know all of these layers, and what to know of it."""
+    lacking = ""
+    for runtime in reversed(profile.runtimes):
+        for space in SPACES.names():
+            model = find_latency_model(profile, space, runtime, kernels=True)
+            if model is None or not isinstance(model.predictor, KernelPredictor):
+                continue
+            unknown = sorted({layer_kind(layer) for layer in model.predictor.sums.unknown(layers)})
+            if not unknown:
+                far = "shapes far from theirs make the interval wide"
+                return model, f"from kernels of {space} timed on this device with {runtime}; {far}"
+            lacking = f"the kernels timed on this device have none of kind {', '.join(unknown)}"
+    return None, lacking

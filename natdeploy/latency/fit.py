@@ -48,11 +48,7 @@ def fit_and_leave_out(
     """
     space = get_space(space) if isinstance(space, str) else space
     usable = comparable(measurements, space)
-    holdout = _timings(usable, ("holdout",), space)
-    held = {arch for arch, _ in holdout}
-    train = {
-        network: timing for network, timing in _timings(usable, TRAINING_ROLES, space).items() if network[0] not in held
-    }
+    train, holdout = timings_of(usable, space)
     if len(train) < MIN_NETWORKS:
         left_out = len(measurements) - len(usable)
         raise BadInput(
@@ -84,6 +80,16 @@ def fit_and_leave_out(
         _space=space,
     )
     return model, np.log(training.latency_ms / fitted.left_out_ms)
+
+
+def timings_of(
+    usable: Sequence[Measurement], space: Space
+) -> tuple[dict[tuple[Arch, int], Timing], dict[tuple[Arch, int], Timing]]:
+    """Comparable timings to train on and to judge by, by architecture and classes; none is in both."""
+    holdout = _timings(usable, ("holdout",), space)
+    held = {arch for arch, _ in holdout}
+    train = _timings(usable, TRAINING_ROLES, space)
+    return {network: timing for network, timing in train.items() if network[0] not in held}, holdout
 
 
 def timed_twice(measurements: Sequence[Measurement], space: Space) -> tuple[np.ndarray, np.ndarray]:

@@ -31,12 +31,23 @@ def latency_model_path(profile: HardwareProfile, space: Space | str, runtime: st
     return cache_root() / "latency_models" / device_fingerprint(profile) / name / f"{runtime}.json"
 
 
-def find_latency_model(profile: HardwareProfile, space: Space | str, runtime: str) -> LatencyModel | None:
+def kernel_model_path(path: Path) -> Path:
+    """Where the model of kernels lies beside a device's model."""
+    return path.with_suffix(".kernels.json")
+
+
+def find_latency_model(
+    profile: HardwareProfile, space: Space | str, runtime: str, *, kernels: bool = False
+) -> LatencyModel | None:
     """The stored model, or None where the device was not profiled for this space and runtime.
+
+    ``kernels``: that of kernels, which stands beside another one where that is nearer to whole networks.
 
     Raises BadInput for an unknown runtime or space, and for a stored file that is damaged or belongs elsewhere.
     """
     path = latency_model_path(profile, space, runtime)
+    if kernels:
+        path = kernel_model_path(path)
     if isinstance(space, str):
         space = get_space(space)
     if not path.exists():

@@ -15,6 +15,7 @@ from natdeploy.latency.classes import class_factor
 from natdeploy.latency.comparable import same_toolchain
 from natdeploy.latency.conformal import check_coverage
 from natdeploy.latency.gene_sums import Archs, feature_sums
+from natdeploy.latency.kernel_predictor import KernelPredictor
 from natdeploy.latency.operator_rates import RatesPredictor
 from natdeploy.latency.prediction import IntervalPredictor, LatencyPrediction
 from natdeploy.latency.prior import PriorPredictor
@@ -33,7 +34,9 @@ KIND = "natdeploy latency model"
 SOURCES = ("measured", "transferred", "table", "prior")
 #: Architectures that a transferred model looks at together.
 BATCH = 1000
-Predictor = IntervalPredictor | TransferredPredictor | TablePredictor | RatesPredictor | PriorPredictor
+Predictor = (
+    IntervalPredictor | KernelPredictor | TransferredPredictor | TablePredictor | RatesPredictor | PriorPredictor
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +111,7 @@ class LatencyModel:
         space = get_space(self.space) if self._space is None else self._space
         if isinstance(self.predictor, TransferredPredictor):
             return _transferred(self.predictor, space, archs, coverage, num_classes)
-        if isinstance(self.predictor, (TablePredictor, RatesPredictor, PriorPredictor)):
+        if isinstance(self.predictor, (KernelPredictor, TablePredictor, RatesPredictor, PriorPredictor)):
             return self.predictor.predict(archs, coverage, num_classes)
         sums = feature_sums(space, num_classes)
         return self.predictor.predict(sums(archs), coverage)
@@ -240,6 +243,8 @@ def _transferred(
 
 def _read_predictor(value: dict[str, Any], space: Space) -> Predictor:
     """Each kind is told by a field that only it has."""
+    if "kernels" in value:
+        return KernelPredictor.from_json(value, space)
     if "regression" in value:
         return TablePredictor.from_json(value, space)
     if "amounts_ms" in value:

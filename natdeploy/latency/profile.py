@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
+
 from natdeploy.devices import HardwareProfile, device_fingerprint
 from natdeploy.devices.units import Access
 from natdeploy.ground.errors import BadInput
@@ -14,7 +16,11 @@ from natdeploy.latency.adaptive import next_networks
 from natdeploy.latency.choose import random_networks
 from natdeploy.latency.comparable import TRAINING_ROLES
 from natdeploy.latency.device_fit import fit_device_model
-from natdeploy.latency.fit import MIN_NETWORKS
+from natdeploy.latency.fit import MIN_NETWORKS, fit_and_leave_out
+from natdeploy.latency.goal import CHUNK, FIRST, FIRST_TRANSFERRED, Goal, Share, dealt, next_step
+from natdeploy.latency.kernel_predictor import KernelSums
+from natdeploy.latency.kernel_profile import KernelJob, fit_kernel_model
+from natdeploy.latency.library import kernel_model_path
 from natdeploy.latency.model import LatencyModel
 from natdeploy.latency.other_devices import Place, other_knowledge
 from natdeploy.latency.plan import Part, ProfilePlan, plan_profile
@@ -27,38 +33,11 @@ from natdeploy.measure import (
     runtime_toolchain,
     time_archs,
 )
-from natdeploy.spaces import Arch, Space, get_space
+from natdeploy.spaces import Space, get_space
 
 Progress = Callable[[str, float], None]
-#: Training networks with which an adaptive profile begins, with and without knowledge of other devices.
-FIRST_TRANSFERRED, FIRST = 8, MIN_NETWORKS
-#: Networks between two looks at the clock; those added before the next look at the quality: a share of those that were
-#: trained on, and at least so many.
-CHUNK, STEP, LEAST_STEP = 24, 0.5, 6
-
-
-@dataclass(frozen=True)
-class Goal:
-    """When an adaptive profile stops, before its ``networks`` are used up.
-
-    Attributes:
-        within10: share of holdout networks predicted within +-10 %.
-        minutes: for each runtime; what is running then is finished and stored.
-    """
-
-    within10: float | None = None
-    minutes: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.within10 is not None and not 0 < self.within10 <= 1:
-            raise BadInput(f"profiling: target_within10 is {self.within10:g}, expected a share above 0, at most 1")
-        if self.minutes is not None and not self.minutes > 0:
-            raise BadInput(f"profiling: minutes is {self.minutes:g}, expected more than 0")
-
-    @property
-    def adaptive(self) -> bool:
-        """Whether there is anything to stop at."""
-        return self.within10 is not None or self.minutes is not None
+#: What is timed: whole networks, kernels and a few networks, or both; and how many networks beside kernels, at least.
+LEVELS, WHOLE = ("network", "kernel", "both"), 24
 
 
 def profile_device(
@@ -71,6 +50,7 @@ def profile_device(
     coverage: float = 0.9,
     seed: int = 0,
     goal: Goal | None = None,
+    level: str = "network",
     store: MeasurementStore | None = None,
     protocol: TimingProtocol | None = None,
     num_classes: int | None = None,
@@ -93,6 +73,8 @@ def profile_device(
         seed: of the choice of networks and of training.
         goal: begin with few networks and add those that the model is least sure of, until it is reached or
             ``networks`` are timed; without it all ``networks`` are.
+        level: a name of :data:`LEVELS`: ``kernel`` times single kernels and pairs, and few whole networks to learn
+            what these take beside the sum; ``both`` takes the model that is nearer to networks left out.
         store: where timings are kept; the user's own store if not given.
         protocol: how to time; the default for the device if not given.
         num_classes: classes of the timed networks; the space's own if not given.
@@ -107,14 +89,31 @@ def profile_device(
     store = MeasurementStore() if store is None else store
     protocol = protocol_for(profile) if protocol is None else protocol
     goal = Goal() if goal is None else goal
+    if level not in LEVELS:
+        raise BadInput(f"profiling: level is {level!r}, expected one of {', '.join(LEVELS)}")
+    if level == "kernel":
+        networks = min(networks, WHOLE)
+    if level != "network" and networks < WHOLE:
+        raise BadInput(f"profiling: networks is {networks}, at least {WHOLE} whole ones are needed beside kernels")
     plan = plan_with_others(
-        profile, space, store, runtimes=runtimes, networks=networks, holdout=holdout, coverage=coverage, seed=seed
+        profile,
+        space,
+        store,
+        runtimes=runtimes,
+        networks=networks,
+        holdout=holdout,
+        coverage=coverage,
+        seed=seed,
+        transferable=level == "kernel",
     )
     models: dict[str, LatencyModel] = {}
     for number, (runtime, path) in enumerate(plan.paths.items()):
         job = _Job(profile, space, runtime, coverage, seed, store, protocol, num_classes, access or Access())
-        tell = None if progress is None else _Share(progress, number / len(plan.paths), 1 / len(plan.paths))
-        if goal.adaptive:
+        tell = None if progress is None else Share(progress, number / len(plan.paths), 1 / len(plan.paths))
+        if level != "network":
+            models[runtime], kernels = job.by_kernels(plan, goal, tell, alone=level == "kernel")
+            kernels.save(kernel_model_path(path))
+        elif goal.adaptive:
             models[runtime] = job.adaptive(plan, networks, goal, tell)
         else:
             models[runtime] = job.whole(plan, tell)
@@ -134,11 +133,15 @@ def plan_with_others(
     holdout: int,
     coverage: float,
     seed: int,
+    transferable: bool = False,
 ) -> ProfilePlan:
-    """The plan of :func:`profile_device`; few networks are chosen by what is known of other devices."""
+    """The plan of :func:`profile_device`; few networks are chosen by what is known of other devices.
+
+    ``transferable``: few networks suffice anyway.
+    """
     asked = tuple(runtimes or profile.runtimes)
-    others, transferable = None, False
-    if networks < MIN_NETWORKS and all(runtime in profile.runtimes for runtime in asked):
+    others = None
+    if not transferable and networks < MIN_NETWORKS and all(runtime in profile.runtimes for runtime in asked):
         transferable = all(device_knowledge(profile, space, runtime, store) is not None for runtime in asked)
         others = device_knowledge(profile, space, asked[0], store, elsewhere=True)
     return plan_profile(
@@ -180,7 +183,7 @@ class _Job:
         measured: list[Measurement] = []
         total = sum(len(part.archs) for part in plan.parts)
         for part in plan.parts:
-            share = None if tell is None else _Share(tell, len(measured) / total, len(part.archs) / total)
+            share = None if tell is None else Share(tell, len(measured) / total, len(part.archs) / total)
             measured += self.time(part, share)
         return self.fit(measured, self._knowledge())
 
@@ -196,14 +199,14 @@ class _Job:
         pool = [arch for arch in random_networks(self.space, seed=self.seed) if arch not in judged]
         first = min(networks, FIRST if known is None else FIRST_TRANSFERRED)
         chosen = planned[:first] if known is None else next_networks(self.space, pool, {}, first, knowledge=known)
-        step = _dealt(chosen, judged)
+        step = dealt(chosen, judged)
         role = {**dict.fromkeys(judged, "holdout"), **dict.fromkeys(chosen, "train")}
         measured: list[Measurement] = []
         while True:
             for start in range(0, len(step), CHUNK):
                 some = tuple(step[start : start + CHUNK])
                 done = len(measured) / (networks + len(judged) + len(again.archs))
-                measured += self.time(Part(some, role), None if tell is None else _Share(tell, min(done, 1.0), 0.0))
+                measured += self.time(Part(some, role), None if tell is None else Share(tell, min(done, 1.0), 0.0))
                 if time.monotonic() > ends:
                     break
             timed = {item.arch: item.latency_ms for item in measured if item.role == "train" and item.arch is not None}
@@ -223,9 +226,34 @@ class _Job:
             if not step:
                 break
         if time.monotonic() <= ends and again.archs:
-            measured += self.time(again, None if tell is None else _Share(tell, 0.9, 0.1))
+            measured += self.time(again, None if tell is None else Share(tell, 0.9, 0.1))
             model = self.fit(measured, knowledge)
         return model
+
+    def by_kernels(
+        self, plan: ProfilePlan, goal: Goal, tell: Progress | None, *, alone: bool
+    ) -> tuple[LatencyModel, LatencyModel]:
+        """Whole networks, then kernels; the model to go by (that of kernels if ``alone``), and that of kernels."""
+        ends = float("inf") if goal.minutes is None else time.monotonic() + 60 * goal.minutes
+        measured: list[Measurement] = []
+        for part in plan.parts:
+            measured += self.time(part, None if tell is None else Share(tell, 0.0, 0.5))
+        job = KernelJob(
+            *(self.profile, self.space, self.runtime, self.store, self.protocol, self.access),
+            num_classes=self.num_classes,
+            seed=self.seed,
+        )
+
+        def enough(sums: KernelSums) -> bool:
+            model, _ = fit_kernel_model(sums, measured, self.space, coverage=self.coverage)
+            return goal.within10 is not None and model.quality.within10 >= goal.within10
+
+        sums = job.learn(ends=ends, enough=enough, tell=None if tell is None else Share(tell, 0.5, 0.5))
+        kernels, errors = fit_kernel_model(sums, measured, self.space, coverage=self.coverage)
+        if alone:
+            return kernels, kernels
+        networks, others = fit_and_leave_out(measured, self.space, coverage=self.coverage, seed=self.seed)
+        return (kernels if np.abs(errors).mean() < np.abs(others).mean() else networks), kernels
 
     def time(self, part: Part, tell: Progress | None) -> list[Measurement]:
         """Time a part; what is stored already is read."""
@@ -257,26 +285,3 @@ class _Job:
     def _too_few(measured: Sequence[Measurement], known: SourceKnowledge | None) -> bool:
         networks = {item.arch for item in measured if item.trusted and item.role in TRAINING_ROLES}
         return len(networks) < (MIN_NETWORKS if known is None else MIN_MEASURED)
-
-
-def next_step(timed: int) -> int:
-    """How many networks an adaptive profile adds to so many before it looks at the quality again."""
-    return max(LEAST_STEP, round(STEP * timed))
-
-
-def _dealt(training: Sequence[Arch], judged: Sequence[Arch]) -> list[Arch]:
-    """Both mixed evenly: what is trained on and what is judged by share the machine's moods."""
-    placed = [((place + 0.5) / len(part), arch) for part in (training, judged) for place, arch in enumerate(part)]
-    return [arch for _, arch in sorted(placed, key=lambda pair: pair[0])]
-
-
-@dataclass(frozen=True)
-class _Share:
-    """Progress of one part of the work, seen as progress of the whole."""
-
-    whole: Progress
-    start: float
-    share: float
-
-    def __call__(self, stage: str, fraction: float) -> None:
-        self.whole(stage, self.start + self.share * fraction)

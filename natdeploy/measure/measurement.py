@@ -10,7 +10,7 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import content_key
 from natdeploy.spaces import Arch
 
-ROLES = ("train", "holdout", "repeat", "build")
+ROLES = ("train", "holdout", "repeat", "build", "kernel")
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def time_archs(
     for arch in archs:
         space.check(arch)
     roles = {arch: role if isinstance(role, str) else role[arch] for arch in archs}
-    stand = _Stand.of(space, profile, runtime, protocol, store, access)
+    stand = Stand.of(space, profile, runtime, protocol, store, access)
 
     def key(arch: Arch) -> str:
         return timing_key(
@@ -150,7 +150,7 @@ def time_runnable(
     Raises BadInput for a damaged artifact, VerificationFailed for one that crashes or hangs, DeviceNotReachable.
     """
     space = get_space(space) if isinstance(space, str) else space
-    stand = _Stand.of(space, profile, runtime, protocol, store, access)
+    stand = Stand.of(space, profile, runtime, protocol, store, access)
     classes = num_classes if num_classes is not None else int(runnable.output_shape[-1])
     builder = ArtifactBuilder(space, profile, runtime, build=build)
     report = _Reporter(progress, runtime, 1)
@@ -169,7 +169,7 @@ def time_runnable(
 
 
 @dataclass(frozen=True)
-class _Stand:
+class Stand:
     """Everything that the timings of one device, runtime and space have in common."""
 
     space: Space
@@ -189,13 +189,14 @@ class _Stand:
         protocol: TimingProtocol | None,
         store: MeasurementStore | None,
         access: Access,
-    ) -> _Stand:
+    ) -> Stand:
+        """Settings with their defaults. Raises BadInput for a runtime that the device does not have."""
         if runtime not in profile.runtimes:
             raise BadInput(f"device {profile.name!r}: no runtime {runtime!r}; it has {', '.join(profile.runtimes)}")
         toolchain = runtime_toolchain(runtime, profile)
         if access.test_only_clock is not None and not profile.is_this_machine:
             toolchain["clock"] = "test-only"
-        return _Stand(
+        return Stand(
             space,
             profile,
             runtime,
@@ -209,6 +210,7 @@ class _Stand:
     def time(
         self, batches: Sequence[Batch], reference: Callable[[], Runnable], tell: Callable[[str], None]
     ) -> Iterator[TimedBatch]:
+        """Build and time batches, see :func:`natdeploy.measure.batch_timing.time_batches`."""
         return time_batches(
             batches,
             profile=self.profile,

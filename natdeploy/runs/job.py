@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -36,6 +36,7 @@ class ProfileSettings(Settings):
         holdout: further subnets timed to judge it.
         target_within10: time only as many as it takes to predict this share of the holdout within +-10 %.
         minutes: for each runtime; what was timed by then has to suffice.
+        level: what is timed: ``network`` whole ones, ``kernel`` single kernels and few networks, ``both`` all of these.
         runtimes: runtimes to profile; empty means all the device has.
     """
 
@@ -43,6 +44,7 @@ class ProfileSettings(Settings):
     holdout: Annotated[Whole, Field(ge=5, le=100_000)] = 40
     target_within10: Annotated[Real, Field(gt=0, le=1)] | None = None
     minutes: Annotated[Real, Field(gt=0)] | None = None
+    level: Literal["network", "kernel", "both"] = "network"
     runtimes: tuple[Name, ...] = ()
 
 

@@ -122,6 +122,7 @@ def ensure_latency_model(job: JobConfig, profile: HardwareProfile, progress: Pro
             holdout=settings.holdout,
             target_within10=settings.target_within10,
             minutes=settings.minutes,
+            level=settings.level,
             seed=job.seed,
             progress=progress,
         )

@@ -86,6 +86,7 @@ def profile(
     holdout: int = 40,
     target_within10: float | None = None,
     minutes: float | None = None,
+    level: str = "network",
     seed: int = 0,
     via: Via | None = None,
     units: Sequence[str] = (),
@@ -107,6 +108,8 @@ def profile(
         target_within10: begin with few subnets and add those the model is least sure of, until it predicts this share
             of the holdout within +-10 %.
         minutes: likewise, and stop after so many for each runtime, with what there is by then.
+        level: ``network``; ``kernel`` times single kernels and pairs of them as the runtime joins them, and at most 24
+            whole networks; ``both`` times all and goes by the model that is nearer to networks left out.
         seed: of the subnets drawn.
         via: way to a device that is not this machine; the profile's preferred one by default.
         units: which ones of several, by serial (adb) or host (ssh); they share the work.
@@ -120,7 +123,7 @@ def profile(
     from natdeploy.devices import device_fingerprint, load_profile
     from natdeploy.devices.units import Access
 
-    settings = _settings(space, networks, holdout, runtimes, target_within10, minutes)
+    settings = _settings(space, networks, holdout, runtimes, target_within10, minutes, level)
     hardware = load_profile(device)
     _refuse_unknown(settings, hardware)
     access = Access(via, tuple(units), devices_matching, test_only_clock)
@@ -133,6 +136,7 @@ def profile(
         holdout=settings.holdout,
         target_within10=settings.target_within10,
         minutes=settings.minutes,
+        level=settings.level,
         seed=seed,
         progress=progress,
         access=access,
@@ -155,6 +159,7 @@ def profile_with(
     holdout: int,
     target_within10: float | None,
     minutes: float | None,
+    level: str,
     seed: int,
     progress: Progress | None,
     access: Access | None = None,
@@ -172,6 +177,7 @@ def profile_with(
         networks=networks,
         holdout=holdout,
         goal=Goal(target_within10, minutes),
+        level=level,
         seed=seed,
         store=MeasurementStore(),
         progress=progress,
@@ -188,6 +194,7 @@ def plan_profile(
     holdout: int = 40,
     target_within10: float | None = None,
     minutes: float | None = None,
+    level: str = "network",
     seed: int = 0,
     via: Via | None = None,
     units: Sequence[str] = (),
@@ -195,7 +202,8 @@ def plan_profile(
 ) -> PlanResult:
     """What :func:`profile` would do with these arguments and how long it would take. Touches neither device nor store.
 
-    With a target or a time limit that is the most it would do.
+    With a target or a time limit that is the most it would do. Kernels are not part of it: which ones are timed depends
+    on those that were.
 
     Raises BadInput like :func:`profile`.
     """
@@ -203,11 +211,11 @@ def plan_profile(
     from natdeploy.devices.units import Access
     from natdeploy.ground.files import cache_root
     from natdeploy.latency.forecast import forecast
-    from natdeploy.latency.profile import plan_with_others
+    from natdeploy.latency.profile import WHOLE, plan_with_others
     from natdeploy.measure import MeasurementStore, protocol_for
     from natdeploy.spaces import get_space
 
-    settings = _settings(space, networks, holdout, runtimes, target_within10, minutes)
+    settings = _settings(space, networks, holdout, runtimes, target_within10, minutes, level)
     hardware = load_profile(device, derive=False)
     _refuse_unknown(settings, hardware)
     access = Access(via, tuple(units), devices_matching)
@@ -220,10 +228,11 @@ def plan_profile(
         get_space(space),
         store,
         runtimes=settings.runtimes or hardware.runtimes,
-        networks=settings.networks,
+        networks=settings.networks if settings.level != "kernel" else min(settings.networks, WHOLE),
         holdout=settings.holdout,
         coverage=0.9,
         seed=seed,
+        transferable=settings.level == "kernel",
     )
     found = forecast(plan, hardware, get_space(space), protocol=protocol, store=store, access=access)
     if store is not None:
@@ -238,6 +247,7 @@ def _settings(
     runtimes: Sequence[str] | None,
     target_within10: float | None,
     minutes: float | None,
+    level: str,
 ) -> ProfileSettings:
     from natdeploy.ground.validation import validate
     from natdeploy.runs import ProfileSettings
@@ -250,6 +260,7 @@ def _settings(
         "runtimes": tuple(runtimes or ()),
         "target_within10": target_within10,
         "minutes": minutes,
+        "level": level,
     }
     return validate(ProfileSettings, given, "profile")
 

@@ -13,7 +13,7 @@ from natdeploy.latency import find_latency_model, profile_device
 from natdeploy.latency import profile as profile_module
 from natdeploy.latency.adaptive import next_networks
 from natdeploy.latency.choose import random_networks
-from natdeploy.latency.profile import FIRST, FIRST_TRANSFERRED, Goal
+from natdeploy.latency.goal import FIRST, FIRST_TRANSFERRED, Goal
 from natdeploy.spaces import Layer, get_space
 from tests.latency.test_other_devices import TABLES, stocked
 from tests.latency.test_profile import Stopwatch, board, stopwatch

@@ -129,6 +129,9 @@ def test_a_device_is_profiled_only_when_it_has_no_model(monkeypatch) -> None:
     assert ensure_latency_model(job, PROFILE, None) == "new tvm"
     assert (asked[0]["space"], asked[0]["networks"]) == ("mbv3-micro", 30)
     assert asked[0]["runtimes"] == ("onnxruntime", "tvm")
+    assert (asked[0]["level"], asked[0]["goal"].adaptive) == ("network", False)
+    ensure_latency_model(read_job(None, 1, {"profile": {"level": "both", "minutes": 3}}), PROFILE, None)
+    assert (asked[1]["level"], asked[1]["goal"].minutes) == ("both", 3)
 
 
 def test_a_supernet_of_another_space_is_found_before_anything_is_timed(tmp_path: Path) -> None:
