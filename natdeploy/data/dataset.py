@@ -55,6 +55,8 @@ class Split:
     def _resized(self, resolution: int) -> np.ndarray:
         if isinstance(self.images, np.ndarray) and self.images.shape[1:3] == (resolution, resolution):
             return self.images.view()
+        if isinstance(self.images, Pictures):
+            return np.asarray(ResizedPictures(self.images, resolution))
         resized = np.empty((len(self), resolution, resolution, 3), dtype=np.uint8)
         for index, image in enumerate(self.images):
             resized[index] = resize_image(image, resolution)

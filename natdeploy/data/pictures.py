@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from natdeploy.data.images import read_image
 from natdeploy.data.preprocess import resize_image
+from natdeploy.ground.processes import allowed_processors
 
 
 class Pictures:
@@ -79,6 +81,11 @@ class ResizedPictures:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         found = np.empty(self.shape, dtype=np.uint8)
-        for index, image in enumerate(self._pictures):
-            found[index] = resize_image(image, self._resolution)
+
+        def fill(index: int) -> None:
+            found[index] = resize_image(self._pictures[index], self._resolution)
+
+        with ThreadPoolExecutor(len(allowed_processors())) as pool:  # decoders let other threads run
+            for _ in pool.map(fill, range(len(self))):
+                pass
         return found if dtype is None else found.astype(dtype)

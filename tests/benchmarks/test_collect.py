@@ -37,6 +37,7 @@ PROMISED = {
         "predictor_spearman",
         "repeatability_within10",
     ],
+    "training_steps": ["ratio", "ratio_processor", "steps", "threads"],
     "surrogates": [
         *(
             f"{row}{figure}"

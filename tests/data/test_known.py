@@ -92,6 +92,22 @@ def test_a_copy_of_the_hub_is_read_row_by_row(tmp_path: Path) -> None:
         assert (part.at(8)[:, 0, 0, 0] == 40 * (part.labels + 1)).all()
 
 
+def test_of_several_columns_of_labels_the_papers_is_taken(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    kinds = {"coarse_label": ["animal", "thing"], "fine_label": ["ant", "bee", "cup"]}
+    features = {"img": datasets.Image(), **{name: datasets.ClassLabel(names=names) for name, names in kinds.items()}}
+    rows = {
+        "img": [Image.new("RGB", (8, 8), (n, 0, 0)) for n in range(30)],
+        "coarse_label": [0, 0, 1] * 10,
+        "fine_label": [0, 1, 2] * 10,
+    }
+    table = datasets.Dataset.from_dict(rows, features=datasets.Features(features))
+    datasets.DatasetDict({"train": table, "test": table}).save_to_disk(str(tmp_path / "copy"))
+    assert load_dataset(f"cifar100:hf:{tmp_path / 'copy'}").classes == ("ant", "bee", "cup")
+    with pytest.raises(BadInput, match="one column of labels, found coarse_label, fine_label"):
+        load_dataset(f"hf:{tmp_path / 'copy'}")
+
+
 def test_a_set_that_does_not_fit_in_memory_is_read_batch_by_batch(tmp_path: Path, monkeypatch) -> None:
     flowers(tmp_path)
     data = load_dataset(f"oxford-flowers102:{tmp_path}")

@@ -1,13 +1,17 @@
 """Kernels compiled elsewhere are the ones that a build finds in its cache."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from natdeploy.compiler import KernelCache, build_native, tuning_of
-from natdeploy.deploy.spread import compile_on, compile_there
+from natdeploy.deploy.spread import compile_on, compile_there, first_choices
 from natdeploy.devices import llvm_target, load_profile
 from natdeploy.ground.cluster import connected
+from natdeploy.ground.errors import BadInput
+from natdeploy.runs import ArchiveEntry
 from natdeploy.spaces import get_space, random_network
 
 SPACE = get_space("mbv3-micro")
@@ -30,6 +34,33 @@ def test_a_worker_gives_back_all_kernels_of_a_network(tmp_path: Path) -> None:
     network = random_network(SPACE.layers(SPACE.smallest(), 7))
     built = build_native(network, target=target, folder=tmp_path, cache=NothingNew(cache.root), tuning=tuning)
     assert built.path.is_file() and len(found) > 10
+
+
+def test_each_architecture_that_a_build_begins_with_is_compiled_once(tmp_path: Path) -> None:
+    archs = [replace(SPACE.smallest(), r=resolution) for resolution in SPACE.resolutions]
+    figures = {"loss": 0.5, "val_images": 100, "macs": 1, "params": 1, "peak_activation_bytes": 1, "generation": 1}
+    entries = [
+        ArchiveEntry(
+            arch=arch,
+            top1=top1,
+            latency_ms=top1,
+            latency_lower_ms=top1,
+            latency_upper_ms=top1,
+            feasible=True,
+            **figures,
+        )
+        for arch, top1 in zip(archs, (0.8, 0.9, 0.7))
+    ]
+    config = SimpleNamespace(latency_ms=1.0)
+    run = SimpleNamespace(front=lambda: entries, archive=lambda: entries, config=lambda: config)
+    front = [entry.arch for entry in run.front()]
+    assert len(front) > 1
+    assert first_choices(run, ["front"]) == front
+    best = archs[1]
+    assert first_choices(run, ["best"]) == first_choices(run, ["best", best.id]) == [best]
+    assert set(first_choices(run, ["best", "front"])) == set(front)
+    with pytest.raises(BadInput, match="nonsense"):
+        first_choices(run, ["nonsense"])
 
 
 @pytest.mark.slow

@@ -19,8 +19,6 @@ from natdeploy.spaces import get_space
 from natdeploy.supernets import build_supernet, save_supernet
 from tests.search.test_supernet_evaluator import Here
 
-pytest.importorskip("ray")
-
 
 @pytest.fixture
 def config(tmp_path: Path) -> RunConfig:
@@ -47,6 +45,7 @@ def found(run: RunFolder) -> list[tuple[str, float, int]]:
 
 @pytest.mark.slow  # the workers import torch
 def test_workers_that_are_killed_lose_nothing(config: RunConfig, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
     alone = search(config, tmp_path / "alone", surroundings=Here())
     killed: list[int] = []
     over = threading.Event()
@@ -73,6 +72,25 @@ def test_workers_that_are_killed_lose_nothing(config: RunConfig, tmp_path: Path)
     assert len(killed) == 2
     assert found(together) == found(alone)
     assert together.summary()["failed"] == []
+
+
+class Gone:
+    """A cluster whose every task is lost for good."""
+
+    def share(self, value: object) -> object:
+        return value
+
+    def submit(self, function: object, *arguments: object) -> Gone:
+        return self
+
+    def result(self) -> None:
+        raise RuntimeError("evaluate_there: the worker died six times")
+
+
+def test_what_a_cluster_loses_for_good_is_evaluated_here(config: RunConfig, tmp_path: Path) -> None:
+    alone = search(config, tmp_path / "alone", surroundings=Here())
+    lost = search(config, tmp_path / "lost", surroundings=Here(Gone()))  # type: ignore[arg-type]
+    assert found(lost) == found(alone) and lost.summary()["failed"] == []
 
 
 def test_other_images_on_a_worker_are_refused(config: RunConfig, tmp_path: Path) -> None:
