@@ -10,7 +10,13 @@ from natdeploy.compiler.build import (
     compile_layers,
     make_network_plan,
 )
-from natdeploy.compiler.gpu.artifacts import build_gpu_artifacts
+from natdeploy.compiler.gpu.artifacts import (
+    build_gpu_artifacts,
+    build_gpu_executable,
+    need_gpu_linker,
+    source_outputs,
+)
+from natdeploy.compiler.gpu.link import link_sources
 from natdeploy.compiler.gpu.sources import SOURCE_FILES
 from natdeploy.compiler.gpu.target import check_gpu_target, is_gpu
 from natdeploy.compiler.kernel_cache import KernelCache
@@ -34,16 +40,20 @@ __all__ = [
     "TuningRecord",
     "build_artifacts",
     "build_gpu_artifacts",
+    "build_gpu_executable",
     "build_native",
     "build_onnx",
     "check_gpu_target",
     "check_processor",
     "compile_layers",
     "is_gpu",
+    "link_sources",
     "load_onnx",
     "make_network_plan",
     "make_onnx_plan",
+    "need_gpu_linker",
     "onnx_bytes",
+    "source_outputs",
     "toolchain_versions",
     "tuning_of",
 ]

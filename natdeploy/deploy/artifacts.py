@@ -25,6 +25,8 @@ TOLERANCE = 1e-4
 TIME_LIMIT_S = 300.0
 #: Kind of the artifact that needs no runtime, and so runs on devices and emulators.
 EXECUTABLE = "executable"
+#: Kind of the artifact that is OpenCL kernels, with weights and the C program that runs them beside it.
+SOURCE = "source"
 #: Images that are sent to the child at once.
 CHUNK = 256
 
@@ -34,7 +36,7 @@ class RunnableFile:
     """A file that a runner can open (:class:`natdeploy.devices.Runnable`).
 
     Attributes:
-        kind: ``onnx``, ``native`` or ``executable``.
+        kind: ``onnx``, ``native``, ``executable`` or ``source``.
         path: the file.
         digest: content digest that measurements refer to.
         input_shape: ``[1, 3, height, width]``, float32.
@@ -81,6 +83,10 @@ def run_chunks_in_child(
     if artifact.kind == EXECUTABLE:  # the emulator is a child process with a time limit already
         yield from run_emulated(artifact, chunks)
         return
+    if artifact.kind == SOURCE:  # so is what runs OpenCL
+        for chunk in chunks:
+            yield run_opencl(artifact, chunk)[1]
+        return
     with ChildWorker(f"running with {runtime}", environment={"OMP_NUM_THREADS": "1"}) as worker:
         for chunk in chunks:
             try:
@@ -114,6 +120,22 @@ def run_emulated(artifact: RunnableFile, chunks: Iterable[np.ndarray]) -> Iterat
         raise VerificationFailed(str(error)) from None
     finally:
         runner.close()
+
+
+def run_opencl(artifact: RunnableFile, inputs: np.ndarray) -> tuple[str, np.ndarray]:
+    """What ran kernels for a graphics processor here (``pocl`` or a device's name), and their outputs.
+
+    Raises DeviceNotReachable where nothing here runs them, VerificationFailed where they crash or hang.
+    """
+    from natdeploy.compiler import source_outputs
+
+    try:
+        where, outputs = source_outputs(artifact.path, [[np.ascontiguousarray(image[None])] for image in inputs])
+    except ChildFailed as error:
+        raise failed_run(artifact.path, error) from None
+    except BadInput as error:  # the files and the inputs are ours
+        raise VerificationFailed(str(error)) from None
+    return where, np.concatenate([output for (output,) in outputs])
 
 
 def allowed_error(reference: np.ndarray, tolerance: float = TOLERANCE) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import statistics
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -12,14 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from natdeploy.deploy.artifacts import EXECUTABLE, allowed_error, compare
+from natdeploy.deploy.artifacts import EXECUTABLE, SOURCE, RunnableFile, allowed_error, compare
 from natdeploy.deploy.bundle import rewrite_bundle
 from natdeploy.deploy.integrity import check_files
-from natdeploy.deploy.manifest import ArtifactCheck, Manifest, MeasuredLatency, PredictedLatency
+from natdeploy.deploy.manifest import ArtifactCheck, ArtifactInfo, Manifest, MeasuredLatency, PredictedLatency
 from natdeploy.deploy.timings import measured_latency
 from natdeploy.deploy.verify import SUBNET, read_reference, runnable_of
 from natdeploy.devices import DeviceDescription, HardwareProfile, Runner, Session, connect, device_fingerprint
 from natdeploy.ground.errors import BadInput, VerificationFailed
+from natdeploy.ground.files import sha256_file, write_bytes
 from natdeploy.measure import Measurement
 from natdeploy.measure.energy import Energy, energy_of
 from natdeploy.spaces import Arch
@@ -59,6 +62,8 @@ def bench(
 ) -> BenchReport:
     """Run a bundle's executable on its device, hold its outputs against the recorded ones, time it, write that down.
 
+    Kernels for a graphics processor are linked into an executable first, by Android's NDK for a phone.
+
     Without a reference network the model itself shows drift: a timing in which it got slower by more than the
     profile's ``max_drift``, or whose series scatter, is written down and marked as not trusted.
 
@@ -72,23 +77,23 @@ def bench(
     """
     folder = Path(bundle)
     manifest = check_files(folder)
-    artifact = next((found for found in manifest.artifacts if found.kind == EXECUTABLE), None)
+    artifact = next((found for found in manifest.artifacts if found.kind in (EXECUTABLE, SOURCE)), None)
     if artifact is None:
         raise BadInput(f"{folder}: holds no executable; build it with: natdeploy build RUN --device {profile.name}")
     if manifest.device.name != profile.name:
         raise BadInput(f"{folder}: was built for {manifest.device.name}, not for {profile.name}")
     _, inputs, expected = read_reference(folder, manifest)
-    runner: Any = reach(profile)
-    try:
+    with contextlib.ExitStack() as held:
+        executable = _executable(folder, manifest, artifact, held)
+        runner: Any = reach(profile)
+        held.callback(runner.close)
         said, toolchain = runner.describe(), dict(runner.toolchain())
-        session = runner.open(runnable_of(folder, manifest, artifact), threads=profile.timing.threads)
+        session = runner.open(executable, threads=profile.timing.threads)
         check = _check(session, artifact.path, artifact.runtime, inputs, expected, manifest.verification.tolerance)
         series = [session.time_ms(REPEATS, inputs[:1]) for _ in range(SERIES)]
         memory = getattr(session, "peak_rss_kib", None)  # of those that run as processes of their own
         meter = runner.meter()
         metered = None if meter.name is None else runner.run_metered(session)
-    finally:
-        runner.close()
     toolchain = {**artifact.toolchain, **toolchain}
     measurement = _measurement(folder, manifest, profile, said, toolchain, artifact.digest, series, memory)
     energy = energy_of(metered, meter, profile, measurement.latency_ms)
@@ -103,6 +108,21 @@ def bench(
     written = rewrite_bundle(folder, manifest, [measurement])
     inside = _inside(latency.predicted, timing.latency_ms)
     return BenchReport(folder, written, said, timing, inside, memory, energy)
+
+
+def _executable(folder: Path, manifest: Manifest, artifact: ArtifactInfo, held: contextlib.ExitStack) -> RunnableFile:
+    """The bundle's executable; one that is linked now, and goes with ``held``, for a graphics processor."""
+    runnable = runnable_of(folder, manifest, artifact)
+    if artifact.kind == EXECUTABLE:
+        return runnable
+    from natdeploy.compiler import link_sources, need_gpu_linker
+
+    target = manifest.device.target
+    need_gpu_linker(target)
+    path = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="natdeploy-bench-")), "model_run")
+    write_bytes(path, link_sources(runnable.path.parent, EXECUTABLE, str(target["mtriple"])))
+    path.chmod(0o755)
+    return replace(runnable, kind=EXECUTABLE, path=path, digest=sha256_file(path))
 
 
 def _check(

@@ -9,25 +9,36 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from natdeploy.compiler import build_artifacts, build_native, build_onnx, make_network_plan, tuning_of
+from natdeploy.compiler import (
+    build_artifacts,
+    build_gpu_artifacts,
+    build_native,
+    build_onnx,
+    make_network_plan,
+    tuning_of,
+)
 from natdeploy.data import Dataset, Split, normalise
 from natdeploy.deploy.artifacts import (
     CHUNK,
     EXECUTABLE,
+    SOURCE,
     TOLERANCE,
     RunnableFile,
     allowed_error,
     compare,
     run_chunks_in_child,
     run_in_child,
+    run_opencl,
 )
 from natdeploy.deploy.bundle import Reference
 from natdeploy.deploy.layers import LayerTimes, time_layers
 from natdeploy.deploy.manifest import Accuracy, ArtifactCheck
 from natdeploy.deploy.pick import standard_error
 from natdeploy.deploy.weights import Weights
-from natdeploy.devices import HardwareProfile, llvm_target
+from natdeploy.devices import HardwareProfile, llvm_target, runs_on_gpu
 from natdeploy.devices.connect import connect
+from natdeploy.devices.gpu import gpu_target
+from natdeploy.devices.opencl import need_opencl
 from natdeploy.devices.units import Access
 from natdeploy.measure import Measurement, MeasurementStore, time_runnable
 from natdeploy.spaces import Arch, Network, get_space
@@ -99,11 +110,12 @@ class Workshop:
     def make(self, arch: Arch) -> Candidate:
         """Extract, export, compile, and hold the artifacts against torch on real validation images.
 
-        For a device that is not this machine, what is compiled is an executable, which runs under emulation.
+        For a device that is not this machine, what is compiled is an executable, which runs under emulation; for a
+        graphics processor, sources, which run on whatever OpenCL is here.
 
         Raises VerificationFailed naming the artifact that disagrees, DeviceNotReachable where there is no emulator.
         """
-        emulator = None if self.profile.is_this_machine else connect(self.profile, via="qemu").describe().unit
+        emulator = self._emulator()
         subnet = calibrated_subnet(
             self.supernet, arch, self.dataset, calibration_images=self.calibration_images, seed=self.seed
         )
@@ -114,9 +126,11 @@ class Workshop:
             "tvm": self._compile(network, folder / "native"),
         }
         reference = reference_of(subnet, self.dataset, arch.r)
-        checks = tuple(_check(runtime, artifact, folder, reference) for runtime, artifact in artifacts.items())
-        verified = f"emulated ({emulator})" if emulator else "on this machine"
-        return Candidate(arch, network, folder, artifacts, reference, checks, verified)
+        ran = {runtime: _run(runtime, artifact, reference) for runtime, artifact in artifacts.items()}
+        checks = tuple(
+            _check(runtime, artifact, folder, reference, ran[runtime][1]) for runtime, artifact in artifacts.items()
+        )
+        return Candidate(arch, network, folder, artifacts, reference, checks, _verified(ran["tvm"][0] or emulator))
 
     def time(self, candidate: Candidate, runtime: str) -> Measurement:
         """Time one artifact of a candidate; the timing is stored before it is returned."""
@@ -163,7 +177,16 @@ class Workshop:
             weights=f"the shipped weights, run by {runtime}",
         )
 
+    def _emulator(self) -> str | None:
+        """What stands in for the device's processor; None for this machine, and for graphics processors."""
+        if runs_on_gpu(self.profile):
+            need_opencl()
+            return None
+        return None if self.profile.is_this_machine else connect(self.profile, via="qemu").describe().unit
+
     def _compile(self, network: Network, folder: Path) -> Artifact:
+        if runs_on_gpu(self.profile):
+            return build_gpu_artifacts(make_network_plan(network, target=gpu_target(self.profile)), folder)[SOURCE]
         target, tuning = llvm_target(self.profile), tuning_of(self.profile)
         if self.profile.is_this_machine:
             return build_native(network, target=target, folder=folder, tuning=tuning)
@@ -198,9 +221,23 @@ def runnable_of(artifact: Artifact) -> RunnableFile:
     )
 
 
-def _check(runtime: str, artifact: Artifact, folder: Path, reference: Reference) -> ArtifactCheck:
+def _verified(where: str | None) -> str:
+    """What a manifest says of where the device's own artifact was run."""
+    if where is None:
+        return "on this machine"
+    return f"on another device ({where})" if where.startswith("gpu: ") else f"emulated ({where})"
+
+
+def _run(runtime: str, artifact: Artifact, reference: Reference) -> tuple[str | None, np.ndarray]:
+    """Outputs of an artifact; for kernels of a graphics processor, also what ran them."""
+    runnable = runnable_of(artifact)
+    if artifact.kind == SOURCE:
+        return run_opencl(runnable, reference.inputs)
+    return None, run_in_child(runtime, runnable, reference.inputs)
+
+
+def _check(runtime: str, artifact: Artifact, folder: Path, reference: Reference, outputs: np.ndarray) -> ArtifactCheck:
     path = artifact.path.relative_to(folder).as_posix()
-    outputs = run_in_child(runtime, runnable_of(artifact), reference.inputs)
     error = compare(outputs, reference.outputs, name=path)
     allowed = allowed_error(reference.outputs, TOLERANCE)
     return ArtifactCheck(path=path, runtime=runtime, images=len(outputs), max_abs_error=error, allowed=allowed)

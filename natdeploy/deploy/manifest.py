@@ -66,7 +66,7 @@ class DeviceInfo(_Part):
 class ArtifactInfo(_Part):
     """One form of the model that can be run."""
 
-    kind: Literal["onnx", "native", "executable"] = Field(description="what it is")
+    kind: Literal["onnx", "native", "executable", "source"] = Field(description="what it is")
     runtime: str = Field(description="name of the runner that executes it")
     path: str = Field(description="the file to load, inside the bundle; files it needs lie beside it")
     digest: str = Field(description="content digest that measurements refer to")

@@ -23,7 +23,7 @@ from natdeploy.deploy.manifest import (
     Verification,
 )
 from natdeploy.deploy.timings import measured_latency
-from natdeploy.devices import device_fingerprint, llvm_target
+from natdeploy.devices import compile_target, device_fingerprint
 from natdeploy.ground.files import sha256_file
 from natdeploy.latency import LatencyModel
 from natdeploy.runs import ArchiveEntry, RunFolder
@@ -114,7 +114,7 @@ def _model(workshop: Workshop, chosen: Chosen) -> ModelInfo:
 
 
 def _device(workshop: Workshop) -> DeviceInfo:
-    target = llvm_target(workshop.profile)
+    target = compile_target(workshop.profile)
     return DeviceInfo(
         name=workshop.profile.name,
         fingerprint=device_fingerprint(workshop.profile),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from natdeploy.devices.llvm import llvm_target
 from natdeploy.devices.profile import HardwareProfile
 from natdeploy.ground.errors import BadInput
 
@@ -14,6 +15,11 @@ _LANGUAGES = ("opencl", "cuda", "metal")
 def runs_on_gpu(profile: HardwareProfile) -> bool:
     """Whether networks run on the graphics processor."""
     return profile.compute == "gpu" and profile.gpu is not None
+
+
+def compile_target(profile: HardwareProfile) -> dict[str, Any]:
+    """TVM's target of whatever networks run on. Raises like :func:`gpu_target` and :func:`llvm_target`."""
+    return gpu_target(profile) if runs_on_gpu(profile) else llvm_target(profile)
 
 
 def gpu_target(profile: HardwareProfile) -> dict[str, Any]:

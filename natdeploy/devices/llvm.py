@@ -140,8 +140,8 @@ def llvm_target(profile: HardwareProfile) -> dict[str, Any]:
     """
     if profile.compute == "gpu" and profile.gpu is not None:
         raise DeviceNotReachable(
-            f"device {profile.name!r}: field 'compute': no code is generated for its {profile.gpu.name} "
-            f"({profile.gpu.api}) yet; take a profile of its processor, where networks run on the cpu"
+            f"device {profile.name!r}: field 'compute': this is for processors, its networks run on the "
+            f"{profile.gpu.name} ({profile.gpu.api}); take a profile of its processor, where they run on the cpu"
         )
     cluster = profile.timed_cluster
     if profile.llvm_triple is None:

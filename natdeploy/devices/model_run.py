@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from natdeploy.devices.commands import Finished
-from natdeploy.ground.errors import BadInput, DeviceNotReachable, VerificationFailed
+from natdeploy.ground.errors import BadInput, DeviceNotReachable, TimingNotPossible, VerificationFailed
 
 #: ELF's e_machine -> what ``uname -m`` says of such a processor.
 _MACHINES = {183: "aarch64", 40: "armv7l", 62: "x86_64", 243: "riscv64"}
@@ -35,12 +35,14 @@ class ModelRun:
         milliseconds: wall-clock time of each repeat by the device's clock.
         affinity: processors it was allowed to run on.
         peak_rss_kib: most memory that the process held at once; None from an executable that does not say.
+        device: what one for OpenCL ran on, ``gpu: NAME (PLATFORM)`` or ``other: ...``; None from others.
     """
 
     output: np.ndarray
     milliseconds: tuple[float, ...]
     affinity: tuple[int, ...]
     peak_rss_kib: int | None = None
+    device: str | None = None
 
 
 def executable_machine(path: Path) -> str:
@@ -126,7 +128,17 @@ def parse_result(
     output = np.empty(0, np.float32) if output_shape is None else _output(said, output_shape, where)
     memory = said.get("peak_rss_kib")
     memory = memory if isinstance(memory, int) and not isinstance(memory, bool) and memory > 0 else None
-    return ModelRun(output, tuple(map(float, times)), tuple(affinity), memory)
+    device = said.get("device")
+    return ModelRun(output, tuple(map(float, times)), tuple(affinity), memory, None if device is None else str(device))
+
+
+def refuse_other_opencl(run: ModelRun, where: str) -> None:
+    """Raise TimingNotPossible where OpenCL found no graphics processor: the times are those of something else."""
+    if run.device is not None and not run.device.startswith("gpu: "):
+        raise TimingNotPossible(
+            f"{where}: OpenCL finds no graphics processor there, only {run.device.removeprefix('other: ')}, whose "
+            "times say nothing of one; look for the vendor's libOpenCL.so on the device"
+        )
 
 
 def _output(said: dict[str, Any], shape: tuple[int, ...], where: str) -> np.ndarray:

@@ -28,6 +28,7 @@ from natdeploy.devices.model_run import (
     executable_machine,
     options,
     parse_result,
+    refuse_other_opencl,
 )
 from natdeploy.devices.probe import PROBE
 from natdeploy.devices.runner import Runnable, Series, SeriesTimes, check_artifact, checked_input
@@ -173,6 +174,8 @@ class RemoteSession:
         self._runner.refuse_to_time(self.machine)
         found = self._model_run(x, repeats=repeats, warmup=self._warmup)
         clock = self._runner.test_only_clock
+        if clock is None:
+            refuse_other_opencl(found, self._runner.where)
         return list(found.milliseconds) if clock is None else clock(repeats)
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from natdeploy.devices.model_run import check_finished, parse_result
+from natdeploy.devices.model_run import check_finished, parse_result, refuse_other_opencl
 from natdeploy.devices.remote_run import RemoteRunner
 from natdeploy.devices.runner import Series, SeriesTimes
 from natdeploy.ground.errors import DeviceNotReachable
@@ -55,4 +55,7 @@ def time_turn(runner: RemoteRunner, turn: Sequence[Series], *, limit_s: float) -
         parse_result(line, None, runner.where, repeats=one.repeats, processors=one.session.processors)
         for line, one in zip(answers, turn)
     ]
+    for one in found:
+        if runner.test_only_clock is None:
+            refuse_other_opencl(one, runner.where)
     return [SeriesTimes(one.milliseconds, one.peak_rss_kib) for one in found]

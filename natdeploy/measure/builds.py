@@ -8,10 +8,11 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from natdeploy.devices import HardwareProfile, Runnable, get_runner, llvm_target
+from natdeploy.devices import HardwareProfile, Runnable, compile_target, get_runner, runs_on_gpu
 from natdeploy.devices.perf_test import perf_test_file, perf_test_toolchain
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import cache_root, canonical_json, readable_disk_errors
@@ -54,21 +55,27 @@ class ArtifactBuilder:
         self._profile = profile
         self._build = build
         self._workers = len(allowed_processors())
-        self._tuning: TuningRecord | None = None
-        if build is None and self._kind == "native":
-            from natdeploy.compiler import tuning_of
 
-            self._tuning = tuning_of(profile)
+    @cached_property
+    def _tuning(self) -> TuningRecord | None:
+        """The device's record as it is when the first kernel is compiled; graphics processors have none."""
+        if self._build is not None or self._kind != "native" or runs_on_gpu(self._profile):
+            return None
+        from natdeploy.compiler import tuning_of
+
+        return tuning_of(self._profile)
 
     def prepare(self, archs: Sequence[Arch], progress: Progress | None = None) -> None:
         """Compile the kernels that these architectures need and that are not kept from earlier, on all cores."""
         if self._build is not None or self._kind != "native":
             return
-        from natdeploy.compiler import compile_layers
+        from natdeploy.compiler import compile_layers, need_gpu_linker
 
+        if runs_on_gpu(self._profile):
+            need_gpu_linker(compile_target(self._profile))
         compile_layers(
             [self._layers(arch) for arch in archs],
-            target=llvm_target(self._profile),
+            target=compile_target(self._profile),
             progress=progress,
             tuning=self._tuning,
         )
@@ -98,11 +105,13 @@ class ArtifactBuilder:
     def _built(self, network: Network, folder: Path) -> Runnable:
         if self._build is not None:
             return self._build(network, folder)
-        from natdeploy.compiler import build_artifacts, build_onnx, make_network_plan
+        from natdeploy.compiler import build_artifacts, build_gpu_executable, build_onnx, make_network_plan
 
         if self._kind == "onnx":
             return build_onnx(network, folder)
-        plan = make_network_plan(network, target=llvm_target(self._profile), tuning=self._tuning)
+        plan = make_network_plan(network, target=compile_target(self._profile), tuning=self._tuning)
+        if plan.on_gpu:
+            return build_gpu_executable(plan, folder)
         kind = "native" if self._profile.is_this_machine else "executable"
         return build_artifacts(plan, folder, kinds=(kind,))[kind]
 
@@ -122,8 +131,9 @@ def runtime_toolchain(runtime: str, profile: HardwareProfile) -> dict[str, str]:
     if get_runner(runtime).kind == "native":
         from natdeploy.compiler import TUNING, tuning_of
 
-        versions["llvm_target"] = canonical_json(llvm_target(profile))
-        versions[TUNING] = tuning_of(profile).identity
+        versions["llvm_target"] = canonical_json(compile_target(profile))
+        if not runs_on_gpu(profile):  # a record is of tiles for processors
+            versions[TUNING] = tuning_of(profile).identity
     return versions
 
 

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 import yaml
 
-from natdeploy.devices import HardwareProfile, llvm_target, read_profile, shipped_profiles_dir
+from natdeploy.devices import HardwareProfile, compile_target, llvm_target, read_profile, shipped_profiles_dir
 from natdeploy.devices.arm_cores import arm_core_named
+from natdeploy.devices.gpu import gpu_target
 from natdeploy.devices.llvm import query_tvm
 from natdeploy.devices.reach import machine_of
-from natdeploy.ground.errors import DeviceNotReachable
+from natdeploy.ground.errors import BadInput, DeviceNotReachable
 from natdeploy.ground.processes import call_in_child
 
 PROFILES = {path.stem: read_profile(path) for path in sorted(shipped_profiles_dir().glob("*.yaml"))}
@@ -134,7 +135,7 @@ def test_llvm_inside_tvm_knows_every_processor(triple: str) -> None:
 
 @pytest.mark.parametrize("name", ["pixel4-gpu", "dgx-a100"])
 def test_a_graphics_processor_never_passes_for_the_processor_beside_it(name: str) -> None:
-    with pytest.raises(DeviceNotReachable, match=f"'{name}': field 'compute': .*yet"):
+    with pytest.raises(DeviceNotReachable, match=f"'{name}': field 'compute': this is for processors"):
         llvm_target(WRITTEN[name])
 
 
@@ -163,3 +164,16 @@ def test_arm_cores_are_what_their_numbers_mean_to_devices_add() -> None:
                 assert (cluster.llvm_cpu, cluster.fmas_per_cycle) == (core.llvm_cpu, core.fmas_per_cycle), profile.name
                 assert ("-sve" in cluster.llvm_features) == (core.sve and "sve" not in cluster.isa), profile.name
     assert compared > 30
+
+
+def test_a_graphics_processor_is_compiled_for_in_its_own_language() -> None:
+    phone, server = WRITTEN["pixel4-gpu"], WRITTEN["dgx-a100"]
+    assert compile_target(phone) == {"kind": "opencl", "mtriple": "aarch64-linux-android"}
+    assert compile_target(server)["kind"] == "cuda" and server.gpu is not None
+    assert compile_target(server).get("arch") == server.gpu.arch
+    assert compile_target(WRITTEN["pixel4"])["kind"] == "llvm"
+    with pytest.raises(BadInput, match="field 'compute': networks run on its processor"):
+        gpu_target(WRITTEN["pixel4"])
+    vulkan = phone.model_copy(update={"gpu": server.gpu.model_copy(update={"api": "vulkan"})})
+    with pytest.raises(BadInput, match=r"field 'gpu\.api': no code is generated for vulkan"):
+        compile_target(vulkan)

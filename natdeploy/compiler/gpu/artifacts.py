@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import platform
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from natdeploy.compiler.artifact import Artifact
-from natdeploy.compiler.gpu.link import OUTPUTS, link_opencl
+from natdeploy.compiler.gpu.link import OUTPUTS, link_opencl, link_sources
 from natdeploy.compiler.gpu.ndk import find_ndk
 from natdeploy.compiler.gpu.sources import kernels_file, write_gpu_sources
+from natdeploy.compiler.gpu.target import LANGUAGES
 from natdeploy.compiler.plan import Plan
 from natdeploy.compiler.toolchain import toolchain_versions
 from natdeploy.devices.native_model import NativeModel
@@ -23,6 +25,8 @@ from natdeploy.ground.processes import call_in_child
 
 #: OpenCL on an ordinary processor: it computes the same, and says nothing of a graphics processor's speed.
 POCL = "pocl"
+#: Suffix of a file of kernels -> what it is written in.
+LANGUAGE_OF = {f".{suffix}": kind for kind, suffix in LANGUAGES.items()}
 _LIMIT_S = 900.0  # PoCL compiles every kernel when it first runs
 
 
@@ -48,19 +52,46 @@ def build_gpu_artifacts(plan: Plan, folder: Path) -> dict[str, Artifact]:
     return artifacts
 
 
+def need_gpu_linker(target: Mapping[str, Any]) -> None:
+    """Raise DeviceNotReachable, with advice, where no program can be linked for a target's host: Android without an
+    NDK, a language that natdeploy has no program for."""
+    if target["kind"] != "opencl":
+        raise DeviceNotReachable(f"{target['kind']} is source code only: natdeploy has no program that runs it")
+    if "android" in target["mtriple"]:
+        find_ndk()
+
+
+def build_gpu_executable(plan: Plan, folder: Path) -> Artifact:
+    """``folder/model_run``, linked for the plan's host. Raises like :func:`need_gpu_linker`, and ChildFailed."""
+    need_gpu_linker(plan.target)
+    path = Path(folder) / OUTPUTS["executable"][0]
+    write_bytes(path, link_opencl(plan, "executable", plan.target["mtriple"]))
+    path.chmod(0o755)
+    shapes = plan.inputs[0].view.shape, plan.outputs[0].view.shape
+    return Artifact("executable", path, sha256_file(path), *shapes, toolchain_versions("gpu"))
+
+
 def gpu_outputs(plan: Plan, inputs: Sequence[Sequence[np.ndarray]]) -> tuple[str, list[list[np.ndarray]]]:
     """What ran a plan's kernels on this machine (``pocl``, or a device's name), and their outputs.
 
     The plan's own kernels, weights and C program, linked for this machine. Raises DeviceNotReachable where there is no
     OpenCL here, and for languages that only run where they are from.
     """
-    kind = plan.target["kind"]
-    if kind != "opencl":
-        raise DeviceNotReachable(f"{kind} is source code only here: nothing on this machine ran it")
+    with tempfile.TemporaryDirectory(prefix="natdeploy-verify-") as folder:
+        write_gpu_sources(plan, Path(folder))
+        return source_outputs(Path(folder, kernels_file(plan)), inputs)
+
+
+def source_outputs(kernels: Path, inputs: Sequence[Sequence[np.ndarray]]) -> tuple[str, list[list[np.ndarray]]]:
+    """As :func:`gpu_outputs`, of the file of kernels that :func:`build_gpu_artifacts` wrote and what lies beside it."""
+    if kernels.suffix != ".cl":
+        raise DeviceNotReachable(
+            f"{LANGUAGE_OF[kernels.suffix]} is source code only here: nothing on this machine ran it"
+        )
     need_opencl()
     with tempfile.TemporaryDirectory(prefix="natdeploy-verify-") as folder:
         library = Path(folder, "libmodel.so")
-        write_bytes(library, link_opencl(plan, "native", f"{platform.machine()}-linux-gnu"))
+        write_bytes(library, link_sources(kernels.parent, "native", f"{platform.machine()}-linux-gnu"))
         device, outputs = call_in_child(_run, library, inputs, timeout_s=_LIMIT_S, name="the compiled model")
     return (POCL if "Portable Computing Language" in device else device), outputs
 
@@ -72,11 +103,10 @@ def _run(library: Path, inputs: Sequence[Sequence[np.ndarray]]) -> tuple[str, li
 
 
 def _can_be_linked(plan: Plan) -> bool:
-    triple = str(plan.target["mtriple"])
-    if plan.target["kind"] != "opencl" or "android" not in triple:
-        return plan.target["kind"] == "opencl" and "linux-gnu" in triple
+    if plan.target["kind"] != "opencl" or not {"android", "gnu"} & set(plan.target["mtriple"].split("-")):
+        return False
     try:
-        find_ndk()
+        need_gpu_linker(plan.target)
     except DeviceNotReachable:
         return False
     return True

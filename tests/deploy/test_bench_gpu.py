@@ -1,0 +1,155 @@
+"""A bundle of OpenCL kernels on its phone: a stand-in for adb, a stand-in for the NDK's clang, PoCL for the GPU."""
+
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from natdeploy.compiler import build_gpu_artifacts, make_network_plan
+from natdeploy.deploy import verify_bundle
+from natdeploy.deploy.bundle import REFERENCE, Reference, write_bundle
+from natdeploy.deploy.manifest import Manifest
+from natdeploy.devices import load_profile
+from natdeploy.devices.gpu import gpu_target
+from natdeploy.devices.model_run import ModelRun, refuse_other_opencl
+from natdeploy.ground.errors import DeviceNotReachable, TimingNotPossible, VerificationFailed
+from natdeploy.spaces import random_network
+from natdeploy.verbs import bench
+from tests.compiler.gpu.conftest import needs_opencl
+from tests.compiler.reference import reference
+from tests.deploy.stand_ins import CLASSES, PREPROCESSING, SPACE, manifest_of
+from tests.devices.phones import ADB, Phone, make_phone
+
+MACHINE = platform.machine()
+PROFILE = f"""
+name: stand-in-gpu
+title: Stand-in for a phone's graphics processor
+llvm_triple: {MACHINE}-linux-android
+clusters: [{{name: big, core: X, cores: 1, processors: [0], vector_bits: 128, llvm_cpu: x86-64}}]
+gpu: {{name: Stand-in 640, api: opencl}}
+compute: gpu
+runtimes: [tvm]
+reach: {{via: [adb], models: ["Stand-in 4"]}}
+"""
+pytestmark = [
+    needs_opencl,
+    pytest.mark.skipif(MACHINE != "x86_64", reason="the stand-in phone is an x86-64 one"),
+    pytest.mark.usefixtures("home"),
+]
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> str:
+    (tmp_path / "stand-in-gpu.yaml").write_text(PROFILE)
+    return str(tmp_path / "stand-in-gpu.yaml")
+
+
+@pytest.fixture
+def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Phone:
+    root = tmp_path / "phones"
+    (root / "bin").mkdir(parents=True)
+    (root / "bin" / "adb").symlink_to(ADB)
+    monkeypatch.setenv("QEMU", "env")  # its executables are this machine's
+    monkeypatch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("STAND_IN", str(root))
+    phone = make_phone(root, "R58M123")
+    phone.change("getprop", "arm64-v8a,armeabi-v7a,armeabi", "x86_64")
+    phone.change("uname", "aarch64", MACHINE)
+    return phone
+
+
+@pytest.fixture
+def ndk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    clang = tmp_path / f"ndk/toolchains/llvm/prebuilt/linux-x86_64/bin/{MACHINE}-linux-android24-clang"
+    clang.parent.mkdir(parents=True)
+    clang.write_text('#!/bin/sh\nexec cc "$@"\n')
+    clang.chmod(0o755)
+    monkeypatch.setenv("ANDROID_NDK_HOME", str(tmp_path / "ndk"))
+    return tmp_path / "ndk"
+
+
+@pytest.fixture
+def make(device: str, tmp_path: Path) -> Callable[..., Path]:
+    """Writes a bundle of kernels, as ``build --device`` would."""
+
+    def bundle(*, error: float = 0.0) -> Path:
+        arch, path = SPACE.smallest(), tmp_path / "bundle"
+        network = random_network(SPACE.layers(arch, len(CLASSES)), seed=1)
+        target = gpu_target(load_profile(device))
+        kernels = build_gpu_artifacts(make_network_plan(network, target=target), tmp_path / "built" / "native")[
+            "source"
+        ]
+        preprocessing = type(PREPROCESSING)(arch.r, PREPROCESSING.mean, PREPROCESSING.std)
+        images = np.random.default_rng(0).integers(0, 256, (2, arch.r, arch.r, 3), np.uint8)
+        inputs = preprocessing(images)
+        outputs = np.concatenate([reference(network, image[None]) for image in inputs]) + error
+        found = manifest_of(arch).to_json()
+        found["device"].update(name="stand-in-gpu", machine=MACHINE, target=target)
+        source = {"kind": "source", "runtime": "tvm", "path": "native/kernels.cl", "toolchain": {}}
+        found["artifacts"] = [{**source, "digest": kernels.digest}]
+        found["preprocessing"] = preprocessing.to_json()
+        found["latency"] |= {"budget_ms": None, "measured": None, "predicted": None}
+        checks = [{"path": "native/kernels.cl", "runtime": "tvm", "images": 2, "max_abs_error": 0, "allowed": 1}]
+        found["verification"] |= {"checks": checks, "verified": "emulated (pocl)", "reference": REFERENCE}
+        write_bundle(
+            path,
+            Manifest.model_validate(found),
+            artifacts=tmp_path / "built",
+            arch=arch,
+            labels=CLASSES,
+            preprocessing=preprocessing,
+            reference=Reference(images, inputs, outputs.astype(np.float32)),
+            measurements=[],
+        )
+        return path
+
+    return bundle
+
+
+def test_linked_with_the_ndk_it_runs_on_the_phone(
+    make: Callable[..., Path], phone: Phone, device: str, ndk: Path
+) -> None:
+    path = make()
+    result = bench(path, device=device, test_only_clock=lambda repeats: [7.5] * repeats)
+    assert (result.latency_ms, result.unit, result.via) == (7.5, "R58M123", "adb")
+    manifest = verify_bundle(path).manifest
+    assert manifest.verification.verified == "on the device (adb R58M123)" and not phone.left()
+    assert [artifact.kind for artifact in manifest.artifacts] == ["source"]
+
+
+def test_times_of_something_else_than_a_gpu_are_refused(
+    make: Callable[..., Path], phone: Phone, device: str, ndk: Path
+) -> None:
+    """PoCL stands in for the GPU, and says so itself."""
+    path = make()
+    before = (path / "manifest.json").read_bytes()
+    with pytest.raises(TimingNotPossible, match="OpenCL finds no graphics processor there"):
+        bench(path, device=device)
+    assert (path / "manifest.json").read_bytes() == before and not phone.left()
+
+
+def test_other_outputs_are_refused(make: Callable[..., Path], phone: Phone, device: str, ndk: Path) -> None:
+    with pytest.raises(VerificationFailed, match=r"native/kernels\.cl on the device: outputs differ"):
+        bench(make(error=0.5), device=device, test_only_clock=lambda repeats: [7.5] * repeats)
+
+
+def test_without_an_ndk_nothing_is_started(
+    make: Callable[..., Path], phone: Phone, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("ANDROID_NDK_HOME", "ANDROID_NDK_ROOT", "ANDROID_HOME", "ANDROID_SDK_ROOT"):
+        monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(DeviceNotReachable, match=r"no Android NDK is found; install .* ANDROID_NDK_HOME"):
+        bench(make(), device=device)
+    assert not (phone.folder / "pids").exists()
+
+
+def test_only_a_graphics_processor_may_time() -> None:
+    run = ModelRun(np.zeros(1, np.float32), (1.0,), (0,))
+    for device in (None, "gpu: Adreno 640 (QUALCOMM)"):
+        refuse_other_opencl(replace(run, device=device), "adb R58M123")
+    with pytest.raises(TimingNotPossible, match=r"no graphics processor there, only pthread-x \(PoCL\), whose times"):
+        refuse_other_opencl(replace(run, device="other: pthread-x (PoCL)"), "adb R58M123")
