@@ -1,18 +1,26 @@
 """Task ``speed``: architectures predicted in a second by one core, from genomes to milliseconds and intervals.
 
 In batches of 10,000, counted in seconds of the processor, so that what else runs on it does not matter. Beside it, on
-the same architectures, what Once-for-All's code does: a look-up of every block in a table, added up one by one.
+the same architectures, what Once-for-All's code does: a look-up of every block in a table, added up one by one; and
+nn-Meter (Zhang et al. 2021) from PyPI, in an environment of its own (``benchmarks/nn_meter_peer.py``), from ONNX models
+in memory. Where that cannot be installed there is no figure of it, and stderr says why.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from natdeploy.devices import load_profile
+from natdeploy.ground.errors import BadInput
 from natdeploy.latency.conformal import fit_conformal
 from natdeploy.latency.features import feature_names
 from natdeploy.latency.gene_sums import feature_sums
@@ -21,10 +29,12 @@ from natdeploy.latency.model import LatencyModel
 from natdeploy.latency.prediction import IntervalPredictor
 from natdeploy.latency.table_predictor import table_blocks
 from natdeploy.latency.xgboost_model import fit_xgboost
-from natdeploy.spaces import Space, get_space
+from natdeploy.spaces import Arch, Space, get_space, random_network
 
 BATCH, ROUNDS, LOOKED_UP, MEASURED = 10_000, 20, 200, 900
 SPACE = "ofa-mbv3-w1.0"
+#: nn-Meter and what reads models for it; architectures that it predicts.
+PACKAGES, NN_METER = ("nn-meter==2.0", "onnx==1.23.2"), 10
 
 
 def speed_figures(seeds: Sequence[int]) -> dict[str, float]:
@@ -47,7 +57,35 @@ def speed_figures(seeds: Sequence[int]) -> dict[str, float]:
     networks = [table_blocks(space.layers(arch)) for arch in archs]
     known = {block: 1.0 for network in networks for block in network}
     look_up = _seconds(lambda: [sum(known[block] for block in table_blocks(space.layers(arch))) for arch in archs])
-    return figures | {"lookup_archs_per_second": LOOKED_UP / look_up}
+    return figures | {"lookup_archs_per_second": LOOKED_UP / look_up} | nn_meter_figures(archs[:NN_METER])
+
+
+def nn_meter_figures(archs: Sequence[Arch]) -> dict[str, float]:
+    """Architectures per second of nn-Meter, and kernels that it finds in each; nothing where it is not to be had."""
+    from benchmarks.peers import peer_python
+    from natdeploy.compiler import build_onnx
+
+    space = get_space(SPACE)
+    try:
+        python = peer_python("nn-meter", PACKAGES)
+    except BadInput as error:
+        print(f"speed: nn-Meter is left out: {error}", file=sys.stderr, flush=True)
+        return {}
+    with tempfile.TemporaryDirectory(prefix="natdeploy-nn-meter-") as scratch:
+        folder = Path(scratch)
+        for number, arch in enumerate(archs):
+            built = build_onnx(random_network(space.layers(arch)), folder / str(number))
+            built.path.rename(folder / f"{number}.onnx")
+        command = [str(python), str(Path(__file__).parent / "nn_meter_peer.py"), scratch]
+        if subprocess.run(command, stdout=sys.stderr, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode:
+            print("speed: nn-Meter failed; the lines above say why", file=sys.stderr, flush=True)
+            return {}
+        answer = json.loads((folder / "answer.json").read_text())
+    print("speed: nn-Meter", file=sys.stderr, flush=True)
+    return {
+        "nnmeter_archs_per_second": answer["models"] / answer["seconds"],
+        "nnmeter_kernels_per_arch": answer["kernels"] / answer["models"],
+    }
 
 
 def _seconds(work: Callable[[], object]) -> float:

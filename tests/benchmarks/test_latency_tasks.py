@@ -107,3 +107,19 @@ def test_this_machines_figures_are_its_predictors(monkeypatch: pytest.MonkeyPatc
     assert (asked["space"], asked["networks"], asked["holdout"], asked["seed"]) == ("ofa-mbv3-w1.0", 200, 200, 3)
     assert (figures["host_ort_within10"], figures["host_tvm_within10"]) == (0.9, 0.97)
     assert figures["host_repeat_within10"] == 0.95
+
+
+def test_without_nn_meter_there_is_no_figure_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from benchmarks import peers
+    from benchmarks.latency_speed import nn_meter_figures
+    from natdeploy.ground.errors import BadInput
+    from natdeploy.spaces import get_space
+
+    def refuse(*_: object, **__: object) -> None:
+        raise BadInput("nn-meter==2.0 cannot be installed")
+
+    monkeypatch.setattr(peers, "peer_python", refuse)
+    assert nn_meter_figures([get_space("ofa-mbv3-w1.0").smallest()]) == {}
+    assert "nn-Meter is left out: nn-meter==2.0 cannot be installed" in capsys.readouterr().err
