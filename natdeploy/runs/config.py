@@ -104,6 +104,8 @@ class AdaptSettings(Settings):
         subnets_per_step: subnets drawn per step beside the largest, whose gradients are added up.
         distillation: weight of the largest subnet's predictions in a drawn subnet's loss.
         augmentation: name of the way training images are varied; ``auto`` is what suits the data set.
+        ema: share of the weights' moving average that a step leaves (0.99, say); the average is then what is evaluated
+            and built. 0: the weights themselves.
         calibration_images: training images for batch-norm statistics of an evaluated subnet.
         parts: of a batch that are trained side by side, by threads or by processes; the result depends on it.
     """
@@ -118,6 +120,7 @@ class AdaptSettings(Settings):
     subnets_per_step: Annotated[Whole, Field(ge=1, le=64)] = 2
     distribution: Literal["archive", "uniform"] = "archive"
     distillation: Share = 0.5
+    ema: Annotated[Real, Field(ge=0, lt=1)] = 0.0
     augmentation: Name = "auto"
     calibration_images: Annotated[Whole, Field(ge=2, le=1_000_000)] = 256
     parts: Parts = 2

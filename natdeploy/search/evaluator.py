@@ -133,7 +133,7 @@ class SupernetEvaluator:
         from natdeploy.transfer import evaluate_arch
 
         images = self._config.adapt.calibration_images
-        supernet = self._adaptation.supernet
+        supernet = self._adaptation.evaluated
         return evaluate_arch(supernet, arch, self._dataset, calibration_images=images, seed=self._config.seed)
 
     def warm_up(self, progress: Progress | None) -> object:

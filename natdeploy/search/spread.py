@@ -40,7 +40,7 @@ class SpreadEvaluator(SupernetEvaluator):
 
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "supernet.safetensors"
-            save_supernet(path, self._adaptation.supernet, {})
+            save_supernet(path, self._adaptation.evaluated, {})
             weights = path.read_bytes()
         job = self._cluster.share((weights, sha256_bytes(weights), self._config.model_dump(mode="json"), os.getcwd()))
         fingerprint = self._dataset.fingerprint

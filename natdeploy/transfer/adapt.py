@@ -21,13 +21,17 @@ from natdeploy.ground.validation import Settings, Whole, validate
 from natdeploy.runs import AdaptSettings
 from natdeploy.spaces.arch import Arch
 from natdeploy.supernets import MobileNetV3Supernet, load_supernet, save_supernet
+from natdeploy.transfer.average import MovingAverage
 from natdeploy.transfer.batches import TrainingBatches
 from natdeploy.transfer.compute import compute_device, placed
 from natdeploy.transfer.epoch import train_epoch
+from natdeploy.transfer.memory import within_memory
 from natdeploy.transfer.optimizer import cosine, load_momentum, save_momentum, sgd
 
 ArchSampler = Callable[[np.random.Generator], Arch]
 STATE = "adaptation.json"
+#: Weights as they are trained, where ``supernet.safetensors`` holds their moving average.
+TRAINED = "trained.safetensors"
 
 
 class AdaptConfig(AdaptSettings):
@@ -53,12 +57,14 @@ class AdaptationState(Settings):
         data: digest of the images.
         epochs_done: of the whole run.
         seed: of batch order, augmentation and the draw of subnets.
+        batch_size: images a step where memory did not suffice for the configured ones; None: as configured.
     """
 
     config: AdaptConfig
     data: str
     epochs_done: Annotated[Whole, Field(ge=0)]
     seed: Annotated[Whole, Field(ge=0)]
+    batch_size: Annotated[Whole, Field(ge=2)] | None = None
 
 
 class Adaptation:
@@ -81,6 +87,7 @@ class Adaptation:
         self.config = config
         self.seed = seed
         self.epochs_done = 0
+        self._average = MovingAverage(self.supernet, config.ema) if config.ema else None
         self._device = device
         self._dataset = dataset
         self._optimizer = sgd(self.supernet, weight_decay=config.weight_decay)
@@ -92,6 +99,11 @@ class Adaptation:
             std=dataset.std,
             augmentation=dataset.augmentation if config.augmentation == "auto" else config.augmentation,
         )
+
+    @property
+    def evaluated(self) -> MobileNetV3Supernet:
+        """What subnets are taken from: the weights, or their moving average."""
+        return self.supernet if self._average is None else self._average.supernet
 
     def warm_up(self, progress: Callable[[str, float], None] | None = None) -> float:
         """Train the warm-up epochs with subnets drawn from the whole space; returns the last epoch's mean loss."""
@@ -124,26 +136,50 @@ class Adaptation:
                 if progress:
                     progress(f"{stage}: loss {loss:.3f}", (epoch + fraction) / epochs)
 
-            mean_loss = train_epoch(
-                self.supernet,
-                self._optimizer,
-                self._batches,
-                np.random.default_rng([self.seed, iteration, epoch]),
-                config,
-                students=lambda rng: [sample(rng) for _ in range(config.subnets_per_step)],
-                lr=lr,
-                device=self._device,
-                progress=told,
-            )
+            def say(what: str, epoch: int = epoch) -> None:
+                if progress:
+                    progress(f"{stage}: {what}", epoch / epochs)
+
+            def train(
+                batches: TrainingBatches,
+                epoch: int = epoch,
+                lr: Callable[[float], float] = lr,
+                told: Callable[[float, float], None] = told,
+            ) -> float:
+                return train_epoch(
+                    self.supernet,
+                    self._optimizer,
+                    batches,
+                    np.random.default_rng([self.seed, iteration, epoch]),
+                    config,
+                    students=lambda rng: [sample(rng) for _ in range(config.subnets_per_step)],
+                    lr=lr,
+                    device=self._device,
+                    progress=told,
+                    after_step=None if self._average is None else self._average.step,
+                )
+
+            mean_loss, self._batches = within_memory(self._batches, train, say)
             self.epochs_done += 1
         return mean_loss
 
     def save(self, folder: Path) -> None:
-        """Write weights, momentum and progress into an existing folder."""
-        save_supernet(folder / "supernet.safetensors", self.supernet, {"adapted_to": self._dataset.name})
+        """Write weights, momentum and progress into an existing folder.
+
+        ``supernet.safetensors`` is what subnets are taken from; where that is an average, the weights that go on being
+        trained lie beside it.
+        """
+        about = {"adapted_to": self._dataset.name}
+        save_supernet(folder / "supernet.safetensors", self.evaluated, about)
+        if self._average is not None:
+            save_supernet(folder / TRAINED, self.supernet, about)
         save_momentum(folder / "optimizer.safetensors", self.supernet, self._optimizer)
         state = AdaptationState(
-            config=self.config, data=self._dataset.fingerprint, epochs_done=self.epochs_done, seed=self.seed
+            config=self.config,
+            data=self._dataset.fingerprint,
+            epochs_done=self.epochs_done,
+            seed=self.seed,
+            batch_size=self._batches.size,
         )
         write_json(folder / STATE, state.model_dump(mode="json"))
 
@@ -157,8 +193,14 @@ class Adaptation:
         state = validate(AdaptationState, read_json(path, "adaptation state"), path)
         if state.data != dataset.fingerprint:
             raise BadInput(f"{path}: the run was made with other images than {dataset.name}'s")
-        supernet = load_supernet(folder / "supernet.safetensors", resolutions=resolutions)
-        adaptation = Adaptation(supernet, dataset, state.config, state.seed)
+        weights = TRAINED if state.config.ema else "supernet.safetensors"
+        adaptation = Adaptation(
+            load_supernet(folder / weights, resolutions=resolutions), dataset, state.config, state.seed
+        )
+        if adaptation._average is not None:
+            adaptation._average.restore(folder / "supernet.safetensors")
+        if state.batch_size is not None:
+            adaptation._batches = adaptation._batches.of_size(state.batch_size)
         load_momentum(folder / "optimizer.safetensors", adaptation.supernet, adaptation._optimizer)
         adaptation.epochs_done = state.epochs_done
         return adaptation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 
 import numpy as np
@@ -49,6 +50,17 @@ class TrainingBatches:
         self._mean = torch.tensor(mean).view(1, 3, 1, 1)
         self._std = torch.tensor(std).view(1, 3, 1, 1)
         self._augmentation = augmentation
+
+    @property
+    def size(self) -> int:
+        """Images a batch."""
+        return self._batch_size
+
+    def of_size(self, size: int) -> TrainingBatches:
+        """The same images in batches of another size."""
+        other = copy.copy(self)
+        other._batch_size = min(size, len(self._labels))
+        return other
 
     def __len__(self) -> int:
         """Batches an epoch."""

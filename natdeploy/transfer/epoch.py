@@ -51,6 +51,7 @@ def train_epoch(
     teacher: Teacher | None = None,
     teacher_weight: float = 0.0,
     progress: Callable[[float, float], None] | None = None,
+    after_step: Callable[[], None] | None = None,
 ) -> float:
     """Train on every batch once; ``rng`` draws order, augmentation and students.
 
@@ -59,6 +60,7 @@ def train_epoch(
         student_weight, teacher, teacher_weight: see :func:`elastic_step`.
         lr: learning rate at a fraction of the epoch, 0..1.
         progress: told the mean loss of the last 50 steps and the fraction of the epoch, after each step.
+        after_step: called when the weights have changed.
 
     Returns:
         The largest subnet's mean loss. Raises TrainingDiverged when a loss is not a number.
@@ -82,6 +84,8 @@ def train_epoch(
                 clip=settings.clip,
             )
             losses.append(loss)
+            if after_step:
+                after_step()
             if progress:
                 progress(float(np.mean(losses[-50:])), fraction)
     return float(np.mean(losses))

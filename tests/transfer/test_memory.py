@@ -1,0 +1,123 @@
+"""Training where memory runs out, where the loss is no number, and the moving average of the weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from natdeploy.ground.errors import BadInput
+from natdeploy.spaces import get_space
+from natdeploy.supernets import build_supernet, load_supernet
+from natdeploy.transfer import Adaptation, AdaptConfig, epoch
+from natdeploy.transfer.memory import is_out_of_memory
+from natdeploy.transfer.step import TrainingDiverged
+
+SPACE = get_space("mbv3-micro")
+CONFIG = {"warm_up_epochs": 1, "iterations": 2, "epochs_per_iteration": 1, "batch_size": 40, "subnets_per_step": 1}
+
+
+def fresh(dataset, **fields: object) -> Adaptation:
+    torch.manual_seed(0)
+    return Adaptation(build_supernet(SPACE, 2), dataset, AdaptConfig(**{**CONFIG, "lr": 0.05, **fields}), 0)
+
+
+def same(one, other) -> bool:
+    return all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+def smallest(rng: np.random.Generator):
+    return SPACE.smallest()
+
+
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Steps of more than eleven images run out of memory; the sizes that were tried."""
+    real, sizes = epoch.elastic_step, []
+
+    def step(replicas, optimizer, images, *rest: object, **more: object) -> float:
+        sizes.append(len(images))
+        if len(images) > 11:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return real(replicas, optimizer, images, *rest, **more)
+
+    monkeypatch.setattr(epoch, "elastic_step", step)
+    return sizes
+
+
+def test_out_of_memory_halves_the_batch_says_so_and_is_remembered(stripes, tmp_path, little_memory) -> None:
+    said: list[str] = []
+    adaptation = fresh(stripes)
+    adaptation.warm_up(lambda stage, fraction: said.append(stage))
+    assert little_memory[:3] == [40, 20, 10] and set(little_memory[2:]) == {10} and len(little_memory) == 2 + 16
+    told = [line for line in said if "out of memory" in line]
+    assert len(told) == 2 and "batches have 10 images from here on" in told[-1]
+    adaptation.save(tmp_path)
+    little_memory.clear()
+    continued = Adaptation.load(tmp_path, stripes)
+    continued.adapt(1, smallest)
+    adaptation.adapt(1, smallest)
+    assert set(little_memory) == {10} and same(continued.supernet, adaptation.supernet)
+
+
+def test_no_batch_at_all_fits(stripes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(*_: object, **__: object) -> float:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(epoch, "elastic_step", step)
+    with pytest.raises(BadInput, match=r"'adapt\.batch_size': out of memory with batches of 2 images"):
+        fresh(stripes).warm_up()
+
+
+def test_other_errors_come_out(stripes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(*_: object, **__: object) -> float:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(epoch, "elastic_step", step)
+    with pytest.raises(RuntimeError, match="shapes"):
+        fresh(stripes).warm_up()
+    assert is_out_of_memory(MemoryError()) and not is_out_of_memory(ValueError("not enough memory"))
+
+
+def test_a_loss_that_is_no_number_stops_and_changes_nothing(stripes) -> None:
+    adaptation = fresh(stripes)
+    with torch.no_grad():
+        next(adaptation.supernet.parameters()).fill_(float("nan"))
+    before = {name: value.clone() for name, value in adaptation.supernet.named_parameters()}
+    with pytest.raises(TrainingDiverged, match="lower learning rate"):
+        adaptation.warm_up()
+    for name, value in adaptation.supernet.named_parameters():
+        assert torch.equal(value.nan_to_num(7), before[name].nan_to_num(7))
+
+
+def test_the_average_is_evaluated_saved_and_continued(stripes, tmp_path) -> None:
+    straight, plain = fresh(stripes, ema=0.8), fresh(stripes)
+    straight.warm_up()
+    plain.warm_up()
+    assert same(straight.supernet, plain.supernet)  # training itself is the same
+    assert not same(straight.evaluated, straight.supernet) and plain.evaluated is plain.supernet
+    straight.save(tmp_path)
+    assert same(load_supernet(tmp_path / "supernet.safetensors"), straight.evaluated)
+    continued = Adaptation.load(tmp_path, stripes)
+    for one in (straight, continued):
+        one.adapt(1, smallest)
+    assert same(straight.supernet, continued.supernet) and same(straight.evaluated, continued.evaluated)
+
+
+def test_the_average_looks_back_as_far_as_its_decay(stripes) -> None:
+    """Of 4 steps, by hand."""
+    adaptation, seen = fresh(stripes, ema=0.5), []
+    name, weight = next((n, p) for n, p in adaptation.supernet.named_parameters() if p.ndim == 4)
+    real = adaptation._average.step
+
+    def step() -> None:
+        seen.append(weight.detach().clone())
+        real()
+
+    adaptation._average.step = step
+    adaptation.warm_up()
+    average = seen[0]
+    for value in seen[1:]:
+        average = 0.5 * average + 0.5 * value
+    assert len(seen) == 4
+    torch.testing.assert_close(dict(adaptation.evaluated.named_parameters())[name], average)
