@@ -18,6 +18,8 @@ def version() -> str:
 
 #: Of the documentation: `make docs`.
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.6,<10", "mkdocstrings[python]>=1"]
+#: Clients of MLflow need no more than its skinny distribution.
+MLFLOW = ["mlflow-skinny>=2.20"]
 
 setup(
     name="natdeploy",
@@ -75,8 +77,10 @@ setup(
     extras_require={
         "ray": ["ray>=2.40"],  # evaluation and builds on several machines
         "docs": DOCS,
+        "mlflow": MLFLOW,
         "dev": [
             *DOCS,
+            *MLFLOW,
             "ruff",
             "mypy",
             "pytest>=8",

@@ -43,6 +43,7 @@ HEAVY = {
     "PIL": {"data"},
     "safetensors": {"supernets", "transfer", "deploy"},
     "ray": {"ground"},
+    "mlflow": {"deploy", "report"},
     "typer": {"cli"},
     "rich": {"cli", "report"},
 }

@@ -17,6 +17,7 @@ from natdeploy.cli import (
     doctor,
     estimate,
     import_measurements,
+    mlflow,
     predict,
     pretrain,
     profile,
@@ -47,6 +48,7 @@ for module in (
     bench,
     predict,
     report,
+    mlflow,
     pretrain,
     doctor,
 ):

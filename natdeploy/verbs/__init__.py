@@ -11,6 +11,7 @@ from natdeploy.verbs.diff import diff
 from natdeploy.verbs.doctor import doctor
 from natdeploy.verbs.estimate import estimate
 from natdeploy.verbs.import_measurements import import_measurements
+from natdeploy.verbs.mlflow import mlflow
 from natdeploy.verbs.predict import predict
 from natdeploy.verbs.pretrain import pretrain
 from natdeploy.verbs.profile import plan_profile, profile
@@ -33,6 +34,7 @@ __all__ = [
     "doctor",
     "estimate",
     "import_measurements",
+    "mlflow",
     "plan_profile",
     "predict",
     "pretrain",

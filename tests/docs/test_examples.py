@@ -20,7 +20,7 @@ from natdeploy.runs.pipeline import is_pipeline, load_pipeline
 from tests.docs.pages import CHECKOUT, DOCUMENTS, PAGES, blocks
 
 #: Commands that need neither images, weights nor another device, and write nothing; every document's are run.
-QUICK = re.compile(r"natdeploy (devices|devices (?!add|\./)\S+|ci plan|validate natdeploy\.yaml)")
+QUICK = re.compile(r"natdeploy (devices|devices (?!add|my-|\./)\S+|ci plan|validate natdeploy\.yaml)")
 
 
 def documented(language: str) -> list[Any]:
@@ -44,7 +44,7 @@ def test_yaml_is_valid(code: str, tmp_path: Path) -> None:
         from natdeploy.devices import Reach
 
         Reach.model_validate(value["reach"])
-    elif "jobs" in value or "include" in value:
+    elif {"jobs", "stages"} & {*value}:
         pass  # of GitHub or GitLab: tests/test_workflows.py
     else:
         load_job(path)
