@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -38,9 +38,14 @@ def tune(
         ),
     ] = None,
     seed: options.Seed = 0,
+    via: options.Via = None,
+    unit: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--unit", help="A unit: a serial (adb) or a host (ssh). Given again, the units share the work."),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Measure which tiles the kernels run fastest with on this machine, and keep that.
+    """Measure which tiles the kernels run fastest with on a device, and keep that.
 
     Up to ten tiles of each kernel are timed in turn; the rules' own stays unless another is clearly faster. Every
     kernel is stored at once; started again, the command takes only those that are missing. compile, build and
@@ -48,10 +53,18 @@ def tune(
     """
     from natdeploy import verbs
 
+    way: Any = via  # any text: the profile says which ways there are
     output.answer(
         as_json,
         lambda progress: verbs.tune(
-            model, device=device, space=space, resolutions=resolution or (), seed=seed, progress=progress
+            model,
+            device=device,
+            space=space,
+            resolutions=resolution or (),
+            seed=seed,
+            via=way,
+            units=unit or (),
+            progress=progress,
         ),
         _show,
     )

@@ -60,23 +60,38 @@ def trial_plan(kernels: Sequence[OwnKernel], target: Mapping[str, Any], cache: K
     A call's layer is the place of its kernel, :data:`UNMEASURED` for the one before all others. Inputs: the map, a
     residual if there is one. Output: the map.
     """
-    codes = kernel_code(kernels, target, cache)
-    shapes = kernels[0].shapes
-    residual = bool(kernels[0].workload.get("residual"))
-    rng = np.random.default_rng(0)
     order = [*range(len(kernels))]
     order.insert(-(-len(kernels) // 2), 0)
+    return _plan(kernels, [UNMEASURED, *order], target, cache, residual_given=bool(kernels[0].workload.get("residual")))
+
+
+def single_plan(kernel: OwnKernel, target: Mapping[str, Any], cache: KernelCache) -> Plan:
+    """One call of one kernel; random weights and, where there is one, a random residual."""
+    return _plan([kernel], [0], target, cache, residual_given=False)
+
+
+def _plan(
+    kernels: Sequence[OwnKernel],
+    order: Sequence[int],
+    target: Mapping[str, Any],
+    cache: KernelCache,
+    *,
+    residual_given: bool,
+) -> Plan:
+    codes = kernel_code(kernels, target, cache)
+    shapes = kernels[0].shapes
+    rng = np.random.default_rng(0)
     constants: dict[str, bytes] = {}
     calls = []
-    for number, place in enumerate([UNMEASURED, *order]):
+    for number, place in enumerate(order):
         kernel = kernels[max(0, place)]
-        given = kernel.shapes[1 : -2 if residual else -1]
+        given = kernel.shapes[1 : -2 if residual_given else -1]
         names = [f"{number}.{argument}" for argument in range(len(given))]
         for name, shape in zip(names, given):
             constants[name] = rng.standard_normal(shape, np.float32).astype("<f4", copy=False).tobytes()
-        tensors = ("x", *names, *(("residual",) if residual else ()), "out")
-        calls.append(Call(str(place), kernel.symbol, tensors))
-    inputs = {"x": View(shapes[0]), **({"residual": View(shapes[-2])} if residual else {})}
+        tensors = ("x", *names, *(("residual",) if residual_given else ()), "out")
+        calls.append(Call(str(place), kernel.symbol, tensors, _work(kernel.workload)))
+    inputs = {"x": View(shapes[0]), **({"residual": View(shapes[-2])} if residual_given else {})}
     out = View(shapes[-1])
     return make_plan(
         producer="trial",

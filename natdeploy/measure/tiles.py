@@ -1,16 +1,14 @@
-"""Measuring tiles: the candidates of a workload call after call in one library, in a pinned child process.
+"""Measuring the tiles of many workloads on a device, each stored as soon as it is measured.
 
-Rounds of all candidates are visited in several sessions, spread over the group of workloads that is measured together.
-A candidate's ratio is to the mean of the rule's two calls in the same round, so what slows the machine as a whole is
-divided out; a session's ratio is the median of its rounds. The rule's tile stays unless another beats it in every
-session by more than :attr:`TileProtocol.margin` and by twice what the rule's own two calls are apart.
+On this machine, the candidates of a workload are called one after the other in one library, round after round, in a
+pinned child process; in several sessions, spread over the group of workloads that is measured together. On another
+device each is an executable of its own (:mod:`natdeploy.measure.remote_tiles`).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,49 +19,25 @@ from natdeploy.compiler.kernels.kind import Kernel, Workload
 from natdeploy.compiler.kernels.objects import isa_for
 from natdeploy.compiler.target import check_target
 from natdeploy.compiler.trial import candidates, compile_candidates, trial_plan
-from natdeploy.compiler.tuning import Trial, Tuned
+from natdeploy.compiler.tuning import Tuned
 from natdeploy.devices import HardwareProfile, llvm_target, timing_processors
 from natdeploy.devices.crash import failed_run
 from natdeploy.devices.native_model import NativeModel
-from natdeploy.ground.errors import BadInput, ChildFailed, DeviceNotReachable
+from natdeploy.devices.units import Access
+from natdeploy.ground.errors import ChildFailed
 from natdeploy.ground.processes import ChildWorker
 from natdeploy.measure import timer_child
 from natdeploy.measure.builds import scratch_folder
+from natdeploy.measure.remote_tiles import measured_elsewhere
+from natdeploy.measure.tile_choice import TileProtocol, judge
 
 Progress = Callable[[str, float], None]
+_ANY_UNIT = Access()
 
 #: Workloads whose candidates are compiled together, and measured together.
 _COMPILED, _MEASURED = 24, 6
 _START_S, _SESSION_S = 120.0, 120.0
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
-
-
-@dataclass(frozen=True)
-class TileProtocol:
-    """How candidates are measured.
-
-    Attributes:
-        sessions: how often a workload's library is loaded anew; memory lies elsewhere then.
-        visit_ms: timed rounds of a session take about this long.
-        least_rounds, most_rounds: rounds of a session.
-        warmup_ms: unrecorded rounds at its start, two at least.
-        kept_share: share of a session's rounds that count, those in which the rule's calls were fastest.
-        margin: least relative gain for which the rule's tile is given up.
-    """
-
-    sessions: int = 3
-    visit_ms: float = 60.0
-    least_rounds: int = 12
-    most_rounds: int = 400
-    warmup_ms: float = 5.0
-    kept_share: float = 0.5
-    margin: float = 0.03
-
-    def __post_init__(self) -> None:
-        if min(self.sessions, self.least_rounds) < 1 or self.most_rounds < self.least_rounds:
-            raise BadInput("tile protocol: fields 'sessions', 'least_rounds' and 'most_rounds' must be 1 or more")
-        if not (0 < self.kept_share <= 1 and self.margin >= 0 and self.visit_ms > 0 and self.warmup_ms >= 0):
-            raise BadInput("tile protocol: a share must lie in (0, 1], a time and the margin must not be negative")
 
 
 #: Milliseconds of every call of every round of a session: ``(library, threads, protocol) -> [rounds, calls]``.
@@ -77,28 +51,34 @@ def tune(
     protocol: TileProtocol | None = None,
     cache: KernelCache | None = None,
     progress: Progress | None = None,
+    access: Access = _ANY_UNIT,
     visit: Visit | None = None,
 ) -> Iterator[Tuned]:
-    """Measure the tiles of workloads on this machine; each is stored as soon as it is measured, and then given.
+    """Measure the tiles of workloads on a device; each is stored as soon as it is measured, and then given.
 
-    What the device's record holds already, and what has one candidate only, is passed over. ``visit`` replaces the
-    clock, for tests.
+    What the device's record holds already, and what has one candidate only, is passed over. ``access`` says how to get
+    at a device that is not this machine; ``visit`` replaces this machine's clock, for tests.
 
-    Raises DeviceNotReachable for a device that is not this machine, BadInput where processors are missing or the disk
-    is full, VerificationFailed for a kernel that crashes.
+    Raises DeviceNotReachable for a device that is not there or was lost, TimingNotPossible for an emulated one,
+    BadInput where processors are missing or the disk is full, VerificationFailed for a kernel that crashes.
     """
-    refuse_elsewhere(profile)
     protocol, cache = protocol or TileProtocol(), cache or KernelCache()
     target, record = check_target(llvm_target(profile)), tuning_of(profile)
     isa = isa_for(target, cache)
     missing = [one for one in workloads if record.find(one, isa) is None and len(candidates(one, isa)) > 1]
-    processors = timing_processors(profile, profile.timing.threads)
     done = 0
 
     def tell(stage: str) -> None:
         if progress:
             progress(stage, done / len(missing))
 
+    if missing and not profile.is_this_machine:
+        for measured in measured_elsewhere(missing, isa, profile, cache, protocol, access, tell):
+            record.keep(measured)
+            done += 1
+            yield measured
+        return
+    processors = timing_processors(profile, profile.timing.threads)
     for start in range(0, len(missing), _COMPILED):
         batch = missing[start : start + _COMPILED]
         compile_candidates(batch, isa, target, cache, lambda stage, part: tell(f"{stage} ({part:.0%})"))
@@ -109,58 +89,6 @@ def tune(
                 record.keep(measured)
                 done += 1
                 yield measured
-
-
-def refuse_elsewhere(profile: HardwareProfile) -> None:
-    """Raise DeviceNotReachable for a device that is not this machine."""
-    if not profile.is_this_machine:
-        raise DeviceNotReachable(
-            f"device {profile.name!r}: tiles are measured only on the machine that natdeploy runs on; run natdeploy "
-            "tune there with --device host, or compile with the rules' tiles, which needs no record"
-        )
-
-
-def judge(
-    kernels: Sequence[Kernel],
-    order: Sequence[int],
-    sessions: Sequence[np.ndarray],
-    protocol: TileProtocol,
-    *,
-    threads: int = 1,
-) -> Tuned:
-    """Which tile to take.
-
-    Args:
-        kernels: the candidates, the rule's first.
-        order: which of them each call of a round computed; the first one twice. Negative ones do not count.
-        sessions: milliseconds ``[rounds, calls]`` of each.
-        protocol: what it takes to beat the rule.
-        threads: that computed, for the record.
-    """
-    places = np.asarray(order)
-    ratios, apart = [], []
-    for rounds_ms in sessions:
-        rules = rounds_ms[:, places == 0]
-        kept = np.argsort(rules.sum(axis=1), kind="stable")[: max(1, round(protocol.kept_share * len(rules)))]
-        ratio = np.median(rounds_ms[kept] / rules[kept].mean(axis=1, keepdims=True), axis=0)
-        ratios.append([float(ratio[places == place].mean()) for place in range(len(kernels))])
-        first, second = np.median(rules[kept], axis=0)
-        apart.append(abs(float(second - first)) / float(first + second) * 2)
-    middle, worst, noise = np.median(ratios, axis=0), np.max(ratios, axis=0), max(apart)
-    fastest = int(np.argmin(middle))
-    beats = worst[fastest] < 1 - max(protocol.margin, 2 * noise)
-    together = np.concatenate(sessions)
-    trials = tuple(
-        Trial(
-            dict(kernel.schedule),
-            float(np.median(together[:, places == place])),
-            float(middle[place]),
-            float(worst[place]),
-        )
-        for place, kernel in enumerate(kernels)
-    )
-    chosen = trials[fastest if beats else 0].schedule
-    return Tuned(dict(kernels[0].workload), kernels[0].isa, chosen, noise, threads, trials)
 
 
 def _measured(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from natdeploy.verbs.result import Progress, Result
 
 if TYPE_CHECKING:
     from natdeploy.compiler.kernels.kind import Workload
-    from natdeploy.devices import HardwareProfile
+    from natdeploy.devices import HardwareProfile, Runnable, Via
     from natdeploy.measure.tiles import Visit
 
 #: Random subnets of a space, whose workloads are as good as all of it: what a block computes depends on its place, its
@@ -76,7 +76,10 @@ def tune(
     space: str | None = None,
     resolutions: Sequence[int] = (),
     seed: int = 0,
+    via: Via | None = None,
+    units: Sequence[str] = (),
     progress: Progress | None = None,
+    test_only_clock: Callable[[Runnable, int], list[float]] | None = None,
     test_only_visit: Visit | None = None,
 ) -> TuneResult:
     """Measure tiles of the kernels of a space or of an ONNX model; each workload is stored at once.
@@ -86,29 +89,35 @@ def tune(
 
     Args:
         model: an ONNX file; excludes ``space``.
-        device: name of a hardware profile, or a path to one: this machine.
+        device: name of a hardware profile, or a path to one.
         space: search space; ``mbv3-micro`` where no model is given either.
         resolutions: of the space, in pixels; all of them if there are at most :data:`MOST_RESOLUTIONS`, else the
             middle one.
         seed: of the subnets that stand for the space.
+        via: way to a device that is not this machine; the profile's preferred one by default.
+        units: which ones of several, by serial (adb) or host (ssh); they share the work.
         progress: told what is going on.
-        test_only_visit: in place of the clock, see :func:`natdeploy.measure.tiles.tune`.
+        test_only_clock: for tests on emulators, see :class:`natdeploy.devices.units.Access`.
+        test_only_visit: in place of this machine's clock, see :func:`natdeploy.measure.tiles.tune`.
 
     Raises BadInput for an unknown device, space or resolution, for an ONNX file that cannot be read, and for a damaged
-    record; DeviceNotReachable for a device that is not this machine.
+    record; DeviceNotReachable for a device that is not there or was lost (TimingNotPossible for an emulator); what was
+    measured until then is stored.
     """
     from natdeploy.compiler import KernelCache, tuning_of
     from natdeploy.compiler.kernels.objects import isa_for
     from natdeploy.compiler.target import check_target
     from natdeploy.compiler.trial import candidates
     from natdeploy.devices import device_fingerprint, llvm_target, load_profile
+    from natdeploy.devices.units import Access
     from natdeploy.ground.errors import BadInput
     from natdeploy.measure import tiles
 
     if model is not None and (space is not None or resolutions):
         raise BadInput("an ONNX model and a space (or its resolutions) exclude each other; give one of them")
     profile = load_profile(device)
-    tiles.refuse_elsewhere(profile)
+    access = Access(via, tuple(units), test_only_clock=test_only_clock)
+    access.check(profile)
     sizes: tuple[int, ...] = ()
     if model is not None:
         asked, workloads = str(model), _of_model(Path(model), profile)
@@ -119,7 +128,7 @@ def tune(
     isa = isa_for(check_target(llvm_target(profile)), KernelCache())
     workloads = [one for one in workloads if len(candidates(one, isa)) > 1]
     was = tuning_of(profile).identity
-    measured = list(tiles.tune(workloads, profile, progress=progress, visit=test_only_visit))
+    measured = list(tiles.tune(workloads, profile, progress=progress, access=access, visit=test_only_visit))
     record = tuning_of(profile)
     found = [tuned for one in workloads if (tuned := record.find(one, isa)) is not None and tuned.changed]
     changed = []

@@ -13,12 +13,11 @@ from natdeploy.compiler import tuning_of
 from natdeploy.compiler.kernels.isa import Isa
 from natdeploy.compiler.kernels.kind import Kernel, candidate_schedules
 from natdeploy.compiler.trial import network_workloads
-from natdeploy.devices import parse_profile
-from natdeploy.ground.errors import BadInput, DeviceNotReachable
+from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import read_json
-from natdeploy.measure.tiles import TileProtocol, judge, tune
+from natdeploy.measure.tile_choice import TileProtocol, judge
+from natdeploy.measure.tiles import tune
 from natdeploy.spaces import get_space
-from tests.devices.test_profile import phone
 from tests.measure.test_timing import this_machine
 
 ISA = Isa(16, 32)
@@ -73,11 +72,6 @@ def test_tiles_that_take_the_same_do_not_beat_the_rule(seed: int, noise: float) 
 def test_a_protocol_without_sense_is_refused(fields: dict) -> None:
     with pytest.raises(BadInput, match="tile protocol"):
         TileProtocol(**fields)
-
-
-def test_another_device_is_not_measured() -> None:
-    with pytest.raises(DeviceNotReachable, match="run natdeploy tune there with --device host"):
-        next(tune([GEMM], parse_profile(phone(), "test")))
 
 
 def workloads() -> list[dict]:

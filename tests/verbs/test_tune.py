@@ -16,7 +16,7 @@ from natdeploy.devices import load_profile
 from natdeploy.ground.files import read_json, sha256_file
 from natdeploy.ground.processes import call_in_child
 from natdeploy.measure import runtime_toolchain
-from natdeploy.measure.tiles import TileProtocol
+from natdeploy.measure.tile_choice import TileProtocol
 from tests.compiler.conftest import home  # noqa: F401 - a cache of this session's own
 from tests.compiler.onnx_models import node, save
 from tests.measure.test_timing import this_machine
@@ -115,15 +115,20 @@ def test_what_is_compiled_changes_and_says_so(model: Path, device: str, tmp_path
     ("args", "status", "words"),
     [
         (("--device", "nope"), 2, "unknown device 'nope'"),
-        (("--device", "pixel4"), 3, "run natdeploy tune there with --device host"),
+        (("--device", "pixel4", "--space", "mbv3-micro"), 3, "adb"),
+        (("--device", "pixel4-gpu"), 3, "take a profile of its processor"),
+        (("--via", "adb"), 2, "it is this machine"),
+        (("--device", "pixel4", "--via", "pigeon"), 2, "pigeon"),
         (("--space", "nope"), 2, "unknown space"),
         (("--resolution", "17"), 2, "no resolution 17; it has 24, 28, 32"),
         (("nope.onnx",), 2, "nope.onnx: no such ONNX file"),
         (("model.onnx", "--space", "mbv3-micro"), 2, "exclude each other"),
-        (("--space", "fbnet"), 2, "fbnet"),
     ],
 )
-def test_bad_input_is_one_line(device: str, args: tuple[str, ...], status: int, words: str) -> None:
+def test_bad_input_is_one_line(
+    device: str, args: tuple[str, ...], status: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")  # no adb
     given = args if "--device" in args else (*args, "--device", device)
     result = command("tune", *given)
     assert result.exit_code == status and words in result.stderr, result.stderr
