@@ -3,7 +3,8 @@
 A network's time is nearly the sum of its layers' times, and with 60 to 160 noisy timings a tree ensemble alone spends
 its data on learning that sum. So the base is a sum with non-negative rates per feature (averaged over subsamples, which
 steadies the choice among correlated features), and XGBoost (Chen and Guestrin 2016) learns the ratio of the timing to
-it. How much of that correction is believed is decided on networks left out of both.
+it. How much of that correction is believed is decided on networks left out of both. With hundreds of timings it is
+decided there, too, whether trees do better without the base: a batch on a graphics processor is no sum of its layers.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 
 #: Subsamples over which the base's rates are averaged, and the share of networks in each.
 SUBSAMPLES, SUBSAMPLE_SHARE = 12, 0.8
-#: Folds of the cross-validation behind the correction's weight and the intervals.
-FOLDS = 10
+#: Timings from which on trees may do without the base.
+MANY = 300
+#: Folds of the cross-validation behind the weight and the intervals, with fewer timings than that and with more.
+FOLDS, FOLDS_MANY = 10, 5
 #: No prediction is below this share of the fastest training network.
 FLOOR = 0.01
 #: Error of a prediction beside which a timing's own spread is judged: a timing that spreads as much counts half.
@@ -36,10 +39,11 @@ class XGBoostPredictor:
     """Mean latency from features.
 
     Attributes:
-        rates_ms: milliseconds per unit of each feature, float64 ``[features]``, none negative.
+        rates_ms: milliseconds per unit of each feature, float64 ``[features]``, none negative; all zero where trees do
+            without the base.
         booster_json: XGBoost's own JSON of the correction, as a value.
         correction: weight in [0, 1] of the correction in log space.
-        floor_ms: least value that is ever predicted.
+        floor_ms: least value of the base.
     """
 
     rates_ms: np.ndarray
@@ -115,30 +119,44 @@ def fit_xgboost(
     """
     n = len(latency_ms)
     weight = np.ones(n) if spread is None else 1 / (1 + (spread / OWN_ERROR) ** 2)
-    fold = np.random.default_rng([seed, 1]).permutation(n) % min(FOLDS, n)
-    floor_ms = float(latency_ms.min()) * FLOOR
-    base = np.zeros(n)
-    ratio = np.zeros(n)
+    fold = np.random.default_rng([seed, 1]).permutation(n) % min(FOLDS if n < MANY else FOLDS_MANY, n)
+    tried = [
+        (with_base, *_left_out(features, latency_ms, weight, fold, seed, with_base))
+        for with_base in ((True,) if n < MANY else (True, False))
+    ]
+    squares = [float(weight @ np.log(latency_ms / left_out_ms) ** 2) for _, _, left_out_ms in tried]
+    with_base, correction, left_out_ms = tried[int(np.argmin(squares))]
+    rates_ms, floor_ms, booster = _fit_parts(features, latency_ms, weight, seed, with_base)
+    predictor = XGBoostPredictor(rates_ms, json.loads(booster.save_raw("json")), correction, floor_ms)
+    return CrossFit(predictor, left_out_ms)
+
+
+def _left_out(
+    features: np.ndarray, latency_ms: np.ndarray, weight: np.ndarray, fold: np.ndarray, seed: int, with_base: bool
+) -> tuple[float, np.ndarray]:
+    """The correction's weight, and milliseconds of each network, predicted without it."""
+    base, ratio = np.zeros(len(latency_ms)), np.zeros(len(latency_ms))
     for index in range(fold.max() + 1):
         out = fold == index
-        rates_ms, booster = _fit_parts(features[~out], latency_ms[~out], weight[~out], seed)
+        rates_ms, floor_ms, booster = _fit_parts(features[~out], latency_ms[~out], weight[~out], seed, with_base)
         base[out] = np.maximum(_base_ms(features[out], rates_ms), floor_ms)
         ratio[out] = booster.inplace_predict(features[out].astype(np.float32))
     error = np.log(latency_ms / base)
     size = float((weight * ratio) @ ratio)
     correction = float(np.clip((weight * error) @ ratio / size, 0.0, 1.0)) if size > 0 else 0.0
-    rates_ms, booster = _fit_parts(features, latency_ms, weight, seed)
-    predictor = XGBoostPredictor(rates_ms, json.loads(booster.save_raw("json")), correction, floor_ms)
-    return CrossFit(predictor, base * np.exp(correction * ratio))
+    return correction, base * np.exp(correction * ratio)
 
 
 def _fit_parts(
-    features: np.ndarray, latency_ms: np.ndarray, weight: np.ndarray, seed: int
-) -> tuple[np.ndarray, Booster]:
+    features: np.ndarray, latency_ms: np.ndarray, weight: np.ndarray, seed: int, with_base: bool
+) -> tuple[np.ndarray, float, Booster]:
+    """Rates, the least value of the base, and the correction; without a base this value is all that it is."""
     import xgboost
 
-    rates_ms = fit_rates(features, latency_ms, weight, seed=seed)
-    floor_ms = float(latency_ms.min()) * FLOOR
+    if with_base:
+        rates_ms, floor_ms = fit_rates(features, latency_ms, weight, seed=seed), float(latency_ms.min()) * FLOOR
+    else:
+        rates_ms, floor_ms = np.zeros(features.shape[1]), float(np.median(latency_ms))
     log_ratio = np.log(latency_ms / np.maximum(_base_ms(features, rates_ms), floor_ms))
     rounds, depth = (150, 2) if len(latency_ms) < 300 else (400, 3)
     parameters = {
@@ -155,7 +173,7 @@ def _fit_parts(
         "seed": seed,
     }
     data = xgboost.DMatrix(features.astype(np.float32), label=log_ratio, weight=weight / weight.mean(), nthread=1)
-    return rates_ms, xgboost.train(parameters, data, num_boost_round=rounds)
+    return rates_ms, floor_ms, xgboost.train(parameters, data, num_boost_round=rounds)
 
 
 def _base_ms(features: np.ndarray, rates_ms: np.ndarray) -> np.ndarray:
