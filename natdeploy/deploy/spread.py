@@ -5,9 +5,7 @@ What is left of a build, linking, verifying and measuring, is quick or has to be
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from natdeploy.compiler import KernelCache, compile_layers, tuning_of
@@ -49,20 +47,25 @@ def first_choices(run: RunFolder, picks: Sequence[str]) -> list[Arch]:
 
 
 def compile_there(arch: Any, classes: int, target: dict[str, Any], tuning: TuningRecord) -> dict[str, bytes]:
-    """On a worker: object code of one network's kernels by their keys in a cache."""
-    chosen = Arch.from_json(arch)
-    with tempfile.TemporaryDirectory() as folder:
-        cache = _Noting(Path(folder))
-        compile_layers([get_space(chosen.space).layers(chosen, classes)], target=target, cache=cache, tuning=tuning)
-        return cache.noted
+    """On a worker: object code of one network's kernels by their keys in a kernel cache."""
+    chosen, cache = Arch.from_json(arch), _Noting()
+    compile_layers([get_space(chosen.space).layers(chosen, classes)], target=target, cache=cache, tuning=tuning)
+    return cache.noted
 
 
 class _Noting(KernelCache):
-    """A cache that remembers what was put into it."""
+    """The machine's cache, which remembers what was found there and put there."""
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
+    def __init__(self) -> None:
+        super().__init__()
         self.noted: dict[str, bytes] = {}
+
+    def get(self, key: str) -> bytes | None:
+        """Look up, and remember."""
+        code = super().get(key)
+        if code is not None:
+            self.noted[key] = code
+        return code
 
     def put(self, key: str, code: bytes) -> None:
         """Keep, and remember."""

@@ -17,6 +17,11 @@ from natdeploy.spaces import get_space, random_network
 SPACE = get_space("mbv3-micro")
 
 
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path_factory.mktemp("home")))
+
+
 class NothingNew(KernelCache):
     """A cache that is only read."""
 
@@ -28,6 +33,7 @@ def test_a_worker_gives_back_all_kernels_of_a_network(tmp_path: Path) -> None:
     profile = load_profile("host")
     target, tuning = dict(llvm_target(profile)), tuning_of(profile)
     found = compile_there(SPACE.smallest().to_json(), 7, target, tuning)
+    assert compile_there(SPACE.smallest().to_json(), 7, target, tuning) == found  # from its own cache
     cache = KernelCache(tmp_path / "cache")
     for key, code in found.items():
         cache.put(key, code)
