@@ -46,7 +46,7 @@ def stored() -> list[Measurement]:
     [
         pytest.param(30, 5, ("onnxruntime",), 5, 3.0, id="quick"),
         pytest.param(
-            100, 20, ("onnxruntime", "tvm"), 40, 20.0, id="full", marks=[pytest.mark.slow, pytest.mark.timeout(3600)]
+            100, 20, ("onnxruntime", "tvm"), 40, 20.0, id="full", marks=[pytest.mark.slow, pytest.mark.timeout(7200)]
         ),
     ],
 )
@@ -97,5 +97,5 @@ def test_no_sample_is_lost_or_taken_twice(
 
 def finished(asked: str) -> None:
     with start(asked) as process:
-        process.communicate(timeout=1200)
+        process.communicate(timeout=3000)
     assert process.returncode == 0
