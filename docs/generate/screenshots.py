@@ -41,7 +41,7 @@ def main() -> None:
             out.write_bytes(tab.picture())
 
         colours = (
-            Image.open(out).convert("RGB").quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+            Image.open(out).convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         )
         colours.save(out, optimize=True)  # a third of the size
         print(out, out.stat().st_size)
