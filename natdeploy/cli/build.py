@@ -48,6 +48,17 @@ def build(
             "--data", help="Images that calibrate these weights, and measure the accuracy if the classes fit."
         ),
     ] = None,
+    finetune_epochs: Annotated[
+        int,
+        typer.Option(
+            "--finetune-epochs",
+            min=0,
+            metavar="N",
+            help="Train each model on its own before it is built: its classifier for a quarter of N epochs, then "
+            "all of it for N.  [default: 0]",
+            show_default=False,
+        ),
+    ] = 0,
     via: options.Via = None,
     unit: options.Unit = None,
     ray: options.Ray = None,
@@ -67,6 +78,7 @@ def build(
             device=device,
             supernet=supernet,
             data=data,
+            finetune_epochs=finetune_epochs,
             via=way,
             unit=unit,
             ray=ray,

@@ -44,6 +44,7 @@ def build(
     data: str | None = None,
     store: MeasurementStore | None = None,
     attempts: int = MOST_ATTEMPTS,
+    finetune_epochs: int = 0,
     access: Access | None = None,
     cluster: Cluster | None = None,
     progress: Callable[[str, float], None] | None = None,
@@ -64,6 +65,8 @@ def build(
             norm and, where they have the weights' classes, measure the accuracy. None: those named for the search.
         store: where timings go; None means the user's own.
         attempts: how many architectures each pick may try.
+        finetune_epochs: how long each one that is tried is trained on its own before, see
+            :func:`natdeploy.transfer.fine_tune`; 0: not at all.
         access: how to reach a device that is not this machine; it must be there then.
         cluster: where the first choices of all picks are compiled, side by side; None for here.
         progress: told the stage and the fraction done.
@@ -89,7 +92,16 @@ def build(
 
     if attempts < 1:
         raise BadInput(f"attempts: expected at least 1, not {attempts}")
-    tell = progress or (lambda stage, fraction: None)
+    if finetune_epochs < 0:
+        raise BadInput(f"finetune_epochs: expected 0 or more, not {finetune_epochs}")
+    done = 0.0
+
+    def tell(stage: str, fraction: float) -> None:
+        nonlocal done
+        done = fraction
+        if progress:
+            progress(stage, fraction)
+
     run = ServedRun(run, device)
     config = run.config()
     if not run.is_finished:
@@ -104,6 +116,8 @@ def build(
     if model is not None:
         _refuse_other_device(run, model, profile)
     weights = run_weights(run, config, supernet, data, tell)
+    if finetune_epochs and not weights.judged:
+        raise BadInput("finetune_epochs: the images' classes are not those of the weights; give images that fit")
     store = store or MeasurementStore()
     out = Path(out or run.path / "bundles")
     with _threads(config.threads), scratch_folder() as folder:
@@ -115,6 +129,8 @@ def build(
             seed=config.seed,
             folder=folder,
             access=access or Access(),
+            finetune_epochs=finetune_epochs,
+            say=lambda what: tell(what, done),
         )
         picks = [pick] if isinstance(pick, str) else list(pick)
         if cluster is not None:

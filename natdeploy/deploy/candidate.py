@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,8 +42,8 @@ from natdeploy.devices.opencl import need_opencl
 from natdeploy.devices.units import Access
 from natdeploy.measure import Measurement, MeasurementStore, time_runnable
 from natdeploy.spaces import Arch, Network, get_space
-from natdeploy.supernets import MobileNetV3Supernet, to_network
-from natdeploy.transfer import calibrated_subnet
+from natdeploy.supernets import MobileNetV3Supernet, Subnet, to_network
+from natdeploy.transfer import calibrated_subnet, fine_tune, head_epochs
 
 if TYPE_CHECKING:
     from natdeploy.compiler import Artifact
@@ -65,6 +65,7 @@ class Candidate:
         reference: real pictures and the torch module's outputs.
         checks: how far each artifact was from those.
         verified: where the device's own artifact was run for that.
+        tuned: how its weights were fine-tuned; empty where they are the supernet's.
     """
 
     arch: Arch
@@ -74,6 +75,7 @@ class Candidate:
     reference: Reference
     checks: tuple[ArtifactCheck, ...]
     verified: str
+    tuned: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +89,8 @@ class Workshop:
         calibration_images, seed: as the search evaluated its subnets.
         folder: where artifacts are built.
         access: how to reach a device that is not this machine.
+        finetune_epochs: how long what is built is trained on its own; 0: not at all.
+        say: told what goes on.
     """
 
     weights: Weights
@@ -96,6 +100,8 @@ class Workshop:
     seed: int
     folder: Path
     access: Access = field(default_factory=Access)
+    finetune_epochs: int = 0
+    say: Callable[[str], None] = lambda what: None
 
     @property
     def supernet(self) -> MobileNetV3Supernet:
@@ -119,6 +125,7 @@ class Workshop:
         subnet = calibrated_subnet(
             self.supernet, arch, self.dataset, calibration_images=self.calibration_images, seed=self.seed
         )
+        subnet, tuned = self._tuned(subnet, arch)
         network = to_network(subnet)
         folder = self.folder / arch.id
         artifacts = {
@@ -130,7 +137,27 @@ class Workshop:
         checks = tuple(
             _check(runtime, artifact, folder, reference, ran[runtime][1]) for runtime, artifact in artifacts.items()
         )
-        return Candidate(arch, network, folder, artifacts, reference, checks, _verified(ran["tvm"][0] or emulator))
+        return Candidate(
+            arch, network, folder, artifacts, reference, checks, _verified(ran["tvm"][0] or emulator), tuned
+        )
+
+    def _tuned(self, subnet: Subnet, arch: Arch) -> tuple[Subnet, str]:
+        """The subnet that is built, and how it was fine-tuned."""
+        if not self.finetune_epochs:
+            return subnet, ""
+        found = fine_tune(
+            subnet,
+            arch,
+            self.dataset,
+            self.finetune_epochs,
+            calibration_images=self.calibration_images,
+            seed=self.seed,
+            say=self.say,
+        )
+        change = f"validation top-1 {found.before:.2%} before, {found.after:.2%} after"
+        self.say(f"fine-tuned {arch.id}: {change}" + ("" if found.epochs else "; it stays as it was"))
+        first = head_epochs(self.finetune_epochs)
+        return found.subnet, f"fine-tuned for {first} + {found.epochs} epochs ({change})" if found.epochs else ""
 
     def time(self, candidate: Candidate, runtime: str) -> Measurement:
         """Time one artifact of a candidate; the timing is stored before it is returned."""
@@ -174,7 +201,7 @@ class Workshop:
             images=len(part),
             top1=top1,
             standard_error=standard_error(top1, len(part)),
-            weights=f"the shipped weights, run by {runtime}",
+            weights=", ".join(filter(None, ("the shipped weights", candidate.tuned, f"run by {runtime}"))),
         )
 
     def _emulator(self) -> str | None:

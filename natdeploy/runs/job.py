@@ -54,10 +54,13 @@ class BuildSettings(Settings):
     Attributes:
         pick: ``best``, ``knee``, ``fastest``, ``front`` (all of it) or an architecture's id; or a list of these.
         attempts: how many candidates are built before the budget counts as not met.
+        finetune_epochs: epochs that what is built is trained on its own, after a quarter as many of its classifier
+            alone; 0: none.
     """
 
     pick: Annotated[tuple[Name, ...], BeforeValidator(_one_as_many), Field(min_length=1)] = ("best",)
     attempts: Annotated[Whole, Field(ge=1, le=100)] = 5
+    finetune_epochs: Annotated[Whole, Field(ge=0, le=10_000)] = 0
 
 
 class JobConfig(Task):

@@ -4,6 +4,7 @@ from natdeploy.transfer.adapt import Adaptation, AdaptConfig, ArchSampler
 from natdeploy.transfer.batches import AUGMENTATIONS
 from natdeploy.transfer.crew import dismiss, lend_a_hand
 from natdeploy.transfer.evaluate import CALIBRATION_IMAGES, Accuracy, calibrated_subnet, evaluate, evaluate_arch
+from natdeploy.transfer.finetune import FineTuned, fine_tune, head_epochs
 from natdeploy.transfer.pretrain import PretrainConfig, pretrain
 from natdeploy.transfer.step import TrainingDiverged
 
@@ -14,12 +15,15 @@ __all__ = [
     "AdaptConfig",
     "Adaptation",
     "ArchSampler",
+    "FineTuned",
     "PretrainConfig",
     "TrainingDiverged",
     "calibrated_subnet",
     "dismiss",
     "evaluate",
     "evaluate_arch",
+    "fine_tune",
+    "head_epochs",
     "lend_a_hand",
     "pretrain",
 ]

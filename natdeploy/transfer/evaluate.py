@@ -46,11 +46,16 @@ def calibrated_subnet(
 ) -> Subnet:
     """The stand-alone subnet with batch-norm statistics of a fixed sample of training images at its resolution."""
     subnet = extract(supernet, arch)
+    placed(subnet, _device(subnet))
+    recalibrate(subnet, arch, dataset, calibration_images=calibration_images, seed=seed)
+    return subnet
+
+
+def recalibrate(subnet: Subnet, arch: Arch, dataset: Dataset, *, calibration_images: int, seed: int) -> None:
+    """Give a subnet the batch-norm statistics of a fixed sample of training images; it is in evaluation mode then."""
     images = dataset.train.at(arch.r)
     picked = np.random.default_rng(seed).permutation(len(images))[:calibration_images]
-    placed(subnet, _device(subnet))
     calibrate(subnet, _batches(images[np.sort(picked)], dataset, _device(subnet)))
-    return subnet
 
 
 def evaluate(

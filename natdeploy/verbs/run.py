@@ -54,7 +54,14 @@ def run(
     job = read_job(Path(file), latency_ms, overrides or {})
     found = search_job(job, progress, ray)
     started = time.monotonic()
-    built = build(found.run, pick=job.build.pick, attempts=job.build.attempts, ray=ray, progress=progress)
+    built = build(
+        found.run,
+        pick=job.build.pick,
+        attempts=job.build.attempts,
+        finetune_epochs=job.build.finetune_epochs,
+        ray=ray,
+        progress=progress,
+    )
     bundled = time.monotonic()
     path = report(found.run).report
     seconds = {**found.seconds, "build": bundled - started, "report": time.monotonic() - bundled}

@@ -65,6 +65,26 @@ def test_picks_that_choose_one_architecture_share_a_bundle(run: RunFolder, built
     assert sorted(path.name for path in (run.path / "bundles").iterdir()) == sorted(b.manifest.name for b in built)
 
 
+def test_what_is_fine_tuned_says_so(run: RunFolder, tmp_path: Path) -> None:
+    stages: list[tuple[str, float]] = []
+    store = MeasurementStore(tmp_path / "m.sqlite")
+    (bundle,) = build(
+        run,
+        pick="fastest",
+        out=tmp_path / "out",
+        store=store,
+        finetune_epochs=1,
+        progress=lambda *told: stages.append(told),
+    )
+    assert [fraction for _, fraction in stages] == sorted(fraction for _, fraction in stages)
+    told = next(stage for stage, _ in stages if stage.startswith("fine-tuned"))
+    assert bundle.manifest.model.arch_id in told
+    kept = told.endswith("it stays as it was")
+    for accuracy in bundle.manifest.accuracy:
+        assert ("fine-tuned for 1 + 1 epochs" in accuracy.weights) == (not kept)
+    assert verify_bundle(bundle.path).manifest == bundle.manifest
+
+
 def test_the_library_was_timed_layer_by_layer(built: list[BuiltBundle]) -> None:
     for bundle in built:
         times = read_layer_times(bundle.path)

@@ -151,7 +151,14 @@ class EntryBuild:
         from natdeploy.verbs.report import report
 
         settings, out = self._entry.job.build, bundles_folder(self._folder)
-        built = build(run, pick=settings.pick, attempts=settings.attempts, out=out, progress=self._tell).bundles
+        built = build(
+            run,
+            pick=settings.pick,
+            attempts=settings.attempts,
+            finetune_epochs=settings.finetune_epochs,
+            out=out,
+            progress=self._tell,
+        ).bundles
         digests = {bundle.path.name: bundle_digest(read_manifest(bundle.path / MANIFEST)) for bundle in built}
         for path in out.iterdir():
             if path.name not in digests and path.is_dir() and not path.is_symlink():
