@@ -21,8 +21,12 @@ No device's latency of a predicted architecture is read but the target's, to jud
 
 tables leaves image sizes of published lookup tables out; ``--seeds`` is how many of them, at most.
 
+scaling says at every number of measurements what the blend, its parts and XGBoost from scratch do, by how much the
+blend leads the best of these (``lead_N``, paired over seeds, with its standard error), and whether a part is ahead by
+more than chance explains (``beats_parts``) or at all (``ahead_of_parts``).
+
 kernels adds up kernels of networks that are unseen on phones' GPUs; cpu-networks predicts networks on some cores of a
-phone from few of them and from other phones; ofa trains on 900 networks of HELP's table of Once-for-All; speed counts
+phone from few of them and from what other phones took for others; ofa trains on 900 networks of HELP's table of Once-for-All; speed counts
 architectures per second; host times networks on this machine, which takes hours. Each is described in its file,
 ``benchmarks/latency_*.py``.
 
