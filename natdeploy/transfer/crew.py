@@ -25,6 +25,7 @@ from natdeploy.spaces.space import get_space
 from natdeploy.supernets import MobileNetV3Supernet, build_supernet
 from natdeploy.transfer.compute import compute_device, placed
 from natdeploy.transfer.lesson import Lesson
+from natdeploy.transfer.memory import is_out_of_memory
 from natdeploy.transfer.replicas import PartOfBatch, PartOfStep, Replicas, cut_batch
 
 #: The leader may profile a device or evaluate for hours before it trains.
@@ -59,13 +60,21 @@ class Crew(Replicas):
         return self
 
     def step(self, part: PartOfStep, images: Tensor, labels: Tensor) -> float:
-        """As :meth:`Replicas.step`, for a lesson."""
+        """As :meth:`Replicas.step`, for a lesson.
+
+        Raises MemoryError where a helper's memory did not suffice; the helpers are ready for the next step then.
+        """
         if not isinstance(part, Lesson):
             raise TypeError(f"other processes take lessons only, not {type(part).__name__}")
         cut = cut_batch(images, labels, self._total)
         shares = [[cut[index] for index in some] for some in split(len(cut), self._size)]
         self._hand_out(part, shares[1:])
-        return self._collect(self.run(part, shares[0]))
+        try:
+            loss = self.run(part, shares[0])
+        except Exception:
+            self._collect(0.0)  # the helpers are waiting
+            raise
+        return self._collect(loss)
 
     def _hand_out(self, lesson: Lesson, shares: list[list[PartOfBatch]]) -> None:
         sizes = [[(list(images.shape), share) for images, _, share in some] for some in shares]
@@ -80,12 +89,14 @@ class Crew(Replicas):
 
     def _collect(self, loss: float) -> float:
         """Add everybody's gradients to the leader's own; the sum of losses."""
-        gathered = _gradients(self.parameters, loss)
+        gathered = _gradients(self.parameters, loss, failed=False)
         dist.reduce(gathered, 0)
+        if gathered[-1]:
+            raise MemoryError(f"out of memory in {int(gathered[-1])} of {self._size} processes")
         for parameter, total in zip(self.parameters, _unflat(gathered, self.parameters)):
             if parameter.grad is not None:  # the same ones everywhere: everybody runs the same subnets
                 parameter.grad = total.clone()
-        return float(gathered[-1])
+        return float(gathered[-2])
 
 
 def replicas(supernet: MobileNetV3Supernet, parts: int) -> Replicas:
@@ -138,8 +149,14 @@ def _step(own: Replicas, said: Any) -> None:
             dist.recv(taught[images.data_ptr()], 0)
         parts.append((images, labels, share))
     teacher = (lambda images: taught[images.data_ptr()]) if said["taught"] else None
-    loss = own.run(Lesson.from_json(said["lesson"], teacher), parts)
-    dist.reduce(_gradients(own.parameters, loss), 0)
+    loss, failed = 0.0, False
+    try:
+        loss = own.run(Lesson.from_json(said["lesson"], teacher), parts)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        failed = True
+    dist.reduce(_gradients(own.parameters, loss, failed=failed), 0)
 
 
 def _join() -> None:
@@ -161,10 +178,10 @@ def _unflat(values: Tensor, like: Sequence[Tensor]) -> Iterator[Tensor]:
         start += tensor.numel()
 
 
-def _gradients(parameters: Sequence[Tensor], loss: float) -> Tensor:
-    """All gradients, zeros where there are none, and the loss behind them."""
+def _gradients(parameters: Sequence[Tensor], loss: float, *, failed: bool) -> Tensor:
+    """All gradients, zeros where there are none; behind them the loss, and 1 where memory did not suffice."""
     found = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    return torch.cat([_flat(found), torch.tensor([loss], device=parameters[0].device)])
+    return torch.cat([_flat(found), torch.tensor([loss, float(failed)], device=parameters[0].device)])
 
 
 def _tell(what: dict[str, Any]) -> None:

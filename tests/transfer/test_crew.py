@@ -65,6 +65,7 @@ def test_two_processes_pretrain_as_one_does(images: Path, tmp_path: Path, teache
 
 
 ADAPT = """
+import os
 import sys
 from pathlib import Path
 import torch
@@ -73,7 +74,17 @@ from natdeploy.ground.torchrun import place
 from natdeploy.spaces import get_space
 from natdeploy.supernets import build_supernet
 from natdeploy.transfer import Adaptation, AdaptConfig, dismiss, lend_a_hand
+from natdeploy.transfer.lesson import Lesson
 
+if os.environ.get("SHORT_OF_MEMORY") == str(place().rank):
+    whole = Lesson.__call__
+
+    def short(self, supernet, images, labels, share):
+        if len(images) > 4:
+            raise MemoryError
+        return whole(self, supernet, images, labels, share)
+
+    Lesson.__call__ = short
 if place().rank:
     lend_a_hand()
 else:
@@ -104,6 +115,20 @@ def test_two_processes_adapt_as_one_does(images: Path, tmp_path: Path) -> None:
         assert one.keys() == two.keys()
         for name, value in one.items():
             torch.testing.assert_close(two[name], value, rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_that_is_short_of_memory_halves_the_batch_of_all(images: Path, tmp_path: Path, rank: int) -> None:
+    """Batches of 18 in three parts do not fit into that process, batches of 9 do."""
+    script = tmp_path / "adapt.py"
+    script.write_text(ADAPT)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    environment = {**os.environ, "SHORT_OF_MEMORY": str(rank)}
+    command += [str(images), str(tmp_path)]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads((tmp_path / "adaptation.json").read_text())["batch_size"] == 9
 
 
 @pytest.mark.slow
