@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class KernelProfile:
+    """A runtime's kernels, timed by themselves.
+
+    Attributes:
+        timed: how many kernels, by kind of layer.
+        joined: kinds of layers that the runtime computes together, with the share of the cheaper one that this saves.
+        scale, constant_ms: what a whole network takes: the sum of its kernels times this, and this.
+        quality: of the sum, so corrected.
+    """
+
+    timed: Mapping[str, int]
+    joined: Mapping[str, float]
+    scale: float
+    constant_ms: float
+    quality: Quality
+
+
+@dataclass(frozen=True)
 class RuntimeProfile:
     """A runtime's latency model.
 
@@ -29,6 +47,7 @@ class RuntimeProfile:
         quality: its figures, on which networks they were taken, repeatability of the timings and baselines.
         energy: of the timed networks' runs; None where no timing is stored.
         others: what other devices it learned from; empty for one of the device's own timings alone.
+        kernels: where kernels were timed.
     """
 
     runtime: str
@@ -36,6 +55,7 @@ class RuntimeProfile:
     quality: Quality
     energy: EnergySummary | None = None
     others: str = ""
+    kernels: KernelProfile | None = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +163,12 @@ def profile(
     )
     found = tuple(
         RuntimeProfile(
-            name, model.source, model.quality, _energy(hardware, space, name), model.origin.get("source", "")
+            name,
+            model.source,
+            model.quality,
+            _energy(hardware, space, name),
+            model.origin.get("source", ""),
+            _kernels(hardware, space, name) if settings.level != "network" else None,
         )
         for name, model in models.items()
     )
@@ -275,6 +300,20 @@ def _refuse_unknown(settings: ProfileSettings, hardware: HardwareProfile) -> Non
             perf_test_file(hardware)  # raises with advice where its program is not named
         known = ", ".join(hardware.runtimes)
         raise BadInput(f"field 'runtimes': device {hardware.name!r} has no runtime {unknown[0]!r}; it has {known}")
+
+
+def _kernels(hardware: HardwareProfile, space: str, runtime: str) -> KernelProfile | None:
+    """What the stored model of kernels knows."""
+    from natdeploy.latency import find_latency_model
+    from natdeploy.latency.kernel_predictor import KernelPredictor
+
+    model = find_latency_model(hardware, space, runtime, kernels=True)
+    if model is None or not isinstance(model.predictor, KernelPredictor):
+        return None
+    sums, whole = model.predictor.sums, model.predictor.whole
+    timed = {kind: len(found.log_ms) for kind, found in sums.kinds.items()}
+    joined = {f"{first}+{second}": share for (first, second), share in sums.saved.items()}
+    return KernelProfile(timed, joined, whole.scale, whole.constant_ms, model.quality)
 
 
 def _energy(hardware: HardwareProfile, space: str, runtime: str) -> EnergySummary | None:
