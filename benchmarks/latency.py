@@ -26,9 +26,9 @@ blend leads the best of these (``lead_N``, paired over seeds, with its standard 
 more than chance explains (``beats_parts``) or at all (``ahead_of_parts``).
 
 kernels adds up kernels of networks that are unseen on phones' GPUs; cpu-networks predicts networks on some cores of a
-phone from few of them and from what other phones took for others; ofa trains on 900 networks of HELP's table of Once-for-All; speed counts
-architectures per second; host times networks on this machine, which takes hours. Each is described in its file,
-``benchmarks/latency_*.py``.
+phone from few of them and from what other phones took for others; ofa trains on 900 networks of HELP's table of
+Once-for-All; speed counts architectures per second; host times networks on this machine, which takes hours. Each is
+described in its file, ``benchmarks/latency_*.py``.
 
 prior ranks blocks, and random networks of 16 of them, of devices of which no latency was used: their hardware profiles
 and other devices' published latencies are all that it knows.
