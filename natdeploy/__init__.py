@@ -21,7 +21,10 @@ __all__ = ["__version__", "verbs"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the verbs when they are first asked for."""
+    """Import the verbs when they are first asked for. Raises BadInput on a system that they do not run on."""
     if name == "verbs":
+        from natdeploy.ground.system import refuse_unknown_system
+
+        refuse_unknown_system()
         return importlib.import_module("natdeploy.verbs")
     raise AttributeError(f"module 'natdeploy' has no attribute {name!r}")

@@ -10,7 +10,7 @@ from natdeploy.cli.main import app
 from natdeploy.devices import load_profile
 from natdeploy.devices.native_local import load_library
 from natdeploy.ground import system
-from natdeploy.ground.errors import DeviceNotReachable
+from natdeploy.ground.errors import BadInput, DeviceNotReachable
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
@@ -24,6 +24,17 @@ def test_windows_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys:
     assert left.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "WSL 2" in line and "run.py" in line
+
+
+def test_windows_is_refused_to_programs_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    import natdeploy
+
+    monkeypatch.delattr(natdeploy, "verbs", raising=False)
+    assert natdeploy.verbs.devices
+    monkeypatch.delattr(natdeploy, "verbs", raising=False)
+    pretend(monkeypatch, "Windows")
+    with pytest.raises(BadInput, match="natdeploy does not run on Windows itself; run it in WSL 2"):
+        _ = natdeploy.verbs
 
 
 def test_the_command_gets_as_far_as_saying_so() -> None:
