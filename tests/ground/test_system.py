@@ -29,9 +29,9 @@ def test_windows_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys:
 def test_windows_is_refused_to_programs_too(monkeypatch: pytest.MonkeyPatch) -> None:
     import natdeploy
 
-    monkeypatch.delattr(natdeploy, "verbs", raising=False)
+    monkeypatch.delitem(vars(natdeploy), "verbs", raising=False)
     assert natdeploy.verbs.devices
-    monkeypatch.delattr(natdeploy, "verbs", raising=False)
+    monkeypatch.delitem(vars(natdeploy), "verbs", raising=False)
     pretend(monkeypatch, "Windows")
     with pytest.raises(BadInput, match="natdeploy does not run on Windows itself; run it in WSL 2"):
         _ = natdeploy.verbs
