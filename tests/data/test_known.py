@@ -12,15 +12,25 @@ from PIL import Image
 from natdeploy.data import SOURCES, load_dataset
 from natdeploy.data import dataset as dataset_module
 from natdeploy.data.pickles import read_arrays_pickle
+from natdeploy.data.sources import cifar, class_folders, listed, matlab, stl10
 from natdeploy.ground.errors import BadInput
 from tests.data.official import MAKERS, Expected, cifar10, flowers, imagenet, picture
 
+KNOWN = [cifar.CIFAR10, cifar.CIFAR100, stl10.STL10, class_folders.IMAGENET, class_folders.CINIC10]
+KNOWN += [listed.FOOD101, listed.DTD, listed.AIRCRAFT, listed.PETS, matlab.CARS, matlab.FLOWERS]
 EACH = [pytest.param(name, make, id=make.__name__) for name, makers in MAKERS.items() for make in makers]
 
 
 def test_the_papers_sets_are_all_there() -> None:
     paper = "imagenet cifar10 cifar100 cinic10 stl10 food101 stanford-cars fgvc-aircraft dtd oxford-pets"
     assert {*paper.split(), "oxford-flowers102"} == set(MAKERS) <= set(SOURCES.names())
+
+
+def test_the_documentation_has_the_layouts_and_sizes_that_are_read() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "your-own-data.md").read_text(encoding="utf-8")
+    for known in KNOWN:
+        sizes = f"{known.train:,} | {known.held_out:,} | `{known.augmentation}`"
+        assert f"| `{known.name}` | {known.layout} ([archive]({known.address})) | {sizes} |" in page, known.name
 
 
 @pytest.mark.parametrize(("name", "make"), EACH)
