@@ -11,6 +11,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from natdeploy.compiler import tuning_of
+from natdeploy.compiler.kernels.isa import Isa
+from natdeploy.compiler.kernels.kind import candidate_schedules
 from natdeploy.devices import load_profile
 from natdeploy.ground.errors import BudgetNotMet
 from natdeploy.ground.files import read_json, write_json
@@ -19,6 +22,7 @@ from natdeploy.runs import JobConfig, RunFolder
 from natdeploy.runs.folder import write_items
 from natdeploy.verbs import ci
 from natdeploy.verbs.bundle_info import bundle_info
+from tests.compiler.records import tuned
 from tests.deploy.stand_ins import archs, entry, make_bundle
 
 
@@ -40,7 +44,7 @@ class Stages:
         write_json(run / "result" / "summary.json", {})
         write_items(run / "result" / "front.json", [entry(arch, 0.9, 1.0) for arch in archs(1)])
 
-    def build(self, run: Path, *, pick: object, attempts: int, out: Path, progress: object) -> SimpleNamespace:
+    def build(self, run: Path, *, pick: object, attempts: int, out: Path, **_: object) -> SimpleNamespace:
         self.called.append("build")
         budget_ms = RunFolder(run).config().latency_ms
         scratch = out.parent / "scratch"
@@ -122,6 +126,16 @@ def test_other_picks_build_again_from_the_same_search(stages: Stages) -> None:
     assert stages.take() == ["build"]
     (bundle,) = Path("ci/digits-pixel4/bundles").iterdir()  # that of the earlier pick is gone
     assert bundle.name.endswith("knee")
+
+
+def test_other_tiles_build_again_from_the_same_search(stages: Stages) -> None:
+    built()
+    stages.take()
+    workload = {"kind": "gemm", "m": 49, "k": 64, "n": 96, "activation": "relu", "residual": False}
+    rule, other, *_ = candidate_schedules(workload, Isa(4, 32))
+    tuning_of(load_profile("pixel4")).keep(tuned(workload, Isa(4, 32), rule, chosen=other))
+    assert built() == {"latency model": "prior", "search": "reused", "build": "made"}
+    assert stages.take() == ["build"]
 
 
 def test_other_images_or_settings_search_again(stages: Stages) -> None:

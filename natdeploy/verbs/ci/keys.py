@@ -4,7 +4,7 @@
 ``inputs``              the file's settings, data, supernet, hardware profile, tools: known without the device
 ``latency_model``       what the model says; timings and models are kept for themselves, whatever the budget
 ``search``              its settings and budget, data, supernet, latency model, tools
-``build``               the search, the picks, the device and what is compiled for it
+``build``               the search, the picks, the device, its tuning record and what is compiled for it
 ======================  =====================================================================================
 """
 
@@ -49,11 +49,13 @@ def search_key(job: JobConfig, inputs: Inputs, latency: str) -> str:
 
 def build_key(job: JobConfig, profile: HardwareProfile, search: str) -> str:
     """Key of the bundles; ``profile`` filled in."""
-    from natdeploy.devices import compile_target, device_fingerprint
+    from natdeploy.compiler import tuning_of
+    from natdeploy.devices import compile_target, device_fingerprint, runs_on_gpu
 
     device = {
         "fingerprint": device_fingerprint(profile),
         "target": compile_target(profile),
+        "tuning": None if runs_on_gpu(profile) else tuning_of(profile).identity,
         "timing": profile.timing.model_dump(mode="json"),
     }
     return content_key({"search": search, "build": job.build.model_dump(mode="json"), "device": device})
