@@ -10,7 +10,8 @@ time on another processor (on the timed one, where there is only one; the enviro
 share of it; the median over networks. ``repeatability_raw``: the same of plain medians of all samples.
 ``rank_correlation``: Spearman's, of two profilings; the lowest of all pairs. ``..._loaded``: beside the other program.
 ``corrected_disagreement`` and ``raw_disagreement`` are stricter: what two profilings differ by, median over networks
-and pairs. ``--quick`` profiles smaller subnets twice.
+and pairs. ``visits``: how many each network got, the median; more only as long as the interval of its median is wider
+than the protocol asks for. ``--quick`` profiles smaller subnets twice; the whole takes five to ten minutes.
 """
 
 from __future__ import annotations
@@ -84,13 +85,13 @@ def _spearman(one: np.ndarray, other: np.ndarray) -> float:
 
 def profile_repeatedly(
     space: str, resolution: int, networks: int, rounds: int, runtime: str, seed: int
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Time the same random networks ``rounds`` times; corrected and raw latencies, and how many were not trusted."""
+) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+    """Time the same random networks ``rounds`` times; corrected and raw latencies, and figures of how that went."""
     from natdeploy.devices import load_profile
     from natdeploy.measure import MeasurementStore, time_archs
 
     profile, archs = load_profile("host"), random_archs(space, resolution, networks, seed)
-    corrected, raw, untrusted = [], [], 0
+    corrected, raw, visits, untrusted = [], [], list[int](), 0
     with tempfile.TemporaryDirectory(prefix="timing_protocol.") as folder:
         for number in range(rounds):
             tell(f"profiling {number + 1} of {rounds}")
@@ -98,8 +99,9 @@ def profile_repeatedly(
                 found = time_archs(archs, space=space, profile=profile, runtime=runtime, store=store, occurrence=number)
             corrected.append([one.latency_ms for one in found])
             raw.append([one.raw_median_ms for one in found])
+            visits += [len(one.visits) for one in found]
             untrusted += sum(not one.trusted for one in found)
-    return np.array(corrected), np.array(raw), untrusted
+    return np.array(corrected), np.array(raw), {"untrusted": untrusted, "visits": float(np.median(visits))}
 
 
 def random_archs(space: str, resolution: int, networks: int, seed: int) -> list[Any]:
@@ -148,10 +150,10 @@ def measure(*, seed: int, quick: bool, runtime: str) -> dict[str, Any]:
     networks, rounds = (QUICK_NETWORKS, QUICK_ROUNDS) if quick else (NETWORKS, ROUNDS)
     asked = (space, resolution, networks, rounds, runtime, seed)
     about = environment(seed=seed, quick=quick)  # its load average is that before the load
-    *latencies, untrusted = profile_repeatedly(*asked)
+    *latencies, course = profile_repeatedly(*asked)
     with background_load(busy):
         tell(f"processor {busy} is kept busy")
-        *loaded, untrusted_loaded = profile_repeatedly(*asked)
+        *loaded, course_loaded = profile_repeatedly(*asked)
     return {
         "benchmark": "timing_protocol",
         "figures": {
@@ -159,8 +161,8 @@ def measure(*, seed: int, quick: bool, runtime: str) -> dict[str, Any]:
             **figures_of(*loaded, suffix="_loaded"),
             "networks": networks,
             "profilings": rounds,
-            "untrusted": untrusted,
-            "untrusted_loaded": untrusted_loaded,
+            **course,
+            **{f"{name}_loaded": value for name, value in course_loaded.items()},
         },
         "environment": {
             **about,
