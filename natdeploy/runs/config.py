@@ -60,6 +60,8 @@ class SearchSettings(Settings):
         candidates: new architectures evaluated each round.
         archive: largest size of the archive; None lets it grow.
         feasible_share: share of the initial archive drawn among architectures that meet the budget.
+        prefilter: of so many random architectures of about one latency within the budget the one with the most
+            multiply-adds is evaluated first; 1 takes whichever comes.
         sampling: what random architectures are uniform over: ``phenotype`` (each equally likely, so most are deep) or
             ``gene`` (each depth, kernel and expand ratio equally likely).
         surrogate, algorithm: names in the registries of surrogates and algorithms; algorithm ``auto`` takes NSGA-II for
@@ -75,6 +77,7 @@ class SearchSettings(Settings):
     candidates: Annotated[Whole, Field(ge=1, le=1_000)] = 8
     archive: Annotated[Whole, Field(ge=4, le=10_000)] | None = 60
     feasible_share: Share = 0.75
+    prefilter: Annotated[Whole, Field(ge=1, le=1_000)] = 1
     sampling: Literal["phenotype", "gene"] = "phenotype"
     surrogate: Name = "gp"
     algorithm: Name = "auto"

@@ -101,6 +101,7 @@ def initial_archive(
     *,
     seed: Sequence[int],
     sampling: str = "phenotype",
+    prefilter: int = 1,
 ) -> list[Arch]:
     """Distinct architectures to evaluate first.
 
@@ -115,6 +116,7 @@ def initial_archive(
         feasible_share: 0 to 1.
         seed: key of the random generator.
         sampling: what random architectures are uniform over, see :meth:`natdeploy.spaces.Space.sample`.
+        prefilter: of so many of about one latency, within the budget, the one with the most multiply-adds is taken.
     """
     space, rng = estimator.space, np.random.default_rng(list(seed))
     wanted = max(1, round(count * feasible_share))
@@ -122,7 +124,7 @@ def initial_archive(
     pool = [*chosen, *_mixtures(estimator, start.arch, _POOL * wanted, rng, sampling)]
     feasible = [item for item in estimator(list(dict.fromkeys(pool))) if item.feasible]
     had = sum(item.feasible for item in estimator(list(chosen)))
-    chosen.update(dict.fromkeys(_spread(feasible, chosen, max(0, wanted - had), rng)))
+    chosen.update(dict.fromkeys(_spread(feasible, chosen, max(0, wanted - had), rng, prefilter)))
     for _ in range(20 * count):
         if len(chosen) >= count:
             break
@@ -141,7 +143,9 @@ def _mixtures(estimator: Estimator, fast: Arch, count: int, rng: np.random.Gener
     return mixed
 
 
-def _spread(feasible: Sequence[Estimate], taken: dict[Arch, None], count: int, rng: np.random.Generator) -> list[Arch]:
+def _spread(
+    feasible: Sequence[Estimate], taken: dict[Arch, None], count: int, rng: np.random.Generator, prefilter: int
+) -> list[Arch]:
     """``count`` of the feasible architectures not taken yet, in turn from equal ranges of latency."""
     left = [item for item in feasible if item.arch not in taken]
     if not left or count <= 0:
@@ -154,7 +158,10 @@ def _spread(feasible: Sequence[Estimate], taken: dict[Arch, None], count: int, r
     while len(picked) < count and any(groups):
         for group in groups:
             if group and len(picked) < count:
-                picked.append(left[int(group.pop())].arch)
+                drawn = group[-prefilter:]
+                best = int(drawn[-1]) if prefilter == 1 else max(map(int, drawn), key=lambda index: left[index].macs)
+                group.remove(best)
+                picked.append(left[best].arch)
     return picked
 
 

@@ -103,6 +103,7 @@ class NatSteps:
             search.feasible_share,
             seed=key(self.config.seed, 0, Purpose.INITIAL),
             sampling=search.sampling,
+            prefilter=search.prefilter,
         )
         entries, failures = evaluate_all(
             self.evaluator,

@@ -93,3 +93,15 @@ def test_sampling_is_uniform_over_what_was_asked_for() -> None:
         archs = initial_archive(model, fastest(model), 60, 0.0, seed=[0], sampling=sampling)
         share[sampling] = np.mean([depth == 4 for arch in archs for depth in arch.d])
     assert share["phenotype"] > 0.75 and 0.2 < share["gene"] < 0.5
+
+
+def test_the_pre_filter_takes_the_larger_ones_of_each_latency() -> None:
+    model = estimator(6.0)
+    found = {k: model(initial_archive(model, fastest(model), 24, 1.0, seed=[2], prefilter=k)) for k in (1, 8)}
+    assert len(found[8]) == len({item.arch for item in found[8]}) == 24
+    feasible = {k: [item for item in items if item.feasible] for k, items in found.items()}
+    assert len(feasible[8]) == len(feasible[1])
+    per_ms = {k: np.mean([item.macs / item.latency_ms for item in items]) for k, items in feasible.items()}
+    assert per_ms[8] > 1.03 * per_ms[1]
+    upper = sorted(item.latency_upper_ms for item in feasible[8])
+    assert upper[0] < 3.1 and upper[-1] > 5.2  # still from the fastest to the budget's edge

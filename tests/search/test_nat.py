@@ -255,3 +255,12 @@ def test_adaptation_draws_from_the_archive_or_from_the_whole_space(tmp_path: Pat
         assert here.weights is not None
         drawn[distribution] = set(here.weights.drawn) - {"warm-up"}
     assert len(drawn["uniform"]) == 10 and drawn["uniform"] != drawn["archive"]
+
+
+def test_an_archive_that_is_full_from_the_start_stays_of_one_size_and_replaces(tmp_path: Path) -> None:
+    """NATv2's way (Sarti et al. 2023)."""
+    fields = {**LIGHT, "initial": 16, "archive": 16, "iterations": 2, "prefilter": 4, "random_baseline": False}
+    run = search(small_config(search=fields), tmp_path / "run", surroundings=Synthetic())
+    assert [step.archive_size for step in run.history()] == [16, 16, 16]
+    assert run.history()[-1].evaluations == 24
+    assert run.summary()["hypervolume_last"] > run.summary()["hypervolume_first"]
