@@ -11,8 +11,11 @@ import pytest
 from natdeploy.ground.errors import BadInput, BudgetNotMet
 from natdeploy.runs import ArchiveEntry, Place, RunFolder
 from natdeploy.search import search, steps
+from natdeploy.search.evaluation import evaluate_all
 from natdeploy.search.sharing import sharing
-from tests.search.synthetic import SPACE, Synthetic, small_config
+from natdeploy.search.tasks import SeveralTasks
+from tests.search.make import estimator
+from tests.search.synthetic import SPACE, Synthetic, Weights, small_config
 
 LIGHT = {"iterations": 1, "surrogate": "ridge", "surrogate_evaluations": 60, "random_baseline": False}
 
@@ -116,6 +119,30 @@ def test_three_data_sets_each_with_weights_of_its_own(tmp_path: Path) -> None:
         assert kept["generation"] == 1 and "warm-up" in kept["drawn"]
     best = max(entries, key=lambda entry: entry.value("top1:flat"))
     assert len(best.arch.ks) < len(max(entries, key=lambda entry: entry.top1).arch.ks)
+
+
+def test_data_sets_that_are_evaluated_elsewhere_are_handed_out_at_once() -> None:
+    config, handed = small_config(), {}
+
+    class Elsewhere(Weights):
+        def prepare(self, archs) -> None:
+            handed[self.config.data] = list(archs)
+
+    here, there = Weights(config), Elsewhere(config.model_copy(update={"data": "hard"}))
+    archs = [SPACE.smallest(), SPACE.largest()]
+    entries, failures = evaluate_all(SeveralTasks(here, {"hard": there}), estimator()(archs), generation=0, stage="x")
+    assert handed == {"hard": archs} and not failures
+    assert all(entry.value("top1:hard") < entry.top1 for entry in entries)
+
+
+def test_a_failure_on_one_data_set_is_no_accuracy_on_the_others() -> None:
+    config = small_config()
+    here, there = Weights(config), Weights(config.model_copy(update={"data": "hard"}))
+    there.fail = lambda arch: arch == SPACE.largest()
+    archs = [SPACE.smallest(), SPACE.largest()]
+    entries, failures = evaluate_all(SeveralTasks(here, {"hard": there}), estimator()(archs), generation=0, stage="x")
+    assert [entry.arch for entry in entries] == archs[:1] and [failure.arch for failure in failures] == archs[1:]
+    assert there.evaluated.count(SPACE.largest()) == 2
 
 
 def test_interrupted_with_several_data_sets_devices_and_energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
