@@ -14,6 +14,7 @@ from tvm.s_tir.pipeline import default_s_tir_pipeline, finalize_device_passes
 from tvm_ffi import structural_walk
 
 from natdeploy.compiler.gpu.code import DeviceCode, DeviceKernel
+from natdeploy.compiler.gpu.nans import keep_nans
 from natdeploy.compiler.gpu.schedule import schedule
 from natdeploy.compiler.onnx_compile import fused
 from natdeploy.compiler.onnx_jobs import Job
@@ -99,13 +100,14 @@ def _device_kernel(kernel: Any, name: str, launch: Any, places: dict[Any, int], 
     written = _written(kernel)
     own = [places[argument.args[0]] for argument in given[: len(params)]]
     order = sorted(range(len(params)), key=lambda index: (params[index] in written, own[index]))
-    permuted = tirx.PrimFunc([params[index] for index in order], kernel.body, kernel.ret_type)
-    for key, value in kernel.attrs.items():
+    done = finalize_device_passes()(tvm.IRModule({name: kernel.with_attr("global_symbol", name)}))[name]
+    # After TVM's last simplification, for which nothing differs from itself.
+    permuted = tirx.PrimFunc([done.params[index] for index in order], keep_nans(done.body), done.ret_type)
+    for key, value in done.attrs.items():
         permuted = permuted.with_attr(key, value)
-    module = finalize_device_passes()(tvm.IRModule({name: permuted.with_attr("global_symbol", name)}))
     return DeviceKernel(
         name,
-        _source(module, target),
+        _source(tvm.IRModule({name: permuted}), target),
         tuple(own[index] for index in order),
         sum(param in written for param in params),
         Launch(_axes(extents, "blockIdx"), _axes(extents, "threadIdx")),

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 
 from natdeploy.compiler import Plan, load_onnx, make_onnx_plan, onnx_bytes
 from natdeploy.compiler.gpu.link import link_opencl
@@ -15,7 +17,7 @@ from natdeploy.spaces import Network, get_space, random_network
 from tests.compiler import reference
 from tests.compiler.conftest import ODD, odd_network, tiny_layers
 from tests.compiler.gpu.conftest import needs_opencl
-from tests.compiler.onnx_models import small_convnet
+from tests.compiler.onnx_models import node, save, small_convnet
 
 TARGET = {"kind": "opencl", "mtriple": f"{platform.machine()}-linux-gnu"}
 
@@ -76,3 +78,35 @@ def test_an_onnx_model_equals_onnx_runtime(tmp_path: Path) -> None:
     (expected,) = onnxruntime_outputs(path, [arrays])
     for found, wanted in zip(run(plan, arrays, tmp_path), expected):
         assert relative_error(found, wanted) < 1e-4
+
+
+@needs_opencl
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_propagate_as_in_torch(bad: float, tmp_path: Path) -> None:
+    """Through rectifiers, hard sigmoids and pooling."""
+    one = np.ones((4, 4, 1, 1), np.float32)
+    nodes = [
+        *(node("Conv", "x w", f"conv{i}", kernel_shape=[1, 1]) for i in range(3)),
+        node("Relu", "conv0", "relu"),
+        node("HardSigmoid", "conv1", "gate", alpha=1 / 6, beta=0.5),
+        node("HardSwish", "conv2", "swish"),
+        node("MaxPool", "x", "pooled", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        node("GlobalMaxPool", "x", "largest"),
+    ]
+    names = ["relu", "gate", "swish", "pooled", "largest"]
+    path = save(tmp_path / "nan.onnx", nodes, {"x": [1, 4, 5, 6]}, names, {"w": one})
+    plan = make_onnx_plan(load_onnx(path), target=TARGET)
+    x = np.random.default_rng(0).standard_normal((1, 4, 5, 6), dtype=np.float32)
+    x[0, 1, 2, 3] = bad
+    found = dict(zip(names, run(plan, [x], tmp_path)))
+    image = torch.from_numpy(x)
+    conv = F.conv2d(image, torch.from_numpy(one))
+    expected = {
+        "relu": F.relu(conv),
+        "gate": F.hardsigmoid(conv),
+        "swish": conv * F.hardsigmoid(conv),
+        "pooled": F.max_pool2d(image, 3, 1, 1),
+        "largest": image.amax((2, 3), keepdim=True),
+    }
+    for name in names:
+        np.testing.assert_allclose(found[name], expected[name].numpy(), rtol=1e-5, atol=1e-6, err_msg=name)
