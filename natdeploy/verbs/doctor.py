@@ -74,6 +74,20 @@ def doctor() -> DoctorResult:
             "checks models for ARM devices that are not here",
             "Debian: apt install qemu-user-static",
         ),
+        _check(
+            "OpenCL",
+            _opencl,
+            False,
+            "checks kernels for graphics processors that are not here",
+            "Debian: apt install pocl-opencl-icd ocl-icd-libopencl1",
+        ),
+        _check(
+            "Android NDK",
+            _ndk,
+            False,
+            "links programs for the graphics processors of phones",
+            "install it and name its folder: export ANDROID_NDK_HOME=...",
+        ),
     )
     return DoctorResult(all(check.usable for check in checks if check.required), checks)
 
@@ -141,6 +155,21 @@ def cuda_device() -> str:
     if not torch.cuda.is_available():
         raise BadInput(f"PyTorch {torch.__version__} finds no usable GPU")
     return str(torch.cuda.get_device_name(0))
+
+
+def _opencl() -> str:
+    from natdeploy.devices.opencl import need_opencl
+
+    need_opencl()
+    return "works"
+
+
+def _ndk() -> str:
+    try:
+        from natdeploy.compiler.gpu.ndk import find_ndk
+    except ImportError as error:  # the compiler's own packages, of which other checks tell
+        raise _Missing(str(error)) from None
+    return str(find_ndk())
 
 
 def _qemu() -> str:

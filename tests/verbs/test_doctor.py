@@ -28,6 +28,7 @@ def test_what_is_installed_is_found_and_what_is_not_has_a_remedy(monkeypatch) ->
     # Importing TVM and torch for real takes long; json stands for them, through a child all the same.
     monkeypatch.setattr(MODULE, "_module", lambda name: real("numpy" if name == "tvm" else "json"))
     monkeypatch.setattr(MODULE, "_cuda", lambda: "a GPU")
+    monkeypatch.setenv("ANDROID_NDK_HOME", "/nowhere")
     result = doctor()
     checks = by_name(result)
     assert result.ready
@@ -35,6 +36,7 @@ def test_what_is_installed_is_found_and_what_is_not_has_a_remedy(monkeypatch) ->
     assert checks["TVM"].detail[0].isdigit()
     assert not checks["adb"].usable
     assert not checks["git"].usable
+    assert not checks["Android NDK"].usable and "ANDROID_NDK_HOME" in checks["Android NDK"].remedy
     assert all(bool(check.remedy) != check.usable for check in result.checks)
     assert all("\n" not in check.detail for check in result.checks)
 
