@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from natdeploy.deploy.bundle import rewrite_bundle
 from natdeploy.deploy.integrity import SIGNATURE, SUMS, check_files
 from natdeploy.deploy.signature import check_signature, sign
 from natdeploy.ground.errors import BadInput, VerificationFailed
 from natdeploy.runs.signing import signing_command
-from tests.deploy.stand_ins import make_bundle
+from tests.deploy.stand_ins import archs, make_bundle, timing
 
 PROGRAM = """
 import hashlib, hmac, pathlib, sys
@@ -83,6 +84,13 @@ def test_a_program_that_fails_leaves_the_bundle_as_it_was(bundle: Path, program:
     with pytest.raises(BadInput, match="no-such-program: cannot be started"):
         sign(bundle, signing_command("no-such-program {file} {signature}"))
     assert (bundle / SIGNATURE).read_bytes() == before
+
+
+def test_a_bundle_that_is_timed_again_is_no_longer_signed(bundle: Path, program: Path) -> None:
+    sign(bundle, command(program, "sign"))
+    rewrite_bundle(bundle, check_files(bundle), [timing(archs(1)[0], 1.25)])
+    assert not (bundle / SIGNATURE).exists()
+    check_files(bundle)
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="OpenSSL is not installed")
