@@ -129,10 +129,12 @@ def runtime_toolchain(runtime: str, profile: HardwareProfile) -> dict[str, str]:
         del versions["onnxruntime"]  # this machine's
         versions |= perf_test_toolchain(profile)
     if get_runner(runtime).kind == "native":
-        from natdeploy.compiler import TUNING, tuning_of
+        from natdeploy.compiler import TUNING, toolchain_versions, tuning_of
 
         versions["llvm_target"] = canonical_json(compile_target(profile))
-        if not runs_on_gpu(profile):  # a record is of tiles for processors
+        if runs_on_gpu(profile):
+            versions |= toolchain_versions("gpu")
+        else:  # a record is of tiles for processors
             versions[TUNING] = tuning_of(profile).identity
     return versions
 
