@@ -91,8 +91,10 @@ def _checks(job: JobConfig, profile: HardwareProfile) -> Iterator[tuple[str, str
     """What was looked at, and for what was not the reason."""
     from natdeploy.supernets.download import is_address
     from natdeploy.verbs.job import check_settings, check_weights
+    from natdeploy.verbs.places import check_places
 
     check_settings(job, profile)
+    check_places(job)
     yield "settings", ""
     classes = None
     if job.predictor is not None:
@@ -121,6 +123,8 @@ def _classes(job: JobConfig) -> tuple[int | None, str]:
 def _check_budget(job: JobConfig, profile: HardwareProfile, classes: int | None) -> str:
     """Why the budget was not checked; nothing where it was. Raises BudgetNotMet."""
     from natdeploy.latency import find_latency_model, unmeasured_latency_model
+    from natdeploy.runs import Requirements
+    from natdeploy.runs.quantities import STATIC
     from natdeploy.search.estimates import Estimator
     from natdeploy.search.initial import check_budget
     from natdeploy.spaces import get_space
@@ -135,7 +139,11 @@ def _check_budget(job: JobConfig, profile: HardwareProfile, classes: int | None)
         model = model or unmeasured_latency_model(profile, space, job.runtime)
     except BadInput as error:
         return f"nothing is known of the device's latencies: {error}"
-    check_budget(Estimator(space, model, job.latency_ms, classes or space.num_classes), profile.name)
+    of_the_network = tuple(limit for limit in job.requested if limit.name in STATIC)
+    wanted = Requirements({"latency_ms": job.latency_ms}, of_the_network)
+    check_budget(
+        Estimator(space, model, job.latency_ms, classes or space.num_classes, requirements=wanted), profile.name
+    )
     return ""
 
 

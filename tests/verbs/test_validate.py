@@ -46,6 +46,21 @@ def test_the_readmes_pipeline_is_valid() -> None:
     assert [job.name for job in validate("natdeploy.yaml").jobs] == ["digits-host", "digits-pixel4", "digits-rpi4"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "kind", "words"),
+    [
+        ({"limits": ["macs<=1000"]}, BudgetNotMet, "keeps macs<=1000"),
+        ({"limits": ["macs=1000"]}, BadInput, "expected NAME<=VALUE"),
+        ({"objectives": ["top1", "energy_mj"]}, BadInput, "field 'power'"),
+        ({"further_devices": {"nope": 3}}, BadInput, "unknown device 'nope'"),
+    ],
+)
+def test_limits_energies_and_further_devices_are_looked_at(fields: dict, kind: type[Exception], words: str) -> None:
+    Path("job.yaml").write_text(yaml.safe_dump({"device": "pixel4", "latency_ms": 2, **fields}))
+    with pytest.raises(kind, match=words):
+        validate("job.yaml")
+
+
 def test_there_is_a_pipeline_to_start_from() -> None:
     assert CHECKOUT / "examples" / "ci" / "natdeploy.yaml" in PIPELINES
 
@@ -55,7 +70,7 @@ def test_shipped_jobs_are_valid_or_name_what_to_fill_in(path: Path) -> None:
     try:
         assert validate(path).kind == "job"
     except BadInput as error:
-        assert "path/to/" in str(error)  # a file of the user's own
+        assert "path/to/" in str(error) or "eleven-digits/" in str(error)  # the user's own, or made by a script
 
 
 def test_the_demo_is_valid() -> None:
