@@ -15,7 +15,6 @@ from typing import Any
 from natdeploy.compiler.kernels.isa import Isa
 from natdeploy.compiler.kernels.kind import Schedule, Workload, candidate_schedules, default_schedule
 from natdeploy.compiler.kernels.objects import generator_versions
-from natdeploy.compiler.target import check_target
 from natdeploy.devices import HardwareProfile, device_fingerprint, llvm_target
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import cache_root, content_key, read_json, write_json
@@ -90,7 +89,7 @@ class TuningRecord:
     """
 
     def __init__(self, device_fingerprint: str, target: Mapping[str, Any], root: Path | None = None) -> None:
-        place = content_key([check_target(target), generator_versions()])[:16]
+        place = content_key([dict(target), generator_versions()])[:16]
         self.folder = (root or cache_root() / "tuning") / device_fingerprint / place
         self._found = {path.stem: _read(path) for path in sorted(self.folder.glob("*.json"))}
 
@@ -125,7 +124,7 @@ class TuningRecord:
 
 
 def tuning_of(profile: HardwareProfile) -> TuningRecord:
-    """The record of a device, as of now. Raises BadInput for a damaged one, and where nothing is compiled for it."""
+    """The record of a device, as of now. Raises BadInput for a damaged one."""
     return TuningRecord(device_fingerprint(profile), llvm_target(profile))
 
 
