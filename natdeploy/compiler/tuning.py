@@ -89,7 +89,8 @@ class TuningRecord:
     """
 
     def __init__(self, device_fingerprint: str, target: Mapping[str, Any], root: Path | None = None) -> None:
-        place = content_key([dict(target), generator_versions()])[:16]
+        code = {field: value for field, value in target.items() if field != "num-cores"}  # what decides the code
+        place = content_key([code, generator_versions()])[:16]
         self.folder = (root or cache_root() / "tuning") / device_fingerprint / place
         self._found = {path.stem: _read(path) for path in sorted(self.folder.glob("*.json"))}
 
