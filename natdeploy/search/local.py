@@ -41,7 +41,7 @@ class LocalSurroundings:
     def power_model(self, config: RunConfig) -> Power:
         """From the hardware profile's power figures."""
         from natdeploy.devices import load_profile
-        from natdeploy.latency.power_model import power_model
+        from natdeploy.devices.power import power_model
 
         return power_model(load_profile(config.device))
 

@@ -35,8 +35,8 @@ def device_fields(devices: Sequence[str]) -> dict[str, Any]:
 def check_places(job: JobConfig) -> None:
     """Raise BadInput for a further device that is unknown, lacks the runtime, or the power figures of an energy."""
     from natdeploy.devices import load_profile
+    from natdeploy.devices.power import power_model
     from natdeploy.ground.errors import BadInput
-    from natdeploy.latency.power_model import power_model
     from natdeploy.runs.quantities import kind_of, place_of
 
     for place in job.places:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from natdeploy.devices.power import PowerModel
 from natdeploy.ground.files import write_json
-from natdeploy.latency.power_model import PowerModel
 from natdeploy.runs import RunConfig
 from natdeploy.search import search
 from natdeploy.spaces import Arch, get_space

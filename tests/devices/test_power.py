@@ -1,9 +1,9 @@
 import pytest
 
 from natdeploy.devices import load_profile
+from natdeploy.devices.power import power_model
 from natdeploy.devices.profile import Power
 from natdeploy.ground.errors import BadInput
-from natdeploy.latency.power_model import power_model
 
 BOARD = load_profile("rpi4")  # four cores, timed with one thread
 
