@@ -45,8 +45,8 @@ class TimingProtocol:
     min_visits: int = 20
     max_visits: int = 40
     target_relative_ci: float = 0.01
-    visit_ms: float = 3.0
-    reference_visit_ms: float = 2.0
+    visit_ms: float = 1.5
+    reference_visit_ms: float = 1.0
     warmup_ms: float = 0.4
     min_sample_ms: float = 0.05
     min_repeats: int = 4
