@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from natdeploy.compiler import Artifact, KernelCache, build_native, compile_layers, toolchain_versions
+from natdeploy.compiler import TUNING, Artifact, KernelCache, build_native, compile_layers, toolchain_versions
 from natdeploy.compiler.native import RUNTIME
+from natdeploy.compiler.tuning import RULES
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import sha256_file
 from natdeploy.ground.processes import call_in_child
@@ -76,7 +77,7 @@ def test_stock_relax_is_there_by_name(tiny: Network, cache: KernelCache, tmp_pat
 def test_the_artifact_says_what_it_is(tiny_native: Artifact) -> None:
     assert (tiny_native.kind, tiny_native.input_shape, tiny_native.output_shape) == ("native", (1, 3, 9, 7), (1, 11))
     assert tiny_native.digest == sha256_file(tiny_native.path)
-    assert tiny_native.toolchain == toolchain_versions("native")
+    assert tiny_native.toolchain == {**toolchain_versions("native"), TUNING: RULES}
     assert {"apache-tvm", "ziglang", "natdeploy-native"} <= set(tiny_native.toolchain)
 
 
@@ -206,7 +207,7 @@ def test_only_the_interface_is_exported(tiny_native: Artifact) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "cuda"}, "'kind' must be 'llvm'"),
+        ({"kind": "vulkan"}, "'kind' must be 'llvm'"),
         ({"mcpu": "native"}, "LLVM's name of a processor"),
         ({"mcpu": None}, "field 'mcpu' has the wrong type"),
         ({"flags": "-O3"}, "unknown field 'flags'"),

@@ -159,7 +159,7 @@ def test_a_greeting_is_told_from_the_result(make_board: Callable[..., Board], he
 
 def test_a_full_disk_is_said(make_board: Callable[..., Board], here: Artifact) -> None:
     board = make_board()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "small", str(board.tmp)], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "small", str(board.tmp)], capture_output=True)
     if mounted.returncode:
         pytest.skip("a small file system cannot be mounted here")
     try:

@@ -9,9 +9,10 @@ from natdeploy.data import Dataset
 from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import get_space
 from natdeploy.supernets import build_supernet
+from natdeploy.transfer.lesson import softened_divergence
 from natdeploy.transfer.optimizer import sgd
 from natdeploy.transfer.replicas import Replicas
-from natdeploy.transfer.step import elastic_step, softened_divergence
+from natdeploy.transfer.step import elastic_step
 from natdeploy.transfer.teacher import TeacherNetwork, trained_teacher, triangle
 
 Progress = Callable[[str, float], None]
