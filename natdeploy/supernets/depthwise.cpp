@@ -2,7 +2,8 @@
 //
 // Maps are [images, height, width, channels], weights [kernel * kernel, channels]; channels are a multiple of 8. A row
 // of outputs of 16 channels stays in registers, and the loops over columns and taps have constant bounds, so that the
-// compiler unrolls them and no border is ever computed.
+// compiler unrolls them and no border is ever computed. One library is for one kernel size: it is compiled with
+// -DKERNEL=3, 5 or 7, so that several processors can be at work.
 
 namespace {
 
@@ -121,28 +122,21 @@ template <int W, int K, int S> void run(int pass, const float *a, const float *b
     }
 }
 
-template <int W, int K> Run *with_stride(int stride) {
-    return stride == 1 ? run<W, K, 1> : stride == 2 ? run<W, K, 2> : nullptr;
+template <int W> Run *with_stride(int stride) {
+    return stride == 1 ? run<W, KERNEL, 1> : stride == 2 ? run<W, KERNEL, 2> : nullptr;
 }
 
-template <int W> Run *with_kernel(int kernel, int stride) {
-    return kernel == 3   ? with_stride<W, 3>(stride)
-           : kernel == 5 ? with_stride<W, 5>(stride)
-           : kernel == 7 ? with_stride<W, 7>(stride)
-                         : nullptr;
-}
-
-Run *find(int width, int kernel, int stride) {
+Run *find(int width, int stride) {
     switch (width) {
-    case 2: return with_kernel<2>(kernel, stride);
-    case 3: return with_kernel<3>(kernel, stride);
-    case 4: return with_kernel<4>(kernel, stride);
-    case 6: return with_kernel<6>(kernel, stride);
-    case 7: return with_kernel<7>(kernel, stride);
-    case 8: return with_kernel<8>(kernel, stride);
-    case 12: return with_kernel<12>(kernel, stride);
-    case 14: return with_kernel<14>(kernel, stride);
-    case 16: return with_kernel<16>(kernel, stride);
+    case 2: return with_stride<2>(stride);
+    case 3: return with_stride<3>(stride);
+    case 4: return with_stride<4>(stride);
+    case 6: return with_stride<6>(stride);
+    case 7: return with_stride<7>(stride);
+    case 8: return with_stride<8>(stride);
+    case 12: return with_stride<12>(stride);
+    case 14: return with_stride<14>(stride);
+    case 16: return with_stride<16>(stride);
     default: return nullptr;
     }
 }
@@ -150,12 +144,12 @@ Run *find(int width, int kernel, int stride) {
 } // namespace
 
 // 1 where there is code for such a layer, else 0.
-extern "C" int depthwise_fits(int width, int channels, int kernel, int stride) {
-    return channels > 0 && channels % 8 == 0 && find(width, kernel, stride) != nullptr;
+extern "C" int depthwise_fits(int width, int channels, int stride) {
+    return channels > 0 && channels % 8 == 0 && find(width, stride) != nullptr;
 }
 
 // pass 0: x, w to y. pass 1: dy, w to dx. pass 2: x, dy to dw. height and width are the input's.
 extern "C" void depthwise_run(int pass, const float *a, const float *b, float *c, int images, int height, int width,
-                              int channels, int kernel, int stride) {
-    find(width, kernel, stride)(pass, a, b, c, images, height, channels);
+                              int channels, int stride) {
+    find(width, stride)(pass, a, b, c, images, height, channels);
 }

@@ -8,7 +8,9 @@ GPUs, other types) is torch's own convolution; the results agree to rounding.
 from __future__ import annotations
 
 import ctypes
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,8 @@ from natdeploy.ground.errors import ChildFailed
 from natdeploy.ground.zig import host_library
 
 _SOURCE = Path(__file__).with_name("depthwise.cpp")
-_FLAGS = ("-fno-exceptions", "-fno-rtti", "-nostdlib++", "-ffp-contract=fast", "-mprefer-vector-width=512")
+_FLAGS = ("-fno-exceptions", "-fno-rtti", "-nostdlib", "-ffp-contract=fast", "-mprefer-vector-width=512")
+_KERNELS = (7, 5, 3)  # the longest to compile first
 _FORWARD, _INPUT_GRADIENT, _WEIGHT_GRADIENT = range(3)
 
 
@@ -38,8 +41,8 @@ def depthwise(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     """
     channels, _, kernel, _ = weight.shape
     if x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32:
-        library = _library()
-        if library is not None and library.depthwise_fits(x.shape[3], channels, kernel, stride):
+        library = _library(kernel)
+        if library is not None and library.depthwise_fits(x.shape[3], channels, stride):
             return _Depthwise.apply(x, weight, stride)
     return F.conv2d(x, weight, stride=stride, padding=kernel // 2, groups=channels)
 
@@ -76,16 +79,30 @@ class _Depthwise(torch.autograd.Function):
 def _run(what: int, a: Tensor, b: Tensor, c: Tensor, shape: torch.Size, kernel: int, stride: int) -> None:
     images, channels, height, width = shape
     pointers = (ctypes.c_void_p(tensor.data_ptr()) for tensor in (a, b, c))
-    library = _library()
+    library = _library(kernel)
     assert library is not None
-    library.depthwise_run(what, *pointers, images, height, width, channels, kernel, stride)
+    library.depthwise_run(what, *pointers, images, height, width, channels, stride)
+
+
+_loading = threading.Lock()
+
+
+def _library(kernel: int) -> ctypes.CDLL | None:
+    """The compiled code for a kernel size; None for sizes without, and on a machine where it cannot be compiled."""
+    with _loading:  # parts of a batch train side by side: one of them compiles
+        return _libraries().get(kernel)
 
 
 @cache
-def _library() -> ctypes.CDLL | None:
-    """The compiled code, or None, with a warning, on a machine where it cannot be compiled."""
+def _libraries() -> dict[int, ctypes.CDLL | None]:
+    """All libraries, compiled side by side; without any, and with a warning, where one cannot be compiled."""
+
+    def load(kernel: int) -> ctypes.CDLL:
+        return ctypes.CDLL(str(host_library(_SOURCE, (*_FLAGS, f"-DKERNEL={kernel}"))))
+
     try:
-        return ctypes.CDLL(str(host_library(_SOURCE, _FLAGS)))
+        with ThreadPoolExecutor() as pool:
+            return dict(zip(_KERNELS, pool.map(load, _KERNELS)))
     except (ChildFailed, OSError) as error:
-        warnings.warn(f"training is slower than it could be: {_SOURCE.name} was not compiled ({error})", stacklevel=2)
-        return None
+        warnings.warn(f"training is slower than it could be: {_SOURCE.name} was not compiled ({error})", stacklevel=4)
+        return dict.fromkeys(_KERNELS)

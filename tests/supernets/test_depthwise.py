@@ -31,13 +31,13 @@ def test_agrees_with_torch(kernel: int, stride: int, height: int, width: int, ch
 
 
 def test_small_maps_take_our_own_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    library = room._library()
+    library = room._library(7)
     assert library is not None
-    assert library.depthwise_fits(8, 96, 7, 1)
-    assert not library.depthwise_fits(8, 97, 7, 1)
-    assert not library.depthwise_fits(112, 96, 7, 1)
-    assert not library.depthwise_fits(8, 96, 9, 1)
-    assert not library.depthwise_fits(8, 96, 7, 3)
+    assert library.depthwise_fits(8, 96, 1)
+    assert not library.depthwise_fits(8, 97, 1)
+    assert not library.depthwise_fits(112, 96, 1)
+    assert room._library(9) is None
+    assert not library.depthwise_fits(8, 96, 3)
 
 
 @pytest.mark.parametrize(("channels", "size", "kernel"), [(7, 4, 3), (8, 19, 3), (8, 4, 1)])
@@ -65,12 +65,12 @@ def test_without_a_compiler_it_warns_and_is_torchs(monkeypatch: pytest.MonkeyPat
     def refuse(*_: object) -> None:
         raise room.ChildFailed("no compiler")
 
-    room._library.cache_clear()
+    room._libraries.cache_clear()
     monkeypatch.setattr(room, "host_library", refuse)
     x, weight = torch.randn(2, 8, 4, 4), torch.randn(8, 1, 3, 3)
     try:
         with pytest.warns(UserWarning, match="slower than it could be.*no compiler"):
             y = depthwise(x, weight, 1)
     finally:
-        room._library.cache_clear()
+        room._libraries.cache_clear()
     assert torch.equal(y, F.conv2d(x, weight, padding=1, groups=8))
