@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from natdeploy.verbs.compile import CompileResult
 
 
-_COLUMNS = ("layer", "kernel", "tile", "shape", "MACs", "bytes", "ms")
+_COLUMNS = ("layer", "kernel", "tile", "shape", "MACs", "bytes", "ms here", "predicted ms")
+_NUMBERS = _COLUMNS[4:]
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +41,7 @@ def compile(
         typer.Option("--out", help="Folder for the artifacts.  [default: MODEL-DEVICE]"),
     ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="List every layer's kernel, shape, MACs, bytes and time.")
+        bool, typer.Option("--explain", help="List every layer's kernel, shape, MACs, bytes and times.")
     ] = False,
     producer: Annotated[
         str, typer.Option("--producer", help="Who computes convolutions: kernels (natdeploy's own) or relax (TVM).")
@@ -62,7 +63,7 @@ def compile(
 def _show(result: CompileResult) -> None:
     if result.layers:
         names = (*_COLUMNS, "threads") if result.layers[0].threads else _COLUMNS
-        columns = [(name, name in ("MACs", "bytes", "ms")) for name in names]
+        columns = [(name, name in _NUMBERS) for name in names]
         rows = [
             (
                 layer.layer,
@@ -71,12 +72,14 @@ def _show(result: CompileResult) -> None:
                 "x".join(map(str, layer.shape)),
                 f"{layer.macs:,}",
                 f"{layer.bytes:,}",
-                "-" if layer.measured_ms is None else f"{layer.measured_ms:.4f}",
+                *("-" if ms is None else f"{ms:.4f}" for ms in (layer.measured_ms, layer.predicted_ms)),
                 *([layer.threads] if layer.threads else []),
             )
             for layer in result.layers
         ]
         tables.grid(f"{result.model}: {result.calls} calls of {result.kernels} kernels", columns, rows)
+    if result.predictions:
+        tables.say(f"predictions: {result.predictions}")
     tables.say(
         f"{result.macs:,} MACs, {result.arena_bytes:,} bytes of activations, {result.constant_bytes:,} of weights, "
         f"for {result.target['mtriple']} / {result.target.get('mcpu', result.target['kind'])}"

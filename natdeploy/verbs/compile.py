@@ -11,6 +11,7 @@ from natdeploy.verbs.result import Progress, Result
 
 if TYPE_CHECKING:
     from natdeploy.compiler import Plan
+    from natdeploy.compiler.onnx_model import OnnxModel
     from natdeploy.compiler.onnx_verify import Verification
 
 
@@ -27,6 +28,7 @@ class CompiledLayer:
         bytes: of all tensors that it reads and writes.
         threads: on a graphics processor, its groups and the threads of each; else None.
         measured_ms: median time on this machine, one thread, undisturbed or not; None where it cannot run here.
+        predicted_ms: on the device, at the last call of its layer; None where nothing is known of the layer there.
     """
 
     layer: str
@@ -37,6 +39,7 @@ class CompiledLayer:
     bytes: int
     measured_ms: float | None
     threads: str | None = None
+    predicted_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class CompileResult(Result):
         layers: every call of the plan, where an explanation was asked for.
         tuning: the device's tuning record, ``rules`` where it chose no tile.
         tuned: how many kernels have a tile of the record's.
+        predictions: where predicted latencies of layers are from, or why there are none; empty without explanation.
     """
 
     model: Path
@@ -72,6 +76,7 @@ class CompileResult(Result):
     layers: tuple[CompiledLayer, ...] = ()
     tuning: str = "rules"
     tuned: int = 0
+    predictions: str = ""
 
 
 def compile(
@@ -97,7 +102,8 @@ def compile(
         target: instead, ``TRIPLE/cpu`` as LLVM names them, for instance ``aarch64-linux-gnu/cortex-a76``; or
             ``opencl``, ``cuda`` or ``metal``, with ``/TRIPLE`` of the machine that the processor belongs to.
         out: folder for the artifacts; None makes one in the working directory, named after model and device.
-        explain: list every layer's kernel, shape, multiply-accumulates and bytes, and time it where it can run here.
+        explain: list every layer's kernel, shape, multiply-accumulates and bytes, predict what it takes on the device,
+            and time it where it can run here.
         producer: ``kernels``: natdeploy's own compute the convolutions that they match; ``relax``: TVM computes all.
         progress: told what is going on.
 
@@ -136,6 +142,7 @@ def compile(
         except DeviceNotReachable as error:
             reason = str(error)
         files = {kind: artifact.path.name for kind, artifact in artifacts.items()}
+    predicted, predictions = _predicted(loaded, None if target else device or "host") if explain else ({}, "")
     return CompileResult(
         model=path,
         out=folder,
@@ -148,9 +155,10 @@ def compile(
         constant_bytes=len(plan.constants),
         verified=verified,
         not_verified=reason,
-        layers=_layers(plan, times) if explain else (),
+        layers=_layers(plan, times, predicted) if explain else (),
         tuning=plan.tuning,
         tuned=sum(kernel.tuned for kernel in plan.kernels),
+        predictions=predictions,
     )
 
 
@@ -193,10 +201,27 @@ def _refuse_other_content(folder: Path) -> None:
         raise BadInput(f"{folder}: holds {other[0]!r}, which compiling would replace; choose another with --out")
 
 
-def _layers(plan: Plan, times: list[float] | None) -> tuple[CompiledLayer, ...]:
+def _predicted(model: OnnxModel, device: str | None) -> tuple[dict[str, float], str]:
+    """Milliseconds by layer on a device, and where they are from; or none, and why."""
+    from natdeploy.devices import load_profile
+    from natdeploy.ground.errors import BadInput
+    from natdeploy.verbs.estimate import estimated_layers
+
+    if device is None:
+        return {}, "none: a target is no device, give --device for latencies"
+    try:
+        layers, _, found = estimated_layers(model, load_profile(device))
+    except BadInput as error:
+        return {}, f"none: {error}"
+    told = found.caution or f"{found.source} of {found.runtime}"
+    return {layer.name: layer.latency_ms for layer in layers}, told
+
+
+def _layers(plan: Plan, times: list[float] | None, predicted: Mapping[str, float]) -> tuple[CompiledLayer, ...]:
     from natdeploy.compiler.plan_table import launch_text
 
     kernels = {kernel.name: kernel for kernel in plan.kernels}
+    last = {call.layer: index for index, call in enumerate(plan.calls)}
     return tuple(
         CompiledLayer(
             call.layer,
@@ -207,6 +232,7 @@ def _layers(plan: Plan, times: list[float] | None) -> tuple[CompiledLayer, ...]:
             sum(view.bytes for view in kernels[call.kernel].arguments),
             times[index] if times is not None else None,
             launch_text(launch) if (launch := kernels[call.kernel].launch) else None,
+            predicted.get(call.layer) if last[call.layer] == index else None,
         )
         for index, call in enumerate(plan.calls)
     )

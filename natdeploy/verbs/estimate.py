@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from natdeploy.verbs.result import Result
+
+if TYPE_CHECKING:
+    from natdeploy.compiler.onnx_model import OnnxModel
+    from natdeploy.devices import HardwareProfile
+    from natdeploy.latency.any_network import LayersLatency
 
 
 @dataclass(frozen=True)
@@ -69,23 +75,16 @@ def estimate(model: str | Path, *, device: str, top: int = 10) -> EstimateResult
     Raises BadInput for a file that cannot be read, dynamic shapes, an unknown device, and naming the field of the
     profile without which nothing can be said.
     """
-    from natdeploy.compiler.onnx_layers import onnx_layers, peak_activation_bytes
+    from natdeploy.compiler.onnx_layers import peak_activation_bytes
     from natdeploy.compiler.onnx_model import load_onnx
     from natdeploy.devices import load_profile
     from natdeploy.ground.errors import BadInput
-    from natdeploy.latency.any_network import layers_latency
 
     if top < 0:
         raise BadInput(f"field 'top': {top}, expected 0 or more layers")
     path, profile = Path(model), load_profile(device)
     loaded = load_onnx(path)
-    layers = onnx_layers(loaded)
-    known = [(item, item.layer) for item in layers if item.layer is not None]
-    found = layers_latency(profile, [layer for _, layer in known])
-    each = [
-        EstimatedLayer(item.name, item.operators, float(ms), layer.macs)
-        for (item, layer), ms in zip(known, found.layers_ms)
-    ]
+    each, unknown, found = estimated_layers(loaded, profile)
     return EstimateResult(
         model=path,
         device=profile.name,
@@ -100,5 +99,22 @@ def estimate(model: str | Path, *, device: str, top: int = 10) -> EstimateResult
         weight_bytes=sum(array.nbytes for array in loaded.constants.values()),
         peak_activation_bytes=peak_activation_bytes(loaded),
         costliest=tuple(sorted(each, key=lambda layer: -layer.latency_ms)[:top]),
-        unknown=tuple(f"{item.name}: {item.unknown}" for item in layers if item.unknown),
+        unknown=unknown,
     )
+
+
+def estimated_layers(
+    model: OnnxModel, profile: HardwareProfile
+) -> tuple[list[EstimatedLayer], tuple[str, ...], LayersLatency]:
+    """Layers whose latency can be known, the others with the reason, and the whole. Raises like :func:`estimate`."""
+    from natdeploy.compiler.onnx_layers import onnx_layers
+    from natdeploy.latency.any_network import layers_latency
+
+    layers = onnx_layers(model)
+    known = [(item, item.layer) for item in layers if item.layer is not None]
+    found = layers_latency(profile, [layer for _, layer in known])
+    each = [
+        EstimatedLayer(item.name, item.operators, float(ms), layer.macs)
+        for (item, layer), ms in zip(known, found.layers_ms)
+    ]
+    return each, tuple(f"{item.name}: {item.unknown}" for item in layers if item.unknown), found

@@ -150,6 +150,18 @@ def test_another_processor_is_verified_under_emulation(tmp_path: Path) -> None:
     assert found.verified.where.startswith("qemu-aarch64") and found.verified.max_rel_error < 1e-5
 
 
+def test_the_explanation_predicts_layers_as_estimate_does(model: Path, result: CompileResult, tmp_path: Path) -> None:
+    assert all(layer.predicted_ms is None for layer in result.layers)
+    assert result.predictions == "none: a target is no device, give --device for latencies"
+    found = verbs.compile(model, device="pixel4", out=tmp_path / "out", explain=True)
+    estimated = {layer.name: layer.latency_ms for layer in verbs.estimate(model, device="pixel4", top=1000).costliest}
+    predicted = {layer.layer: layer.predicted_ms for layer in found.layers if layer.predicted_ms is not None}
+    assert predicted == estimated and len(predicted) >= len(found.layers) / 2
+    assert "published measurements" in found.predictions
+    nothing = verbs.compile(model, device="pixel4", out=tmp_path / "out")
+    assert (nothing.layers, nothing.predictions) == ((), "")
+
+
 def test_the_plan_is_saved_with_the_models_own_names(model: Path, result: CompileResult) -> None:
     said = json.loads((result.out / "plan.json").read_text())
     assert [port["name"] for port in said["inputs"]] == ["image"]
