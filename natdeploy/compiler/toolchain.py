@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -32,13 +33,15 @@ def toolchain_versions(kind: str | None = None) -> dict[str, str]:
     return versions
 
 
+@cache
 def sources_digest(*patterns: str) -> str:
-    """Sixteen hex digits over the source files of this room that match the patterns."""
+    """Sixteen hex digits over the source files of this room that match the patterns, read once a process."""
     root = Path(__file__).parent
     files = sorted({path for pattern in patterns for path in root.glob(pattern) if path.suffix in (".py", ".c", ".h")})
     return sha256_bytes(b"".join(path.name.encode() + b"\0" + path.read_bytes() for path in files))[:16]
 
 
+@cache
 def _version(distribution: str) -> str:
     try:
         return metadata.version(distribution)
