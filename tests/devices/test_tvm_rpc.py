@@ -125,9 +125,9 @@ def test_no_tracker_and_what_is_none() -> None:
     with socket.create_server((HOST, 0)) as silent:  # as one that was stopped: the system still accepts
         with pytest.raises(DeviceNotReachable, match="no answer after 1 s"):
             check_tracker(HOST, silent.getsockname()[1], "any", 1)
+        silent.accept()[0].close()  # the one that gave up, before another thread may take it for the next
         thread = threading.Thread(target=lambda: silent.accept()[0].sendall(b"SSH-2.0-OpenSSH\n"))
         thread.start()
-        silent.accept()[0].close()
         with pytest.raises(DeviceNotReachable, match="what answers is no TVM RPC tracker"):
             check_tracker(HOST, silent.getsockname()[1], "any", 3)
         thread.join()
