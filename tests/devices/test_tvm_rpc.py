@@ -23,8 +23,8 @@ from tests.devices.phones import wait_until
 from tests.devices.rpc_farm import HOST, Farm, free_port, start_farm, stop
 
 pytest.importorskip("tornado", reason="TVM's tracker and server need tornado")
-#: Besides the import of TVM, which is this machine's and not the device's.
-LIMIT_S = 10.0
+#: A device that fails says so within seconds, not minutes; importing TVM is this machine's time, not the device's.
+LIMIT_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +95,13 @@ def test_a_server_that_freezes_or_dies_in_a_long_run(farm: Farm, here: Artifact,
 
 def test_a_session_that_is_over_says_so(farm: Farm) -> None:
     server = farm.server("brief")
-    runner = connect(board(farm.port, "brief", session_timeout_s=6))
+    runner = connect(board(farm.port, "brief", session_timeout_s=12))
     scratch = Path(runner.connection.scratch)  # type: ignore[attr-defined]
     assert scratch.is_dir()
     with pytest.raises(
-        DeviceNotReachable, match=r"its session of 6 s is over; raise field 'reach.tvm_rpc.session_time"
+        DeviceNotReachable, match=r"its session of 12 s is over; raise field 'reach.tvm_rpc.session_time"
     ):
-        for _ in range(60):
+        for _ in range(120):
             runner.describe()
             time.sleep(0.5)
     runner.close()
