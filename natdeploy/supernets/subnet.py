@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from natdeploy.spaces.layer import INPUT, Layer
+from natdeploy.supernets.depthwise import depthwise
 from natdeploy.supernets.elastic import ACTIVATION
 
 
@@ -45,11 +46,20 @@ class Subnet(nn.Module):
         return x * other if layer.op == "scale" else x + other
 
 
+class DepthwiseConv2d(nn.Conv2d):
+    """A depthwise convolution that is trained as the supernet's are, by our own code where there is some."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Torch's own in evaluation mode, so that what is exported and compared is torch's."""
+        return depthwise(x, self.weight, self.stride[0]) if self.training else super().forward(x)
+
+
 def _conv_module(layer: Layer) -> nn.Sequential:
     module = nn.Sequential()
+    is_depthwise = layer.groups == layer.in_c == layer.out_c and layer.groups > 1 and not layer.bias
     module.add_module(
         "conv",
-        nn.Conv2d(
+        (DepthwiseConv2d if is_depthwise else nn.Conv2d)(
             layer.in_c,
             layer.out_c,
             layer.kernel,

@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,7 @@ import torch
 from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import costs, get_space
 from natdeploy.supernets import MobileNetV3Supernet, build_supernet, calibrate, extract, sort_channels, to_network
+from natdeploy.supernets.subnet import DepthwiseConv2d
 
 SPACE = get_space("mbv3-micro")
 
@@ -98,3 +101,21 @@ def test_folded_weights_give_the_same_first_layer(supernet) -> None:
 def test_an_architecture_of_another_space_is_refused(supernet) -> None:
     with pytest.raises(BadInput, match="space mbv3-micro: field 'space'"):
         supernet.set_active(get_space("ofa-mbv3-w1.0").smallest())
+
+
+def test_a_subnet_in_training_has_torchs_gradients_and_in_evaluation_torchs_very_outputs(supernet) -> None:
+    subnet = extract(supernet, SPACE.largest())
+    plain = copy.deepcopy(subnet)
+    for module in plain.modules():
+        if isinstance(module, DepthwiseConv2d):
+            module.__class__ = torch.nn.Conv2d
+    x = torch.randn(4, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(subnet(x), plain(x))
+    for net in (subnet, plain):
+        net.train()(x).square().sum().backward()
+    named = dict(plain.named_parameters())
+    assert any(isinstance(module, DepthwiseConv2d) for module in subnet.modules())
+    for name, parameter in subnet.named_parameters():
+        expected = named[name].grad
+        assert (parameter.grad - expected).norm() <= 1e-3 * expected.norm() + 1e-5, name
