@@ -73,6 +73,8 @@ class Meter:
     seconds: float = COUNTER_S
 
 
+#: Why a battery tells nothing of a device that is powered by something else.
+ON_CHARGER = "a battery on a charger does not show what the device takes (adb tcpip 5555, then unplug)"
 NO_METER = Meter(None, "none was looked for")
 
 
@@ -84,11 +86,29 @@ class MeteredRun:
         watts: mean power meanwhile, of all that the meter feeds.
         idle_watts: the same just before, at rest; None where that was not seen.
         run_ms: median of its runs, in milliseconds.
+        resolution: share of ``watts`` up to which the meter tells it; None where the meter's own grain does not matter.
     """
 
     watts: float
     idle_watts: float | None
     run_ms: float
+    resolution: float | None = None
+
+
+@dataclass(frozen=True)
+class NotMetered:
+    """A network that ran while a meter was read that did not tell enough.
+
+    Attributes:
+        reason: in words, after the meter's name.
+    """
+
+    reason: str
+
+
+#: What became of a run beside a meter.
+Metered = MeteredRun | NotMetered
+TOLD_NOTHING = NotMetered("told nothing while the network ran")
 
 
 def read_here(root: Path = Path("/")) -> str:
@@ -124,18 +144,25 @@ def find_meter(reading: Reading) -> Meter:
     if any(path.endswith("/name") and "powercap" in path for path in reading.files):
         return Meter(None, "RAPL's counters are not readable (sudo chmod a+r /sys/class/powercap/*/energy_uj)")
     if (watts := _battery(reading)) is not None:
-        if _charging(reading):
-            return Meter(
-                None, "a battery on a charger does not show what the device takes (adb tcpip 5555, then unplug)"
-            )
+        if on_charger(reading):
+            return Meter(None, ON_CHARGER)
         if watts > 0:
             return Meter("battery gauge", seconds=GAUGE_S)
-    return Meter(None, "no meter is readable (RAPL, INA3221 rails, or a battery's current_now and voltage_now)")
+    return Meter(
+        None, "no meter is readable (RAPL, INA3221 rails, a battery's current_now and voltage_now, or its counter)"
+    )
 
 
 def meter_here(root: Path = Path("/")) -> Meter:
     """The meter of this machine."""
     return find_meter(parse_readings(read_here(root))[0])
+
+
+def quick_meter(meter: Meter) -> Meter:
+    """The meter, if many networks can be metered one after another by it."""
+    if meter.name is None or meter.seconds <= GAUGE_S:
+        return meter
+    return Meter(None, f"{meter.name} takes {meter.seconds / 60:.0f} min a network: bench reads it, profile does not")
 
 
 def mean_watts(readings: Sequence[Reading]) -> float | None:
@@ -150,7 +177,7 @@ def mean_watts(readings: Sequence[Reading]) -> float | None:
         return _mean([sum(one[name] for name in one if _counted(name, one)) for one in rails])
     if _counters(first):
         return _counted_watts(first, last)
-    return _mean([watts for one in readings if not _charging(one) and (watts := _battery(one)) is not None])
+    return _mean([watts for one in readings if not on_charger(one) and (watts := _battery(one)) is not None])
 
 
 def _mean(watts: Sequence[float]) -> float | None:
@@ -174,8 +201,8 @@ def _counters(reading: Reading) -> dict[str, tuple[str, int, int]]:
         zone = path.removesuffix("/name")
         if "/powercap/" not in path or zone == path or not name.startswith("package"):
             continue
-        value = _whole(reading.files.get(f"{zone}/energy_uj"))
-        most = _whole(reading.files.get(f"{zone}/max_energy_range_uj"))
+        value = whole(reading.files.get(f"{zone}/energy_uj"))
+        most = whole(reading.files.get(f"{zone}/max_energy_range_uj"))
         if value is not None and most:
             found[zone] = (name, value, most)
     return found
@@ -186,12 +213,12 @@ def _rails(reading: Reading) -> dict[str, float]:
     found: dict[str, float] = {}
     for path, name in reading.files.items():
         if old := re.fullmatch(r"(.*)/rail_name_(\d+)", path):
-            milliwatts = _whole(reading.files.get(f"{old[1]}/in_power{old[2]}_input"))
+            milliwatts = whole(reading.files.get(f"{old[1]}/in_power{old[2]}_input"))
             if milliwatts is not None:
                 found[name] = milliwatts / 1e3
         elif new := re.fullmatch(r"(.*/hwmon\d+)/in(\d+)_label", path):
-            volts = _whole(reading.files.get(f"{new[1]}/in{new[2]}_input"))
-            amperes = _whole(reading.files.get(f"{new[1]}/curr{new[2]}_input"))
+            volts = whole(reading.files.get(f"{new[1]}/in{new[2]}_input"))
+            amperes = whole(reading.files.get(f"{new[1]}/curr{new[2]}_input"))
             if volts is not None and amperes is not None:
                 found[name] = volts * amperes / 1e6
     return found
@@ -207,14 +234,14 @@ def _battery(reading: Reading) -> float | None:
     for path, kind in reading.files.items():
         supply = path.removesuffix("/type")
         if supply != path and kind == "Battery":
-            microamperes = _whole(reading.files.get(f"{supply}/current_now"))
-            microvolts = _whole(reading.files.get(f"{supply}/voltage_now"))
+            microamperes = whole(reading.files.get(f"{supply}/current_now"))
+            microvolts = whole(reading.files.get(f"{supply}/voltage_now"))
             if microamperes is not None and microvolts is not None:
                 return abs(microamperes) * microvolts / 1e12
     return None
 
 
-def _charging(reading: Reading) -> bool:
+def on_charger(reading: Reading) -> bool:
     """Whether anything else than the battery feeds the device."""
     online = [path for path, value in reading.files.items() if path.endswith("/online") and value == "1"]
     chargers = [path for path in online if reading.files.get(f"{path.removesuffix('/online')}/type") != "Battery"]
@@ -222,5 +249,6 @@ def _charging(reading: Reading) -> bool:
     return bool(chargers) or any(state != "Discharging" for state in states)
 
 
-def _whole(text: str | None) -> int | None:
+def whole(text: str | None) -> int | None:
+    """A file's content as a number; None for anything else."""
     return int(text) if text is not None and re.fullmatch(r"-?[0-9]{1,18}", text) else None

@@ -15,7 +15,7 @@ import numpy as np
 
 from natdeploy.devices.commands import Finished
 from natdeploy.devices.description import DeviceDescription
-from natdeploy.devices.meter import Meter, MeteredRun
+from natdeploy.devices.meter import Meter, NotMetered
 from natdeploy.devices.model_run import check_finished, executable_machine, runs_natively
 from natdeploy.devices.profile import HardwareProfile
 from natdeploy.devices.remote_run import RemoteRunner
@@ -103,9 +103,9 @@ class PerfTestRunner:
         """Raise TimingNotPossible where times would not be the device's, or not those of a device in good condition."""
         self._unit.refuse_to_time(machine)
 
-    def run_metered(self, session: Any) -> MeteredRun | None:
-        """Nothing."""
-        return None
+    def run_metered(self, session: Any) -> NotMetered:
+        """Why not, as :meth:`meter`."""
+        return NotMetered(self.meter().reason)
 
     def open(self, runnable: Runnable, *, threads: int = 1) -> PerfTestSession:
         """Push a model, the program before the first one. Raises BadInput for a missing or damaged one."""

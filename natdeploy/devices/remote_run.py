@@ -15,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from natdeploy.devices.charge import CHARGE_SCRIPT, STATS_LIMIT_S, charge_meter
 from natdeploy.devices.commands import Finished
 from natdeploy.devices.connection import COMMAND_LIMIT_S, Connection
 from natdeploy.devices.description import DeviceDescription, parse_description
 from natdeploy.devices.expected import Expected
 from natdeploy.devices.link import Link
-from natdeploy.devices.meter import METER_SCRIPT, Meter, MeteredRun, find_meter, parse_readings
+from natdeploy.devices.meter import METER_SCRIPT, Meter, Metered, Reading, find_meter, parse_readings
 from natdeploy.devices.model_run import (
     ModelRun,
     check_description,
@@ -107,16 +108,19 @@ class RemoteRunner:
         return time_turn(self, turn, limit_s=limit_s)
 
     def meter(self) -> Meter:
-        """Which power meter of the device can be read, or why none can."""
-        done = self.connection.shell(f"{METER_SCRIPT}meter; true", COMMAND_LIMIT_S)
-        readings = parse_readings(done.stdout.decode(errors="replace"))
-        return find_meter(readings[0]) if readings else Meter(None, "the device does not tell of its meters")
+        """Which power meter of the device can be read, or why none can; a battery's charge counter at last."""
+        found = find_meter(self._reading(f"{METER_SCRIPT}meter", COMMAND_LIMIT_S))
+        return found if found.name else charge_meter(self._reading(f"{CHARGE_SCRIPT}charge", STATS_LIMIT_S)) or found
 
-    def run_metered(self, session: RemoteSession) -> MeteredRun | None:
+    def run_metered(self, session: RemoteSession) -> Metered:
         """Run an executable while the meter is read: see :func:`natdeploy.devices.metered.run_metered`."""
         from natdeploy.devices.metered import run_metered
 
         return run_metered(self, session)
+
+    def _reading(self, script: str, limit_s: float) -> Reading:
+        said = self.connection.shell(f"{script}; true", limit_s).stdout.decode(errors="replace")
+        return next(iter(parse_readings(said)), Reading(0.0, {}))
 
     def refuse_to_time(self, machine: str) -> None:
         """Raise TimingNotPossible where times would not be the device's, or not those of a device in good condition."""

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from natdeploy.devices.description import DeviceDescription
-from natdeploy.devices.meter import Meter, MeteredRun
+from natdeploy.devices.meter import Meter, Metered
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import sha256_file
 from natdeploy.ground.registry import Registry
@@ -157,10 +157,10 @@ class RemoteTimekeeper(Runner, Protocol):
         """
         ...
 
-    def run_metered(self, session: Any) -> MeteredRun | None:
+    def run_metered(self, session: Any) -> Metered:
         """Run an opened artifact, which has been run once, as long as the device's power meter needs.
 
-        None where the meter tells nothing. Raises like :meth:`time_turn`.
+        Raises like :meth:`time_turn`.
         """
         ...
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from natdeploy.devices import HardwareProfile
-from natdeploy.devices.meter import Meter, MeteredRun
+from natdeploy.devices.meter import Meter, Metered, MeteredRun, NotMetered
 from natdeploy.devices.power import power_model
 from natdeploy.ground.errors import BadInput
 from natdeploy.measure.measurement import Measurement
@@ -23,7 +23,7 @@ class Energy:
         millijoules: of one run: power times time.
         watts: power while it runs: by a meter of all that it feeds, rest included; by a model of the busy cores.
         idle_watts: the same at rest; None where that is not known.
-        meter: the meter, or the figures that were used.
+        meter: the meter, with how well it tells power where it is coarse, or the figures that were used.
         reason: why nothing was measured; empty where it was.
     """
 
@@ -58,11 +58,19 @@ class EnergySummary:
     most_mj: float | None
 
 
-def energy_of(run: MeteredRun | None, meter: Meter, profile: HardwareProfile, latency_ms: float) -> Energy:
-    """The energy of a network that takes so long, measured if it was, else modelled if the profile has the figures."""
-    if run is not None and meter.name is not None:
-        return Energy("measured", run.watts * run.run_ms, run.watts, run.idle_watts, meter.name, "")
-    reason = meter.reason or f"{meter.name} told nothing while the network ran"
+def energy_of(run: Metered | None, meter: Meter, profile: HardwareProfile, latency_ms: float) -> Energy:
+    """The energy of a network that takes so long, measured if it was, else modelled if the profile has the figures.
+
+    Args:
+        run: the network's run beside the meter; None where there is no meter.
+        meter: the meter.
+        profile: the device.
+        latency_ms: of the network.
+    """
+    if isinstance(run, MeteredRun) and meter.name is not None:
+        known = "" if run.resolution is None else f", known to {100 * run.resolution:.0f} %"
+        return Energy("measured", run.watts * run.run_ms, run.watts, run.idle_watts, meter.name + known, "")
+    reason = f"{meter.name} {run.reason}" if isinstance(run, NotMetered) and meter.name else meter.reason
     try:
         model = power_model(profile)
     except BadInput as error:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from natdeploy.devices import HardwareProfile, Runnable
-from natdeploy.devices.meter import MeteredRun
+from natdeploy.devices.meter import Metered, quick_meter
 from natdeploy.devices.runner import RemoteTimekeeper, Series, Session
 from natdeploy.ground.errors import BadInput
 from natdeploy.measure.correction import visit_value
@@ -49,7 +49,7 @@ class RemoteTimer:
     ) -> None:
         self._runner, self._protocol, self._clock = runner, protocol, clock
         self._max_celsius, self._cooldown_s = profile.timing.max_celsius, profile.timing.cooldown_s
-        said, self._meter = runner.describe(), runner.meter()
+        said, self._meter = runner.describe(), quick_meter(runner.meter())
         self.conditions: dict[str, Any] = {
             "via": said.via,
             "unit": said.unit,
@@ -134,7 +134,7 @@ class RemoteTimer:
             return [list(one.milliseconds) for one in found]
         return [self._clock(self._open[number][1], repeats) for number, repeats, _ in wanted]
 
-    def _run_metered(self, numbers: Sequence[int]) -> tuple[MeteredRun | None, ...]:
+    def _run_metered(self, numbers: Sequence[int]) -> tuple[Metered, ...]:
         """Every artifact beside the device's power meter, if it has one."""
         if self._meter.name is None:
             return ()

@@ -9,7 +9,7 @@ from typing import Any
 
 from natdeploy.devices import Runnable
 from natdeploy.devices.crash import failed_run
-from natdeploy.devices.meter import MeteredRun, meter_here
+from natdeploy.devices.meter import Metered, meter_here
 from natdeploy.ground.errors import ChildFailed, NatdeployError
 from natdeploy.ground.processes import ChildWorker, call_in_child
 from natdeploy.measure import timer_child
@@ -88,7 +88,7 @@ class Timer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run_metered(self, numbers: Sequence[int]) -> tuple[MeteredRun | None, ...]:
+    def _run_metered(self, numbers: Sequence[int]) -> tuple[Metered, ...]:
         """Every artifact beside this machine's power meter, if it has one that can be read."""
         if self._meter.name is None:
             return ()

@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 
 from natdeploy.devices import Runnable, Session, get_runner
-from natdeploy.devices.meter import Meter, MeteredRun, Reading, mean_watts, parse_readings, read_here
+from natdeploy.devices.meter import (
+    TOLD_NOTHING,
+    Meter,
+    Metered,
+    MeteredRun,
+    Reading,
+    mean_watts,
+    parse_readings,
+    read_here,
+)
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.processes import allowed_processors
 from natdeploy.measure.protocol import TimingProtocol
@@ -72,15 +81,15 @@ def rest_metered(meter: Meter, root: Path) -> float | None:
     return mean_watts(_read_while(lambda: time.sleep(_BETWEEN_READINGS_S), meter, root))
 
 
-def run_metered(number: int, meter: Meter, root: Path, idle_watts: float | None) -> MeteredRun | None:
-    """Run a network as long as the meter needs, reading it in between; None where it tells nothing."""
+def run_metered(number: int, meter: Meter, root: Path, idle_watts: float | None) -> Metered:
+    """Run a network as long as the meter needs, reading it in between."""
     session, image = _OPEN[number]
     run_ms = _warm_up(session, image, _BETWEEN_READINGS_S * 1e3)
     together = max(1, round(_BETWEEN_READINGS_S * 1e3 / run_ms))
     times: list[float] = []
     readings = _read_while(lambda: times.extend(session.time_ms(together, image)), meter, root)
     watts = mean_watts(readings)
-    return None if watts is None else MeteredRun(watts, idle_watts, float(np.median(times)))
+    return TOLD_NOTHING if watts is None else MeteredRun(watts, idle_watts, float(np.median(times)))
 
 
 def _read_while(work: Callable[[], object], meter: Meter, root: Path) -> list[Reading]:

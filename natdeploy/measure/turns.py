@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from natdeploy.devices.meter import NO_METER, Meter, MeteredRun
+from natdeploy.devices.meter import NO_METER, Meter, Metered
 from natdeploy.measure.correction import (
     kept_visits,
     local_reference,
@@ -34,14 +34,14 @@ class BatchTiming:
         reference_ms: value of each visit to the reference, in order of time.
         peak_rss_kib: most memory that each artifact's process held; None, or nothing at all, where none was told.
         meter: the power meter that was looked for.
-        metered: each artifact's run beside it; None, or nothing at all, where it told nothing.
+        metered: each artifact's run beside it; nothing at all where there is no meter.
     """
 
     visits: tuple[tuple[Visit, ...], ...]
     reference_ms: tuple[float, ...]
     peak_rss_kib: tuple[int | None, ...] = ()
     meter: Meter = NO_METER
-    metered: tuple[MeteredRun | None, ...] = ()
+    metered: tuple[Metered, ...] = ()
 
 
 def visit_in_turns(numbers: Sequence[int], protocol: TimingProtocol, take_turn: TakeTurn) -> BatchTiming:

@@ -10,7 +10,7 @@ import pytest
 
 from natdeploy.compiler import build_onnx
 from natdeploy.devices import HardwareProfile
-from natdeploy.devices.meter import Meter, MeteredRun
+from natdeploy.devices.meter import TOLD_NOTHING, Meter, MeteredRun
 from natdeploy.devices.units import Access
 from natdeploy.measure import MeasurementStore
 from natdeploy.measure.energy import Energy, energy_of, stored_energy, summarise
@@ -68,8 +68,8 @@ def test_a_counter_that_stands_still_is_no_measurement(tmp_path: Path) -> None:
     artifact = build_onnx(random_network(SPACE.layers(SPACE.smallest())), tmp_path / "model")
     with Timer("onnxruntime", artifact, QUICK, [0], root) as timer:
         found = timer.time_batch([artifact])
-    assert found.metered == (None,)
-    energy = energy_of(None, found.meter, phone_profile(), 1.0)
+    assert found.metered == (TOLD_NOTHING,)
+    energy = energy_of(TOLD_NOTHING, found.meter, phone_profile(), 1.0)
     assert energy.source is None and energy.reason.startswith("RAPL (package-0) told nothing while")
 
 
