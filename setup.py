@@ -37,6 +37,7 @@ setup(
         "natdeploy": ["py.typed"],
         "natdeploy.hwprofiles": ["*.yaml"],
         "natdeploy.examples": ["*.yaml"],
+        "natdeploy.data.sources": ["known.yaml"],
         "natdeploy.supernets": ["box/*", "*.cpp"],
         "natdeploy.compiler": ["runtime/*", "gpu/host/*"],
         "natdeploy.deploy": ["consumers/*", "consumers/*/*"],

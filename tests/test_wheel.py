@@ -21,6 +21,7 @@ NEEDED = (
     "natdeploy/hwprofiles/pixel4.yaml",
     "natdeploy/hwprofiles/host.yaml",
     "natdeploy/examples/digits.yaml",
+    "natdeploy/data/sources/known.yaml",
     "natdeploy/supernets/box/",
     "natdeploy/latency/shipped/prior.json",
     "natdeploy/search/accuracy/shipped/ofa-imagenet.json",

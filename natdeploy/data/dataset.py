@@ -71,7 +71,8 @@ class Dataset:
         name: short name for people.
         classes: names; the index is the label.
         mean, std: of each RGB channel over the training images, on the scale 0 to 1.
-        fingerprint: SHA-256 (hex) over pixels, labels, class names and division.
+        fingerprint: SHA-256 (hex) over pixels, labels, class names and division; files' names and sizes stand for the
+            pixels of :class:`~natdeploy.data.pictures.Pictures`.
         augmentation: what suits these images, see :data:`natdeploy.transfer.AUGMENTATIONS`.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -49,7 +50,8 @@ def picture_files(root: Path, files: Sequence[Path]) -> Pictures:
     """Image files below a folder. Their names there and their sizes in bytes stand for their content."""
 
     def digest(file: Path) -> bytes:
-        return hashlib.sha256(f"{file.relative_to(root).as_posix()} {file.stat().st_size}".encode()).digest()
+        name = os.fsencode(file.relative_to(root).as_posix())  # any bytes, not only UTF-8
+        return hashlib.sha256(b"%s %d" % (name, file.stat().st_size)).digest()
 
     return Pictures(files, read_image, digest)
 

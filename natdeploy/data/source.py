@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from natdeploy.data.labelled import SourceData
@@ -36,10 +37,10 @@ _BY_LOOK = ("folder", "npz", "hf")
 def read_source(source: str) -> SourceData:
     """Read what ``source`` names: ``NAME``, ``NAME:TEXT`` of a registered source, or a path. Raises BadInput."""
     name, colon, text = source.partition(":")
-    if name in SOURCES.names() and (colon or name not in _BY_LOOK or not Path(source).exists()):
+    if name in SOURCES.names() and (colon or name not in _BY_LOOK or not os.path.exists(source)):
         return SOURCES.get(name)(text)
     path = Path(source).expanduser()
-    if not source or not path.exists():
+    if not source or not os.path.exists(path):  # nor is what is too long for a name
         known = (name for name in SOURCES.names() if name not in _BY_LOOK)
         raise BadInput(
             f"data {source!r}: no such file, folder or data set; expected a folder of class folders, an .npz file, "

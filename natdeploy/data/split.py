@@ -17,9 +17,9 @@ def divide(
 ) -> dict[str, Labelled]:
     """Parts ``train``, ``val`` and ``test``; those the source lacks are drawn from its training images, class by class.
 
-    Copies of one image (equal pixels) stay together, so that none is trained on and tested on. Each part comes in a
-    shuffled order: any prefix of it is roughly balanced. Without ``stratified`` classes are not looked at: one may have
-    a single image.
+    Copies of one image (equal pixels) stay together, so that none is trained on and tested on; of files that are read
+    one by one, copies are not looked for. Each part comes in a shuffled order: any prefix of it is roughly balanced.
+    Without ``stratified`` classes are not looked at: one may have a single image.
 
     Raises BadInput for fractions that leave nothing to train on and for classes with too few images.
     """

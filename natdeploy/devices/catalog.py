@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 
 from natdeploy.devices.profile import HardwareProfile, parse_profile
@@ -78,7 +79,7 @@ def load_profile(name: str | Path, *, derive: bool = True) -> HardwareProfile:
         if str(name) not in paths:
             near = difflib.get_close_matches(str(name), paths, 1)
             meant = f" (did you mean {near[0]}?)" if near else ""
-            if Path(name).is_file():
+            if os.path.isfile(name):  # which a name too long for a file is not, either
                 meant = f" (a file with a profile is called {Path(name).name}.yaml)"
             raise BadInput(f"unknown device {str(name)!r}{meant}; known: {', '.join(paths)}")
         profile = read_profile(paths[str(name)])

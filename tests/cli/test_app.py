@@ -90,6 +90,8 @@ def test_a_budget_that_is_none_names_its_field(natdeploy, budget: str, tmp_path:
     ("args", "words"),
     [
         (("devices", "nope"), "unknown device 'nope'"),
+        (("devices", "x" * 300), "unknown device 'xxx"),
+        (("search", "--latency-ms", "2", "--data", "x" * 300), "no such file, folder or data set"),
         (("profile", "--device", "nope"), "unknown device"),
         (("profile", "--networks", "0"), "'networks'"),
         (("profile", "--space", "nope"), "unknown space"),

@@ -1,5 +1,6 @@
 """NAT's eleven data sets by name, from small copies of their official layouts."""
 
+import os
 import pickle
 import re
 import shutil
@@ -12,23 +13,21 @@ from PIL import Image
 from natdeploy.data import SOURCES, load_dataset
 from natdeploy.data import dataset as dataset_module
 from natdeploy.data.pickles import read_arrays_pickle
-from natdeploy.data.sources import cifar, class_folders, listed, matlab, stl10
+from natdeploy.data.sources.known import known_sets
 from natdeploy.ground.errors import BadInput
 from tests.data.official import MAKERS, Expected, cifar10, flowers, imagenet, picture
 
-KNOWN = [cifar.CIFAR10, cifar.CIFAR100, stl10.STL10, class_folders.IMAGENET, class_folders.CINIC10]
-KNOWN += [listed.FOOD101, listed.DTD, listed.AIRCRAFT, listed.PETS, matlab.CARS, matlab.FLOWERS]
 EACH = [pytest.param(name, make, id=make.__name__) for name, makers in MAKERS.items() for make in makers]
 
 
 def test_the_papers_sets_are_all_there() -> None:
     paper = "imagenet cifar10 cifar100 cinic10 stl10 food101 stanford-cars fgvc-aircraft dtd oxford-pets"
-    assert {*paper.split(), "oxford-flowers102"} == set(MAKERS) <= set(SOURCES.names())
+    assert {*paper.split(), "oxford-flowers102"} == set(known_sets()) == set(MAKERS) <= set(SOURCES.names())
 
 
 def test_the_documentation_has_the_layouts_and_sizes_that_are_read() -> None:
     page = (Path(__file__).parents[2] / "docs" / "your-own-data.md").read_text(encoding="utf-8")
-    for known in KNOWN:
+    for known in known_sets().values():
         sizes = f"{known.train:,} | {known.held_out:,} | `{known.augmentation}`"
         assert f"| `{known.name}` | {known.layout} ([archive]({known.address})) | {sizes} |" in page, known.name
 
@@ -227,6 +226,28 @@ def test_whole_sets_hold_out_the_usual_number(tmp_path: Path) -> None:
     data = load_dataset(f"cinic10:{tmp_path}")
     assert len(data.val) == round(160 * 10_000 / 180_000 / 2) * 2
     assert len(load_dataset(f"cinic10:{tmp_path}", val_fraction=0.25).val) == 40
+
+
+def test_a_folder_in_a_files_place_is_named(tmp_path: Path) -> None:
+    MAKERS["stl10"][0](tmp_path)
+    file = tmp_path / "stl10_binary" / "train_X.bin"
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(BadInput, match=r"train_X\.bin: cannot be read \(Is a directory\); stl10 needs"):
+        load_dataset(f"stl10:{tmp_path}")
+    (tmp_path / "train").write_text("")
+    with pytest.raises(BadInput, match=r"train: cannot be read \(Not a directory\); cinic10 needs"):
+        load_dataset(f"cinic10:{tmp_path}")
+
+
+def test_pictures_may_have_names_of_any_bytes(tmp_path: Path) -> None:
+    classes, _ = imagenet(tmp_path)
+    one = next((tmp_path / "train" / classes[0]).iterdir())
+    try:
+        one.rename(one.with_name(os.fsdecode(b"caf\xe9.JPEG")))
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    assert len(load_dataset(f"imagenet:{tmp_path}").fingerprint) == 64
 
 
 def test_a_damaged_picture_is_named_when_it_is_read(tmp_path: Path) -> None:

@@ -8,51 +8,31 @@ import numpy as np
 
 from natdeploy.data.labelled import Labelled, SourceData
 from natdeploy.data.pickles import read_arrays_pickle
-from natdeploy.data.sources.known import KnownSet, Official
+from natdeploy.data.sources.known import KnownSet, Official, known_sets
 from natdeploy.ground.errors import BadInput
-
-CIFAR10 = KnownSet(
-    name="cifar10",
-    address="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-    layout="cifar-10-batches-py/ with data_batch_1 to data_batch_5, test_batch and batches.meta",
-    hub="uoft-cs/cifar10",
-    train=50_000,
-    held_out=5_000,
-    augmentation="crop-flip",
-)
-CIFAR100 = KnownSet(
-    name="cifar100",
-    address="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
-    layout="cifar-100-python/ with train, test and meta",
-    hub="uoft-cs/cifar100",
-    train=50_000,
-    held_out=5_000,
-    augmentation="crop-flip",
-    label="fine_label",
-)
 
 
 def read_cifar10(text: str = "") -> SourceData:
     """``cifar10``, ``cifar10:FOLDER``."""
+    return known_sets()["cifar10"].read(text, _cifar10)
 
-    def official(root: Path) -> Official:
-        folder = CIFAR10.base(root, "cifar-10-batches-py")
-        train = [folder / f"data_batch_{number}" for number in range(1, 6)]
-        parts = {"train": train, "test": [folder / "test_batch"]}
-        return _read(CIFAR10, parts, "labels", folder / "batches.meta", "label_names")
 
-    return CIFAR10.read(text, official)
+def _cifar10(known: KnownSet, root: Path) -> Official:
+    folder = known.base(root, "cifar-10-batches-py")
+    train = [folder / f"data_batch_{number}" for number in range(1, 6)]
+    parts = {"train": train, "test": [folder / "test_batch"]}
+    return _read(known, parts, "labels", folder / "batches.meta", "label_names")
 
 
 def read_cifar100(text: str = "") -> SourceData:
     """``cifar100``, ``cifar100:FOLDER``; the hundred fine classes."""
+    return known_sets()["cifar100"].read(text, _cifar100)
 
-    def official(root: Path) -> Official:
-        folder = CIFAR100.base(root, "cifar-100-python")
-        parts = {"train": [folder / "train"], "test": [folder / "test"]}
-        return _read(CIFAR100, parts, "fine_labels", folder / "meta", "fine_label_names")
 
-    return CIFAR100.read(text, official)
+def _cifar100(known: KnownSet, root: Path) -> Official:
+    folder = known.base(root, "cifar-100-python")
+    parts = {"train": [folder / "train"], "test": [folder / "test"]}
+    return _read(known, parts, "fine_labels", folder / "meta", "fine_label_names")
 
 
 def _read(known: KnownSet, parts: dict[str, list[Path]], labels: str, meta: Path, names: str) -> Official:

@@ -8,54 +8,35 @@ import numpy as np
 
 from natdeploy.data.labelled import Labelled, SourceData
 from natdeploy.data.sources.folder import class_folders, image_files
-from natdeploy.data.sources.known import KnownSet, Official
+from natdeploy.data.sources.known import KnownSet, Official, known_sets
 
-IMAGENET = KnownSet(
-    name="imagenet",
-    address="https://www.image-net.org/challenges/LSVRC/2012/",
-    layout="train/WNID/*.JPEG and val/WNID/*.JPEG; or val/*.JPEG with ILSVRC2012_devkit_t12/data/meta.mat and "
-    "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt",
-    hub="ILSVRC/imagenet-1k",
-    train=1_281_167,
-    held_out=10_000,
-    hub_test="validation",
-)
-CINIC10 = KnownSet(
-    name="cinic10",
-    address="https://datashare.is.ed.ac.uk/handle/10283/3192",
-    layout="train/, valid/ and test/ with CLASS/*.png",
-    hub="flwrlabs/cinic10",
-    train=180_000,
-    held_out=10_000,
-    augmentation="crop-flip",
-)
 _DEVKIT = Path("ILSVRC2012_devkit_t12") / "data"
 
 
 def read_imagenet(text: str = "") -> SourceData:
     """``imagenet``, ``imagenet:FOLDER``; classes by WordNet number, in its order, as published weights have them."""
+    return known_sets()["imagenet"].read(text, _imagenet)
 
-    def official(root: Path) -> Official:
-        folder = IMAGENET.base(root, "ILSVRC/Data/CLS-LOC")
-        classes, train = _part(IMAGENET, root, [folder / "train"])
-        if class_folders(IMAGENET.need(folder / "val")):
-            _, test = _part(IMAGENET, root, [folder / "val"], classes)
-        else:
-            test = _flat_validation(root, folder / "val", classes)
-        return classes, {"train": train, "test": test}
 
-    return IMAGENET.read(text, official)
+def _imagenet(known: KnownSet, root: Path) -> Official:
+    folder = known.base(root, "ILSVRC/Data/CLS-LOC")
+    classes, train = _part(known, root, [folder / "train"])
+    if class_folders(known.need(folder / "val")):
+        _, test = _part(known, root, [folder / "val"], classes)
+    else:
+        test = _flat_validation(known, root, folder / "val", classes)
+    return classes, {"train": train, "test": test}
 
 
 def read_cinic10(text: str = "") -> SourceData:
     """``cinic10``, ``cinic10:FOLDER``: the training and validation parts are trained on together."""
+    return known_sets()["cinic10"].read(text, _cinic10)
 
-    def official(root: Path) -> Official:
-        classes, train = _part(CINIC10, root, [root / "train", root / "valid"])
-        _, test = _part(CINIC10, root, [root / "test"], classes)
-        return classes, {"train": train, "test": test}
 
-    return CINIC10.read(text, official)
+def _cinic10(known: KnownSet, root: Path) -> Official:
+    classes, train = _part(known, root, [root / "train", root / "valid"])
+    _, test = _part(known, root, [root / "test"], classes)
+    return classes, {"train": train, "test": test}
 
 
 def _part(
@@ -75,24 +56,24 @@ def _part(
     return classes, known.labelled(root, files, labels)
 
 
-def _flat_validation(root: Path, folder: Path, classes: tuple[str, ...]) -> Labelled:
+def _flat_validation(known: KnownSet, root: Path, folder: Path, classes: tuple[str, ...]) -> Labelled:
     """All validation pictures in one folder, as their archive unpacks, labelled by the development kit."""
     from natdeploy.data.sources.matlab import mat_variable, scalar
 
     base = root if (root / _DEVKIT).is_dir() else root / "devkit"
     meta, truth = base / _DEVKIT / "meta.mat", base / _DEVKIT / "ILSVRC2012_validation_ground_truth.txt"
-    synsets = mat_variable(IMAGENET, meta, "synsets").ravel()
+    synsets = mat_variable(known, meta, "synsets").ravel()
     if synsets.dtype.names is None or not {"ILSVRC2012_ID", "WNID"} <= set(synsets.dtype.names):
-        raise IMAGENET.refusal(meta, "'synsets' has no fields 'ILSVRC2012_ID' and 'WNID'")
+        raise known.refusal(meta, "'synsets' has no fields 'ILSVRC2012_ID' and 'WNID'")
     wnids = {int(scalar(row["ILSVRC2012_ID"])): str(scalar(row["WNID"])) for row in synsets}
-    numbers = IMAGENET.lines(truth)
+    numbers = known.lines(truth)
     files = image_files(folder)
     if len(files) != len(numbers):
-        raise IMAGENET.refusal(truth, f"has {len(numbers)} lines, but there are {len(files)} pictures in {folder}")
+        raise known.refusal(truth, f"has {len(numbers)} lines, but there are {len(files)} pictures in {folder}")
     labels = []
     for number in numbers:
         wnid = wnids.get(int(number)) if number.isdecimal() else None
         if wnid not in classes:
-            raise IMAGENET.refusal(truth, f"class {number!r} is not one of {meta} with training pictures")
+            raise known.refusal(truth, f"class {number!r} is not one of {meta} with training pictures")
         labels.append(classes.index(wnid))
-    return IMAGENET.labelled(root, files, np.array(labels).tolist())
+    return known.labelled(root, files, np.array(labels).tolist())

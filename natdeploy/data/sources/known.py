@@ -1,4 +1,4 @@
-"""What the readers of NAT's eleven data sets share (Lu et al. 2021, table 2): addresses, sizes, the hub's copies.
+"""What the readers of NAT's eleven data sets share; ``known.yaml`` has their addresses, sizes and the hub's copies.
 
 The parts are the paper's: training images are everything but the official test part, whose images are never trained on
 (ImageNet's and Food-101's is called validation). The search validates on images held out of the training part: 10,000
@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from natdeploy.data.labelled import Labelled, SourceData
 from natdeploy.data.pictures import picture_files
@@ -47,7 +50,7 @@ class KnownSet:
     label: str | None = None
     hub_test: str = "test"
 
-    def read(self, text: str, official: Callable[[Path], Official]) -> SourceData:
+    def read(self, text: str, official: Callable[[KnownSet, Path], Official]) -> SourceData:
         """The set: from a folder, from the hub where ``text`` is empty, or from another copy there, ``hf:NAME``.
 
         Raises BadInput naming the file that is missing or damaged, the layout that is expected and the address.
@@ -62,7 +65,10 @@ class KnownSet:
         root = Path(text).expanduser()
         if not root.is_dir():
             raise self.refusal(root, "no such folder")
-        classes, parts = official(root)
+        try:
+            classes, parts = official(self, root)
+        except OSError as error:
+            raise self.refusal(Path(error.filename or root), f"cannot be read ({error.strerror})") from None
         return self._source(str(root), classes, parts)
 
     def need(self, path: Path) -> Path:
@@ -79,7 +85,7 @@ class KnownSet:
         """Lines of a text file that are neither empty nor a comment."""
         try:
             text = self.need(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
             raise self.refusal(path, f"cannot be read ({error})") from None
         return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
@@ -99,3 +105,10 @@ class KnownSet:
     def _source(self, origin: str, classes: tuple[str, ...], parts: Mapping[str, Labelled]) -> SourceData:
         share = self.held_out / self.train
         return SourceData(self.name, origin, classes, parts, share, self.augmentation)
+
+
+@cache
+def known_sets() -> Mapping[str, KnownSet]:
+    """NAT's data sets by name."""
+    fields = yaml.safe_load((resources.files("natdeploy.data.sources") / "known.yaml").read_text(encoding="utf-8"))
+    return {name: KnownSet(name, **each) for name, each in fields.items()}

@@ -7,35 +7,27 @@ from pathlib import Path
 import numpy as np
 
 from natdeploy.data.labelled import Labelled, SourceData
-from natdeploy.data.sources.known import KnownSet, Official
+from natdeploy.data.sources.known import KnownSet, Official, known_sets
 
-STL10 = KnownSet(
-    name="stl10",
-    address="http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
-    layout="stl10_binary/ with train_X.bin, train_y.bin, test_X.bin, test_y.bin and class_names.txt",
-    hub="tanganke/stl10",
-    train=5_000,
-    held_out=500,
-)
 _SIDE = 96
 
 
 def read_stl10(text: str = "") -> SourceData:
     """``stl10``, ``stl10:FOLDER``."""
-    return STL10.read(text, _official)
+    return known_sets()["stl10"].read(text, _stl10)
 
 
-def _official(root: Path) -> Official:
-    folder = STL10.base(root, "stl10_binary")
-    classes = tuple(STL10.lines(folder / "class_names.txt"))
-    return classes, {part: _part(folder, part) for part in ("train", "test")}
+def _stl10(known: KnownSet, root: Path) -> Official:
+    folder = known.base(root, "stl10_binary")
+    classes = tuple(known.lines(folder / "class_names.txt"))
+    return classes, {part: _part(known, folder, part) for part in ("train", "test")}
 
 
-def _part(folder: Path, part: str) -> Labelled:
+def _part(known: KnownSet, folder: Path, part: str) -> Labelled:
     """Planes red, green, blue; each column by column. Labels count from 1."""
-    pictures, labels = (STL10.need(folder / f"{part}_{what}.bin") for what in "Xy")
+    pictures, labels = (known.need(folder / f"{part}_{what}.bin") for what in "Xy")
     pixels = np.fromfile(pictures, dtype=np.uint8)
     numbers = np.fromfile(labels, dtype=np.uint8).astype(np.int64) - 1
     if len(pixels) != len(numbers) * 3 * _SIDE**2:
-        raise STL10.refusal(pictures, f"has {len(pixels)} bytes, not {3 * _SIDE**2} for each of {len(numbers)} labels")
+        raise known.refusal(pictures, f"has {len(pixels)} bytes, not {3 * _SIDE**2} for each of {len(numbers)} labels")
     return Labelled(np.ascontiguousarray(pixels.reshape(-1, 3, _SIDE, _SIDE).transpose(0, 3, 2, 1)), numbers)
