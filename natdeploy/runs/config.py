@@ -97,6 +97,7 @@ class AdaptSettings(Settings):
     """How the supernet's weights follow the search, and how subnets are evaluated.
 
     Attributes:
+        largest_epochs: epochs on the largest subnet alone, before anything else; it teaches the others afterwards.
         warm_up_epochs: epochs on the whole space before the first evaluation.
         epochs_per_iteration: epochs on subnets like those of the archive, each round; 0 leaves the weights alone.
         batch_size: images a step.
@@ -113,6 +114,7 @@ class AdaptSettings(Settings):
         parts: of a batch that are trained side by side, by threads or by processes; the result depends on it.
     """
 
+    largest_epochs: Annotated[Whole, Field(ge=0, le=10_000)] = 0
     warm_up_epochs: Annotated[Whole, Field(ge=0, le=10_000)] = 8
     epochs_per_iteration: Annotated[Whole, Field(ge=0, le=10_000)] = 2
     batch_size: BatchSize = 64
@@ -127,6 +129,11 @@ class AdaptSettings(Settings):
     augmentation: Name = "auto"
     calibration_images: Annotated[Whole, Field(ge=2, le=1_000_000)] = 256
     parts: Parts = 2
+
+    @property
+    def epochs_before_search(self) -> int:
+        """Epochs before the first evaluation."""
+        return self.largest_epochs + self.warm_up_epochs
 
     @classmethod
     def full(cls) -> AdaptSettings:

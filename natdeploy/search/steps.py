@@ -65,8 +65,8 @@ class NatSteps:
         """The steps in order; the state is saved after each."""
         search, adapt = self.config.search, self.config.adapt
         steps = []
-        if adapt.warm_up_epochs and self._exact is None:
-            steps.append(Step("warm-up", 0, adapt.warm_up_epochs * _EPOCH_COST, self._warm_up))
+        if adapt.epochs_before_search and self._exact is None:
+            steps.append(Step("warm-up", 0, adapt.epochs_before_search * _EPOCH_COST, self._warm_up))
         steps.append(Step("initial archive", 0, search.initial, self._initial))
         for i in range(1, search.iterations + 1):
             steps.append(Step("candidates", i, search.candidates + _EVOLUTION_COST, self._candidates))

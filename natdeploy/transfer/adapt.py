@@ -46,7 +46,7 @@ class AdaptConfig(AdaptSettings):
     @property
     def epochs(self) -> int:
         """Epochs of the whole run."""
-        return self.warm_up_epochs + self.iterations * self.epochs_per_iteration
+        return self.epochs_before_search + self.iterations * self.epochs_per_iteration
 
 
 class AdaptationState(Settings):
@@ -106,8 +106,19 @@ class Adaptation:
         return self.supernet if self._average is None else self._average.supernet
 
     def warm_up(self, progress: Callable[[str, float], None] | None = None) -> float:
-        """Train the warm-up epochs with subnets drawn from the whole space; returns the last epoch's mean loss."""
-        return self._train(0, self.config.warm_up_epochs, self.supernet.space.sample, "warm-up", progress)
+        """Train the largest subnet alone, then with subnets drawn from the whole space, as long as configured.
+
+        Returns the last epoch's mean loss of the largest subnet. Raises TrainingDiverged when a loss is not a number.
+        """
+        config = self.config
+        return self._train(
+            0,
+            config.epochs_before_search,
+            self.supernet.space.sample,
+            "warm-up",
+            progress,
+            alone=config.largest_epochs,
+        )
 
     def adapt(self, iteration: int, sample: ArchSampler, progress: Callable[[str, float], None] | None = None) -> float:
         """Train one iteration's epochs with subnets from ``sample``; ``iteration`` counts from 1.
@@ -125,9 +136,13 @@ class Adaptation:
         sample: ArchSampler,
         stage: str,
         progress: Callable[[str, float], None] | None,
+        *,
+        alone: int = 0,
     ) -> float:
+        """Train ``epochs``; the first ``alone`` of them on the largest subnet only."""
         config, mean_loss = self.config, float("nan")
         for epoch in range(epochs):
+            students = 0 if epoch < alone else config.subnets_per_step
 
             def lr(fraction: float, done: int = self.epochs_done) -> float:
                 return cosine(min((done + fraction) / config.epochs, 1.0), config.lr, warm_up=0.05)
@@ -145,6 +160,7 @@ class Adaptation:
                 epoch: int = epoch,
                 lr: Callable[[float], float] = lr,
                 told: Callable[[float, float], None] = told,
+                students: int = students,
             ) -> float:
                 return train_epoch(
                     self.supernet,
@@ -152,7 +168,7 @@ class Adaptation:
                     batches,
                     np.random.default_rng([self.seed, iteration, epoch]),
                     config,
-                    students=lambda rng: [sample(rng) for _ in range(config.subnets_per_step)],
+                    students=lambda rng: [sample(rng) for _ in range(students)],
                     lr=lr,
                     device=self._device,
                     progress=told,

@@ -7,7 +7,7 @@ import torch
 from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import get_space
 from natdeploy.supernets import build_supernet
-from natdeploy.transfer import Adaptation, AdaptConfig, evaluate_arch
+from natdeploy.transfer import Adaptation, AdaptConfig, adapt, evaluate_arch
 
 SPACE = get_space("mbv3-micro")
 CONFIG = AdaptConfig(warm_up_epochs=1, iterations=2, epochs_per_iteration=1, batch_size=40, subnets_per_step=1, lr=0.05)
@@ -59,6 +59,27 @@ def test_adaptation_learns_the_task(stripes) -> None:
     assert after.loss < before.loss
     assert after.top1 > 0.85
     assert after.images == 40
+
+
+def test_the_largest_subnet_is_trained_alone_first(stripes, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    real = adapt.train_epoch
+
+    def train_epoch(*given, students, **more) -> float:
+        drawn.append(len(students(np.random.default_rng(0))))
+        return real(*given, students=students, **more)
+
+    monkeypatch.setattr(adapt, "train_epoch", train_epoch)
+    config = AdaptConfig(**{**CONFIG.model_dump(), "largest_epochs": 2})
+    torch.manual_seed(0)
+    adaptation = Adaptation(build_supernet(SPACE, 2), stripes, config, 0)
+    adaptation.warm_up()
+    assert drawn == [0, 0, 1] and adaptation.epochs_done == 3 and config.epochs == 5
+    adaptation = Adaptation(build_supernet(SPACE, 2), stripes, config.model_copy(update={"warm_up_epochs": 0}), 0)
+    before = weights(adaptation)
+    adaptation.warm_up()
+    changed = {name for name, value in weights(adaptation).items() if not torch.equal(value, before[name])}
+    assert changed and not any("transforms" in name for name in changed)  # the largest has no smaller kernels
 
 
 def test_evaluation_leaves_the_supernet_as_it_was(stripes) -> None:
