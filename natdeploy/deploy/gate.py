@@ -15,6 +15,8 @@ from typing import Literal
 from natdeploy.deploy.baseline import AccuracyFigure, Baseline, LatencyFigure, ModelFigures
 from natdeploy.runs.pipeline import AccuracyGate, GateSettings, LatencyGate, SizeGate
 
+#: Begins the metric of a measured latency; the machine's fingerprint follows.
+MEASURED = "measured latency"
 Verdict = Literal["ok", "worse", "missing", "not compared"]
 
 
@@ -74,7 +76,7 @@ def _compared(
     yield line("top1", _accuracy(before.accuracy.get(split), found.accuracy.get(split), gates.accuracy))
     for machine in sorted({*before.measured, *found.measured}):
         then, now = before.measured.get(machine), found.measured.get(machine)
-        yield line(f"measured latency ({machine})", _latency(then, now, gates.latency))
+        yield line(f"{MEASURED} ({machine})", _latency(then, now, gates.latency))
     yield line("predicted latency", _latency(before.predicted, found.predicted, gates.latency))
     yield line("size", _size(before.bytes, found.bytes, gates.size))
 

@@ -17,11 +17,12 @@ import yaml
 from natdeploy.cli.main import app
 from natdeploy.deploy.archive import pack_folder
 from natdeploy.deploy.manifest import Manifest
+from natdeploy.devices import load_profile
 from natdeploy.ground.errors import BadInput, VerificationFailed
 from natdeploy.ground.files import read_json, sha256_file, write_json
 from natdeploy.verbs import ci
 from natdeploy.verbs.ci.record import EntryRecord, bundle_digest, write_record
-from tests.deploy.stand_ins import make_bundle
+from tests.deploy.stand_ins import make_bundle, timing
 from tests.deploy.test_signature import PROGRAM
 
 KEY = "0" * 64
@@ -140,6 +141,29 @@ def test_a_gate_opens_on_its_own_baseline_and_names_what_got_worse(capsys: pytes
     assert "FAILED" in said.out and "worse" in said.out
     assert status("ci", "gate", "--json") == 6
     assert json.loads(capsys.readouterr().out)["passed"] is False
+
+
+@pytest.mark.parametrize(
+    ("sessions_ms", "timed", "passed"),
+    [
+        ((1.5,), 1, True),
+        ((1.7, 1.52), 2, True),  # a neighbour of one session
+        ((1.7, 1.8, 1.49), 3, True),
+        ((1.7, 1.62, 1.8), 3, False),  # slower each time; 1.5 ms + 5 % would pass
+    ],
+)
+def test_what_would_close_the_gate_is_timed_again(
+    sessions_ms: tuple[float, ...], timed: int, passed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built()
+    ci.gate(update=True)
+    left = list(sessions_ms)
+    monkeypatch.setattr("natdeploy.measure.time_runnable", lambda _, *, arch, **__: timing(arch, left.pop(0)))
+    monkeypatch.setattr("natdeploy.devices.load_profile", lambda name, **_: load_profile(name, derive=False))
+    result = ci.gate(remeasure=True)
+    assert (result.passed, len(sessions_ms) - len(left)) == (passed, timed)
+    (line,) = (line for line in result.compared if line.metric.startswith("measured latency"))
+    assert line.found.startswith(f"{min(sessions_ms):.4g} ms")
 
 
 def test_an_entry_without_a_baseline_or_a_build_is_told_how_to_get_one(capsys: pytest.CaptureFixture[str]) -> None:
