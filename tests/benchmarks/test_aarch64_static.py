@@ -67,7 +67,7 @@ def test_code_without_loops_has_none() -> None:
     assert inner_loops(straight) == []
 
 
-@pytest.mark.skipif(NO_LLVM, reason="llvm-mca of LLVM 19 or later is not installed")
+@pytest.mark.skipif(NO_LLVM, reason="no llvm-mca of LLVM 19 or later: apt install llvm-19")
 def test_two_pipes_take_two_vector_multiply_adds_a_cycle() -> None:
     chains = "\n".join(f"  {16 + 4 * i:x}: fmla v{i}.4s, v30.4s, v31.s[0]" for i in range(16))
     (loop,) = inner_loops(parse(f"{chains}\n 50: subs x8, x8, #0x1\n 54: b.ne 0x10 <k>\n"))

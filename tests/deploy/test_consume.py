@@ -129,7 +129,7 @@ def test_run_py_refuses_in_one_line(bundle: Path, arguments: tuple[str, ...]) ->
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.skipif(not shutil.which("g++") and not shutil.which("cmake"), reason="no C++ compiler")
+@pytest.mark.skipif(not shutil.which("g++") and not shutil.which("cmake"), reason="no compiler: apt install g++ cmake")
 def test_the_cpp_example_builds_and_agrees(bundle: Path, picture: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(bundle, tmp_path / "bundle"))
     source, build = copy / "examples" / "cpp", tmp_path / "build"
@@ -169,7 +169,7 @@ struct functions {
 """
 
 
-@pytest.mark.skipif(not shutil.which("gcc"), reason="no C compiler")
+@pytest.mark.skipif(not shutil.which("gcc"), reason="no C compiler: apt install gcc")
 def test_the_jni_source_fits_the_interface(bundle: Path, tmp_path: Path) -> None:
     """Against a jni.h with the declarations that it uses, as Java's specification has them."""
     (tmp_path / "jni.h").write_text(JNI)

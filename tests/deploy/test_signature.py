@@ -93,7 +93,7 @@ def test_a_bundle_that_is_timed_again_is_no_longer_signed(bundle: Path, program:
     check_files(bundle)
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="OpenSSL is not installed")
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no OpenSSL: apt install openssl")
 def test_openssl_signs(bundle: Path, tmp_path: Path) -> None:
     import subprocess
 

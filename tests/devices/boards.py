@@ -41,7 +41,7 @@ def emulator(name: str) -> str:
     """Path of an emulator; skips the test where it is not installed."""
     found = shutil.which(f"qemu-{name}") or shutil.which(f"qemu-{name}-static")
     if found is None:
-        pytest.skip(f"qemu-{name} is not installed (Debian: apt install qemu-user)")
+        pytest.skip(f"qemu-{name} is not installed (Debian: apt install qemu-user-static)")
     return found
 
 

@@ -83,7 +83,7 @@ def test_the_executable_names_its_device(plan: Plan, model: Path, tmp_path: Path
 
 
 @needs_opencl
-@pytest.mark.skipif(shutil.which("cmake") is None, reason="needs cmake")
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="needs cmake (Debian: apt install cmake)")
 def test_an_app_builds_it_with_cmake(plan: Plan, tmp_path: Path) -> None:
     write_gpu_sources(plan, tmp_path / "model")
     build = ["cmake", "-S", tmp_path / "model", "-B", tmp_path / "build", "-DCMAKE_C_FLAGS=-Werror"]
