@@ -1,0 +1,244 @@
+"""The ways that the transfer benchmark compares, each on one fold: NAT, the same without adaptation, fine-tuning."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from natdeploy.data import Dataset
+    from natdeploy.runs import ArchiveEntry, RunConfig, RunFolder
+    from natdeploy.spaces import Arch
+
+SPACE = "mbv3-micro"
+SEARCH: Mapping[str, Any] = {"initial": 24, "iterations": 5, "candidates": 8, "archive": 60, "random_baseline": False}
+ADAPT: Mapping[str, Any] = {
+    "largest_epochs": 30,
+    "warm_up_epochs": 8,
+    "epochs_per_iteration": 6,
+    "batch_size": 64,
+    "augmentation": "crop-flip",
+    "calibration_images": 1000,
+    "parts": 1,
+}
+QUICK_SEARCH = {"initial": 6, "iterations": 1, "candidates": 2, "surrogate_evaluations": 100, "population": 10}
+QUICK_ADAPT = {"largest_epochs": 1, "warm_up_epochs": 1, "epochs_per_iteration": 1, "calibration_images": 64}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One fold.
+
+    Attributes:
+        figures: a hypervolume or an accuracy for each figure, by its name without the data set's.
+        seconds: processor time of training, by way.
+    """
+
+    figures: Mapping[str, float]
+    seconds: Mapping[str, float]
+
+
+def settings(*, quick: bool) -> dict[str, Any]:
+    """All that an outcome depends on beside images and seed."""
+    return {
+        "search": {**SEARCH, **(QUICK_SEARCH if quick else {})},
+        "adapt": {**ADAPT, **(QUICK_ADAPT if quick else {})},
+    }
+
+
+def limits() -> dict[str, Arch]:
+    """The subnets that are fine-tuned alone, whose MACs a choice of NAT's may not exceed."""
+    from natdeploy.spaces import Arch, get_space
+
+    middle = Arch(SPACE, ks=(5,) * 15, e=(4,) * 15, d=(3,) * 5, r=28, w=1.0)  # the middle of every choice
+    return {"largest": get_space(SPACE).largest(), "mid": middle}
+
+
+def one_fold(path: Path, folder: Path, *, seed: int, quick: bool) -> Outcome:
+    """All ways on one fold, one after the other, by one thread."""
+    import torch
+
+    from natdeploy.data import load_dataset
+
+    torch.set_num_threads(1)
+    dataset = load_dataset(str(path), seed=seed)
+    figures: dict[str, float] = {}
+    seconds: dict[str, float] = {}
+
+    for way in ("nat", "no_adaptation"):
+        searched = _searched(path, folder / way, adapts=way == "nat", seed=seed, quick=quick)
+        seconds[way] = searched.seconds
+        chosen = {name: choose(searched.run.archive(), macs(arch, dataset)) for name, arch in limits().items()}
+        test = _judged(searched, [*searched.run.front(), *chosen.values()], dataset)
+        figures[f"hv_{way}"] = _front_volume(searched, test, dataset)
+        for name, entry in chosen.items():
+            figures |= {f"top1_{way}_at_{name}": test[entry.id], f"mmacs_{way}_at_{name}": entry.macs / 1e6}
+    for name, arch in limits().items():
+        top1, seconds[f"finetune_{name}"] = _trained_alone(arch, dataset, searched.config, seconds["nat"])
+        figures[f"top1_finetune_{name}"] = top1
+    return Outcome(figures, seconds)
+
+
+def choose(archive: Sequence[ArchiveEntry], most: int) -> ArchiveEntry:
+    """What ``build --pick best`` would take with so many MACs for a budget; validation images alone decide."""
+    from natdeploy.deploy import rank
+
+    return rank(archive, "best", most / 1e6)[0]
+
+
+def macs(arch: Arch, dataset: Dataset) -> int:
+    """Multiply-adds of an architecture with the task's classifier."""
+    from natdeploy.spaces import costs, get_space
+
+    return costs(get_space(SPACE).layers(arch, len(dataset.classes))).macs
+
+
+@dataclass(frozen=True, eq=False)
+class _Searched:
+    """A finished search, and the processor time that it trained, all threads."""
+
+    run: RunFolder
+    config: RunConfig
+    seconds: float
+
+
+def _searched(path: Path, out: Path, *, adapts: bool, seed: int, quick: bool) -> _Searched:
+    """NAT's search, or one that trains as many epochs, all of them before it begins."""
+    from natdeploy.runs import RunConfig
+    from natdeploy.search import search
+
+    sizes = settings(quick=quick)
+    adapt = dict(sizes["adapt"])
+    if not adapts:
+        adapt["warm_up_epochs"] += sizes["search"]["iterations"] * adapt["epochs_per_iteration"]
+        adapt["epochs_per_iteration"] = 0
+    config = RunConfig(
+        space=SPACE,
+        data=str(path),
+        objectives=("top1", "macs"),
+        latency_ms=1e6,  # MACs in millions: nothing is over it
+        threads=1,
+        seed=seed,
+        search=sizes["search"],
+        adapt=adapt,  # type: ignore[arg-type]
+    )
+    here = _surroundings()
+    return _Searched(search(config, out, surroundings=here), config, here.seconds)
+
+
+def _surroundings() -> Any:
+    """This machine's weights and images, with MACs in a latency's place, and training timed."""
+    from natdeploy.search import Evaluator, LocalSurroundings
+
+    class Timed(LocalSurroundings):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seconds = 0.0
+
+        def latency_model(self, config: RunConfig) -> Any:
+            return Megamacs()
+
+        def load_latency_model(self, path: Path, config: RunConfig) -> Any:
+            return Megamacs()
+
+        def open_evaluator(self, config: RunConfig, state: Path | None) -> Evaluator:
+            evaluator = super().open_evaluator(config, state)
+            for name in ("warm_up", "adapt"):
+                setattr(evaluator, name, self._timed(getattr(evaluator, name)))
+            return evaluator
+
+        def _timed(self, train: Callable[..., object]) -> Callable[..., object]:
+            def timed(*given: Any) -> object:
+                started = time.process_time()
+                trained = train(*given)
+                self.seconds += time.process_time() - started
+                return trained
+
+            return timed
+
+    return Timed()
+
+
+class Megamacs:
+    """Millions of MACs, known exactly."""
+
+    def predict(self, archs: Sequence[Arch], *, num_classes: int | None = None) -> Any:
+        """As a latency model."""
+        from types import SimpleNamespace
+
+        from natdeploy.spaces import costs, get_space
+
+        space = get_space(SPACE)
+        macs = np.array([costs(space.layers(arch, num_classes)).macs / 1e6 for arch in archs])
+        return SimpleNamespace(mean_ms=macs, lower_ms=macs, upper_ms=macs)
+
+    def save(self, path: Path) -> None:
+        """There is nothing to keep."""
+        path.write_text("{}\n")
+
+
+def _judged(searched: _Searched, entries: Sequence[ArchiveEntry], dataset: Dataset) -> dict[str, float]:
+    """Top-1 of models on the fold's images, by their ids."""
+    from natdeploy.supernets import load_supernet
+    from natdeploy.transfer import evaluate_arch
+
+    supernet, images = load_supernet(searched.run.supernet_path), searched.config.adapt.calibration_images
+    return {
+        name: evaluate_arch(
+            supernet, entry.arch, dataset, split="test", calibration_images=images, seed=searched.config.seed
+        ).top1
+        for name, entry in {entry.id: entry for entry in entries}.items()
+    }
+
+
+def _front_volume(searched: _Searched, top1: Mapping[str, float], dataset: Dataset) -> float:
+    """Hypervolume of a front by its accuracies on the fold's images, as a share of the box of error 1 and all MACs."""
+    from natdeploy.search import dominated_share
+
+    most = macs(limits()["largest"], dataset)
+    return dominated_share(np.array([[1 - top1[entry.id], entry.macs / most] for entry in searched.run.front()]))
+
+
+def _trained_alone(arch: Arch, dataset: Dataset, config: RunConfig, seconds: float) -> tuple[float, float]:
+    """Top-1 on the fold's images of one subnet that was trained alone for so many seconds, and how many it was."""
+    import torch
+    from torch.nn import functional as F
+
+    from natdeploy.supernets import extract, load_supernet
+    from natdeploy.transfer import evaluate
+    from natdeploy.transfer.batches import TrainingBatches
+    from natdeploy.transfer.compute import keep_freed_memory
+    from natdeploy.transfer.evaluate import recalibrate
+    from natdeploy.transfer.optimizer import cosine, set_learning_rate, sgd
+
+    keep_freed_memory()
+    torch.manual_seed(config.seed)
+    subnet = extract(load_supernet(num_classes=len(dataset.classes)), arch).train()
+    adapt = config.adapt
+    batches = TrainingBatches(
+        dataset.train,
+        arch.r,
+        adapt.batch_size,
+        mean=dataset.mean,
+        std=dataset.std,
+        augmentation=adapt.augmentation,
+    )
+    optimizer = sgd(subnet, weight_decay=adapt.weight_decay)
+    rng, started, passed = np.random.default_rng(config.seed), time.process_time(), 0.0
+    while passed < seconds:
+        for images, labels in batches.epoch(rng, torch.device("cpu")):
+            set_learning_rate(optimizer, cosine(min(1.0, passed / seconds), adapt.lr, warm_up=0.05))
+            optimizer.zero_grad()
+            F.cross_entropy(subnet(images), labels, label_smoothing=adapt.label_smoothing).backward()
+            torch.nn.utils.clip_grad_norm_(subnet.parameters(), adapt.clip)
+            optimizer.step()
+            passed = time.process_time() - started
+            if passed >= seconds:
+                break
+    recalibrate(subnet, arch, dataset, calibration_images=adapt.calibration_images, seed=config.seed)
+    return evaluate(subnet, arch, dataset, split="test").top1, passed
