@@ -5,13 +5,13 @@ Kernels over these are what a transferred model knows of a device beyond its lik
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from natdeploy.latency.gene_sums import Archs, ArchSums
 from natdeploy.latency.standard import Standard
 from natdeploy.spaces import Arch, Space
 
@@ -21,19 +21,29 @@ class Encoded:
     """Encoded architectures.
 
     Attributes:
-        structure: the space's factored form, standardised; float64 ``[n, factors]``, rows of mean square norm 1.
-        genes: one column per value of each gene, centred; float64 ``[n, gene values]``, rows of mean square norm 1.
+        table: structure and genes beside each other, float64 ``[n, factors + gene values]``.
+        factors: columns of the structure.
     """
 
-    structure: np.ndarray
-    genes: np.ndarray
+    table: np.ndarray
+    factors: int
 
     def __len__(self) -> int:
-        return len(self.genes)
+        return len(self.table)
 
-    def rows(self, rows: np.ndarray) -> Encoded:
-        """Some of the architectures, by index or mask."""
-        return Encoded(self.structure[rows], self.genes[rows])
+    @property
+    def structure(self) -> np.ndarray:
+        """The space's factored form, standardised; float64 ``[n, factors]``, rows of mean square norm 1."""
+        return self.table[:, : self.factors]
+
+    @property
+    def genes(self) -> np.ndarray:
+        """One column per value of each gene, centred; float64 ``[n, gene values]``, rows of mean square norm 1."""
+        return self.table[:, self.factors :]
+
+    def rows(self, rows: np.ndarray | slice) -> Encoded:
+        """Some of the architectures, by index, mask or range."""
+        return Encoded(self.table[rows], self.factors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +59,7 @@ class Encoding:
     standard: Standard
 
     @staticmethod
-    def of(space: Space, archs: Sequence[Arch]) -> Encoding:
+    def of(space: Space, archs: Archs) -> Encoding:
         """Encoding under which a pool has mean 0 and rows of mean square norm 1 in both parts."""
         table = _table(space, archs)
         spread = table.std(0)
@@ -59,10 +69,10 @@ class Encoding:
         scale[factors:] = 1 / max(float((spread[factors:] ** 2).sum()), 1e-12) ** 0.5
         return Encoding(space, Standard(table.mean(0), scale))
 
-    def __call__(self, archs: Sequence[Arch]) -> Encoded:
-        """Encode. Raises BadInput for an architecture of another space."""
+    def __call__(self, archs: Archs) -> Encoded:
+        """Encode architectures or canonical genomes. Raises BadInput for an architecture of another space."""
         table = self.standard(_table(self.space, archs))
-        return Encoded(*np.split(table, [table.shape[1] - sum(self.space.gene_sizes)], axis=1))
+        return Encoded(table, table.shape[1] - sum(self.space.gene_sizes))
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready; the space is not part of it."""
@@ -71,23 +81,34 @@ class Encoding:
     @staticmethod
     def from_json(value: dict[str, Any], space: Space) -> Encoding:
         """Inverse of :meth:`to_json`. Raises ValueError where the columns are not those of the space."""
-        return Encoding(space, Standard.from_json(value, len(_row(space, space.smallest()))))
+        return Encoding(space, Standard.from_json(value, _table(space, [space.smallest()]).shape[1]))
 
 
-def _table(space: Space, archs: Sequence[Arch]) -> np.ndarray:
-    rows = [_row(space, arch) for arch in (*archs, space.smallest())]
-    return np.stack(rows)[:-1]
+def _table(space: Space, archs: Archs) -> np.ndarray:
+    """Structure, then one-hot genes; float64 ``[n, columns]``."""
+    if not isinstance(archs, np.ndarray):
+        archs = np.array([space.encode(arch) for arch in archs], np.int64).reshape(-1, len(space.gene_sizes))
+    structure: np.ndarray = _factors(space)(archs)  # type: ignore[arg-type]  # spaces are frozen values
+    one_hot = np.zeros((len(archs), sum(space.gene_sizes)))
+    one_hot[np.arange(len(archs))[:, None], archs + np.cumsum((0, *space.gene_sizes[:-1]))] = 1
+    return np.concatenate([structure, one_hot], axis=1)
 
 
-def _row(space: Space, arch: Arch) -> np.ndarray:
-    return _kept_row(space, arch)  # type: ignore[arg-type]  # spaces are frozen values; the protocol cannot say so
+@lru_cache(maxsize=8)
+def _factors(space: Space) -> _Factors:
+    return _Factors(space)
+
+
+class _Factors(ArchSums):
+    """:meth:`Space.factored` of many architectures."""
+
+    def of_arch(self, arch: Arch) -> np.ndarray:
+        return _factored(self.space, arch)  # type: ignore[arg-type]  # spaces are frozen values
 
 
 @lru_cache(maxsize=1 << 15)
-def _kept_row(space: Space, arch: Arch) -> np.ndarray:
-    """Structure, then one-hot genes; read-only, since it is kept."""
-    genome = space.encode(arch)
-    one_hot = np.concatenate([np.arange(size) == gene for gene, size in zip(genome, space.gene_sizes)])
-    row = np.concatenate([space.factored(arch), one_hot])
+def _factored(space: Space, arch: Arch) -> np.ndarray:
+    """Read-only, since it is kept: a space whose genes do not add up is small."""
+    row = space.factored(arch)
     row.flags.writeable = False
     return row

@@ -5,7 +5,6 @@ They stand beside the source devices, so that a device that is like none of thes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from natdeploy.latency.features import feature_names
-from natdeploy.latency.gene_sums import feature_sums
+from natdeploy.latency.gene_sums import Archs, ArchSums, feature_sums
 from natdeploy.latency.standard import Standard
 from natdeploy.spaces import Arch, OperatorSpace, Space
 
@@ -45,14 +44,14 @@ class IdealDevices:
         return len(self.standard)
 
     @staticmethod
-    def of(space: Space, archs: Sequence[Arch]) -> IdealDevices:
+    def of(space: Space, archs: Archs) -> IdealDevices:
         """Those under which the pool has mean 0 and variance 1; a device that tells nothing apart is always 0."""
         costs = _costs(space, archs)
         spread = costs.std(0)
         varied = spread > 1e-9 * np.maximum(np.abs(costs).max(0), 1e-300)
         return IdealDevices(space, Standard(costs.mean(0), np.where(varied, 1 / np.where(varied, spread, 1), 0.0)))
 
-    def __call__(self, archs: Sequence[Arch]) -> np.ndarray:
+    def __call__(self, archs: Archs) -> np.ndarray:
         """Standardised latencies, float64 ``[n, devices]``."""
         return self.standard(_costs(self.space, archs))
 
@@ -66,14 +65,28 @@ class IdealDevices:
         return IdealDevices(space, Standard.from_json(value, _costs(space, [space.smallest()]).shape[1]))
 
 
-def _costs(space: Space, archs: Sequence[Arch]) -> np.ndarray:
+def _costs(space: Space, archs: Archs) -> np.ndarray:
     if isinstance(space, OperatorSpace):
-        return np.stack([_operator_costs(space, arch) for arch in (*archs, space.smallest())])[:-1]
-    return feature_sums(space)(archs)[:, [feature_names().index(name) for name in SUMS]]
+        found: np.ndarray = _operator_costs(space)(archs)
+        return found
+    return feature_sums(space)(archs, [feature_names().index(name) for name in SUMS])
+
+
+@lru_cache(maxsize=8)
+def _operator_costs(space: OperatorSpace) -> _OperatorCosts:
+    return _OperatorCosts(space)
+
+
+class _OperatorCosts(ArchSums):
+    """:meth:`OperatorSpace.costs` of many architectures."""
+
+    def of_arch(self, arch: Arch) -> np.ndarray:
+        assert isinstance(self.space, OperatorSpace)
+        return _kept_costs(self.space, arch)
 
 
 @lru_cache(maxsize=1 << 15)
-def _operator_costs(space: OperatorSpace, arch: Arch) -> np.ndarray:
+def _kept_costs(space: OperatorSpace, arch: Arch) -> np.ndarray:
     """Read-only, since it is kept."""
     costs = space.costs(arch)
     costs.flags.writeable = False

@@ -27,6 +27,8 @@ SPLITS = ((0.7, 0.2, 0.1), (0.2, 0.6, 0.2), (0.1, 0.3, 0.6))
 NOISE = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 #: Inverse-gamma prior of the overall variance: weight of the prior in degrees of freedom.
 PRIOR_FREEDOM = 4.0
+#: Numbers that a part of many predictions keeps at a time.
+CACHED = 1 << 17
 #: Families of hypotheses: like no other device, like real ones, like real and ideal ones; the latter two with and
 #: without something of its own.
 FAMILIES = ("unlike", "like real", "like real, and its own", "like any", "like any, and its own")
@@ -47,7 +49,7 @@ class Inputs:
     def __len__(self) -> int:
         return len(self.on_sources)
 
-    def rows(self, rows: np.ndarray) -> Inputs:
+    def rows(self, rows: np.ndarray | slice) -> Inputs:
         """Some of the architectures."""
         return Inputs(self.encoded.rows(rows), self.on_sources[rows])
 
@@ -65,16 +67,31 @@ def components(left: Inputs, right: Inputs) -> np.ndarray:
     shared = left.on_sources @ right.on_sources.T / sources
     mean = np.outer(left.on_sources.mean(1), right.on_sources.mean(1))
     each = left.on_sources.T[:, :, None] * right.on_sources.T[:, None, :]
-    a, b = left.encoded, right.encoded
-    own = (a.structure @ b.structure.T, a.genes @ b.genes.T, radial(a, b))
-    return np.stack([np.ones_like(shared), shared, mean, *each, *own])
+    return np.stack([np.ones_like(shared), shared, mean, *each, *_own(left.encoded, right.encoded)])
+
+
+def _own(left: Encoded, right: Encoded) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Kernels of structure, genes and curved functions."""
+    return left.structure @ right.structure.T, left.genes @ right.genes.T, radial(left, right)
+
+
+def _on_sources(inputs: Inputs) -> np.ndarray:
+    """What the other components are linear in: a constant, the sources' mean, each; float64 ``[n, 2 + sources]``."""
+    z = inputs.on_sources
+    return np.concatenate([np.ones((len(z), 1)), z.mean(1, keepdims=True), z], axis=1)
+
+
+def _source_weights(weights: np.ndarray) -> np.ndarray:
+    """What hypotheses weigh the columns of :func:`_on_sources` with, float64 ``[hypotheses, 2 + sources]``."""
+    each = weights[:, 3:-4] + weights[:, 1:2] / max(weights.shape[1] - 7, 1)
+    return np.concatenate([weights[:, [0, 2]], each], axis=1)
 
 
 def _diagonal(inputs: Inputs) -> np.ndarray:
     """Diagonal of :func:`components` of architectures with themselves, float64 ``[6 + sources, n]``."""
     z, encoded = inputs.on_sources, inputs.encoded
     one = np.ones(len(z))
-    own = ((encoded.structure**2).sum(1), (encoded.genes**2).sum(1), one)
+    own = (*(np.einsum("ij,ij->i", part, part) for part in (encoded.structure, encoded.genes)), one)
     return np.stack([one, (z**2).mean(1), z.mean(1) ** 2, *(z**2).T, *own])
 
 
@@ -161,30 +178,36 @@ class Mixture:
         self.weights, self.share, self.measured, self.log_ms, self.variance = weights, share, measured, log_ms, variance
         kernels = components(measured, measured)
         count = len(log_ms)
-        self._inverse, self._dual, self._scale = [], [], []
-        for row in weights:
-            inverse = np.linalg.inv(np.tensordot(row[:-1], kernels, 1) + row[-1] * np.eye(count))
-            dual = inverse @ log_ms
-            self._inverse.append(inverse)
-            self._dual.append(dual)
-            self._scale.append((PRIOR_FREEDOM * variance + log_ms @ dual) / (PRIOR_FREEDOM + count))
+        gram = np.tensordot(weights[:, :-1], kernels, 1) + weights[:, -1, None, None] * np.eye(count)
+        self._inverse = np.linalg.inv(gram)
+        self._dual = self._inverse @ log_ms
+        self._scale = (PRIOR_FREEDOM * variance + self._dual @ log_ms) / (PRIOR_FREEDOM + count)
 
     def predict(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of log latencies to be measured, float64 ``[n]`` each."""
-        kernels, diagonal = components(inputs, self.measured), _diagonal(inputs)
-        means, variances = [], []
-        for row, inverse, dual, scale in zip(self.weights, self._inverse, self._dual, self._scale):
-            cross = np.tensordot(row[:-1], kernels, 1)
-            explained = ((cross @ inverse) * cross).sum(1)
-            means.append(cross @ dual)
-            variances.append(scale * (np.maximum(row[:-1] @ diagonal - explained, 0) + row[-1]))
-        return _moments(self.share, np.array(means), np.array(variances))
+        step = max(16, CACHED // ((len(self.weights) + 4) * len(self.measured)))
+        parts = [self._part(inputs.rows(slice(start, start + step))) for start in range(0, max(len(inputs), 1), step)]
+        means, variances = (np.concatenate(part, axis=1) for part in zip(*parts))
+        return _moments(self.share, means, variances)
+
+    def _part(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+        """Means and variances by each hypothesis, float64 ``[kept, n]``.
+
+        What is linear in sources is multiplied out for each hypothesis, which is less than to weigh every component.
+        """
+        weights, own = self.weights, self.weights[:, -4:-1]
+        own_kernels = np.stack(_own(inputs.encoded, self.measured.encoded))
+        cross = np.tensordot(own, own_kernels, 1)
+        cross += _on_sources(inputs) * _source_weights(weights)[:, None] @ _on_sources(self.measured).T
+        explained = np.einsum("hnm,hnm->hn", cross @ self._inverse, cross)
+        prior = weights[:, :-1] @ _diagonal(inputs)
+        means = (cross @ self._dual[:, :, None])[..., 0]
+        return means, self._scale[:, None] * (np.maximum(prior - explained, 0) + weights[:, -1:])
 
     def left_out(self) -> tuple[np.ndarray, np.ndarray]:
         """The measured architectures' own, each predicted from the others (Rasmussen and Williams, 5.4.2)."""
-        precision = np.array([np.diagonal(inverse) for inverse in self._inverse])
-        means = self.log_ms - np.array(self._dual) / precision
-        return _moments(self.share, means, np.array(self._scale)[:, None] / precision)
+        precision = np.diagonal(self._inverse, axis1=1, axis2=2)
+        return _moments(self.share, self.log_ms - self._dual / precision, self._scale[:, None] / precision)
 
 
 def _moments(share: np.ndarray, means: np.ndarray, variances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

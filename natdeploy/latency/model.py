@@ -33,7 +33,7 @@ KIND = "natdeploy latency model"
 #: Where a model's knowledge can come from.
 SOURCES = ("measured", "transferred", "table", "prior")
 #: Architectures that a transferred model looks at together.
-BATCH = 1000
+BATCH = 10_000
 Predictor = (
     IntervalPredictor | KernelPredictor | TransferredPredictor | TablePredictor | RatesPredictor | PriorPredictor
 )
@@ -231,13 +231,12 @@ def _transferred(
 ) -> LatencyPrediction:
     """In batches that fit into memory; another number of classes widens the interval by what it changes."""
     factor = class_factor(space, archs, num_classes)
-    listed = [space.decode(genome) for genome in archs] if isinstance(archs, np.ndarray) else archs
-    parts = [predictor.predict(listed[start : start + BATCH], coverage) for start in range(0, len(archs), BATCH)]
+    parts = [predictor.predict(archs[start : start + BATCH], coverage) for start in range(0, len(archs), BATCH)]
     names = ("mean_ms", "lower_ms", "upper_ms")
     mean_ms, lower_ms, upper_ms = (np.concatenate([np.zeros(0), *(getattr(p, name) for p in parts)]) for name in names)
     widest = np.maximum(factor, 1 / factor)
     return LatencyPrediction(
-        mean_ms * factor, lower_ms * factor / widest, upper_ms * factor * widest, np.zeros(len(listed), bool)
+        mean_ms * factor, lower_ms * factor / widest, upper_ms * factor * widest, np.zeros(len(archs), bool)
     )
 
 

@@ -22,6 +22,8 @@ SHIFT = 0.6
 #: Measured architectures at which radial basis functions stand, at most, and the functions' scale beside the encoding.
 LANDMARKS, CURVED = 250, 0.7
 PENALTIES = tuple(float(10**exponent) for exponent in np.arange(-3, 3.5, 0.5))
+#: Architectures whose radial basis functions are worked out together.
+ROWS = 1000
 #: Fewest measurements of a source device.
 MIN_MEASURED = 30
 
@@ -33,7 +35,12 @@ def log_latency(latency_ms: np.ndarray, shift_ms: float) -> np.ndarray:
 
 def radial(left: Encoded, right: Encoded) -> np.ndarray:
     """Radial basis functions of one set of architectures around another, float64 ``[left, right]``."""
-    return np.exp(-0.5 * (_distance(left.structure, right.structure) + _distance(left.genes, right.genes)))
+    a, b = left.table, right.table
+    # Half the negative squared distance, in place: this is most of what many predictions take.
+    exponent: np.ndarray = a @ b.T
+    exponent -= 0.5 * np.einsum("ij,ij->i", a, a)[:, None]
+    exponent -= 0.5 * np.einsum("ij,ij->i", b, b)
+    return np.exp(np.minimum(exponent, 0, out=exponent), out=exponent)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +63,12 @@ class SourceModels:
 
     def __call__(self, encoded: Encoded) -> np.ndarray:
         """Standardised log latencies, float64 ``[n, sources]``."""
-        return _columns(encoded, self.landmarks) @ self.weights[:-1] + self.weights[-1]
+        fixed = encoded.table.shape[1]
+        found: np.ndarray = encoded.table @ self.weights[:fixed] + self.weights[-1]
+        for start in range(0, len(encoded), ROWS):
+            rows = slice(start, start + ROWS)
+            found[rows] += radial(encoded.rows(rows), self.landmarks) @ self.weights[fixed:-1]
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -76,7 +88,7 @@ class SourceModels:
         weights = np.array(value["weights"], np.float64)
         landmarks = encoding(archs)
         names = tuple(str(name) for name in value["names"])
-        columns = landmarks.structure.shape[1] + landmarks.genes.shape[1] + len(archs)
+        columns = landmarks.table.shape[1] + len(archs)
         if weights.shape != (columns + 1, len(names)):
             raise ValueError(f"weights of its sources have shape {weights.shape}")
         return SourceModels(names, encoding, landmarks, archs, weights)
@@ -151,7 +163,7 @@ def fit_sources(table: SourceTable, space: Space, *, seed: int = 0) -> tuple[Sou
 
 
 def _columns(encoded: Encoded, landmarks: Encoded) -> np.ndarray:
-    return np.concatenate([encoded.structure, encoded.genes, radial(encoded, landmarks)], axis=1)
+    return np.concatenate([encoded.table, radial(encoded, landmarks)], axis=1)
 
 
 def _ridge(columns: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -179,8 +191,3 @@ def _ridge(columns: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndar
             misses = (residual - turned @ shrunk)[:, better] / np.maximum(1 - leverage, 1e-3)[:, None]
             left_out[:, better] = residual[:, better] - misses + mean @ result[:, better]
     return result, left_out
-
-
-def _distance(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    squares = (left**2).sum(1)[:, None] + (right**2).sum(1) - 2 * left @ right.T
-    return np.maximum(squares, 0)

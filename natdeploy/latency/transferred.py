@@ -17,6 +17,7 @@ import numpy as np
 from natdeploy.ground.errors import BadInput
 from natdeploy.latency.conformal import check_coverage
 from natdeploy.latency.design import informative
+from natdeploy.latency.gene_sums import Archs
 from natdeploy.latency.ideal import IdealDevices
 from natdeploy.latency.mixture import Inputs, Mixture
 from natdeploy.latency.mixture_fit import fit_mixture
@@ -54,8 +55,8 @@ class OtherDevices:
     sources: SourceModels
     ideal: IdealDevices
 
-    def __call__(self, archs: Sequence[Arch]) -> Inputs:
-        """Architectures as a mixture sees them."""
+    def __call__(self, archs: Archs) -> Inputs:
+        """Architectures or canonical genomes as a mixture sees them."""
         encoded = self.sources.encoding(archs)
         return Inputs(encoded, np.concatenate([self.sources(encoded), self.ideal(archs)], axis=1))
 
@@ -82,8 +83,8 @@ class TransferredPredictor:
     judges: int
     columns: np.ndarray
 
-    def predict(self, archs: Sequence[Arch], coverage: float) -> LatencyPrediction:
-        """Latencies of architectures. Raises BadInput for one of another space or an impossible coverage."""
+    def predict(self, archs: Archs, coverage: float) -> LatencyPrediction:
+        """Latencies of architectures or canonical genomes. Raises BadInput for another space or impossible coverage."""
         return self._prediction(*self.mixture.predict(self.devices(archs).columns(self.columns)), coverage)
 
     def left_out(self, coverage: float) -> LatencyPrediction:

@@ -7,7 +7,7 @@ import pytest
 from natdeploy.ground.errors import BadInput
 from natdeploy.latency import LatencyModel, SourceKnowledge, fit_transferred_model
 from natdeploy.latency.design import NOISE, OWN, informative
-from natdeploy.latency.mixture import CONSTANT, Mixture
+from natdeploy.latency.mixture import CONSTANT, PRIOR_FREEDOM, Mixture, components
 from natdeploy.latency.quality import point_quality
 from natdeploy.latency.transferred import KNOWLEDGE, TransferredPredictor, widening
 from natdeploy.spaces import Arch, get_space
@@ -130,6 +130,46 @@ def test_json_round_trip() -> None:
     again = TransferredPredictor.from_json(json.loads(json.dumps(predictor.to_json())), SPACE)
     for one, other in zip(*(vars(item.predict(QUERY, 0.9)).values() for item in (predictor, again))):
         np.testing.assert_allclose(one, other, rtol=1e-9)
+
+
+@pytest.mark.parametrize("count", [10, 30])
+def test_predictions_are_those_of_the_components(count: int) -> None:
+    mixture = KNOWN.transfer(measured(list(POOL[:count]))).mixture
+    inputs = KNOWN.devices(QUERY)
+    cross, diagonal = components(inputs, mixture.measured), np.diagonal(components(inputs, inputs), axis1=1, axis2=2)
+    means, variances = [], []
+    for row in mixture.weights:
+        gram = np.tensordot(row[:-1], components(mixture.measured, mixture.measured), 1) + row[-1] * np.eye(count)
+        given = np.tensordot(row[:-1], cross, 1)
+        scale = PRIOR_FREEDOM * mixture.variance + mixture.log_ms @ np.linalg.solve(gram, mixture.log_ms)
+        means.append(given @ np.linalg.solve(gram, mixture.log_ms))
+        left = row[:-1] @ diagonal - (given * np.linalg.solve(gram, given.T).T).sum(1)
+        variances.append(scale / (PRIOR_FREEDOM + count) * (left + row[-1]))
+    mean, deviation = mixture.predict(inputs)
+    np.testing.assert_allclose(mean, mixture.share @ np.array(means), rtol=1e-6)
+    second = mixture.share @ (np.array(variances) + np.array(means) ** 2)
+    np.testing.assert_allclose(deviation, np.sqrt(second - (mixture.share @ np.array(means)) ** 2), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mbv3-micro", "nasbench201", "fbnet"])
+def test_genomes_are_predicted_as_their_architectures_are(name: str) -> None:
+    space, rng = get_space(name), np.random.default_rng(4)
+    archs = tuple(dict.fromkeys(space.sample(rng) for _ in range(60)))
+
+    def ms(arch: Arch, rate: float) -> float:
+        return 1.0 + float(space.encode(arch) @ np.linspace(0.01, rate, len(space.gene_sizes)))
+
+    known = SourceKnowledge.of(space, {str(rate): {arch: ms(arch, rate) for arch in archs[:40]} for rate in (0.1, 0.3)})
+    predictor = known.transfer({arch: ms(arch, 0.2) for arch in archs[:8]})
+    listed, genomes = (
+        predictor.predict(asked, 0.9) for asked in (archs, np.stack([space.encode(arch) for arch in archs]))
+    )
+    for one, other in zip(vars(listed).values(), vars(genomes).values()):
+        np.testing.assert_array_equal(one, other)
+    factored = np.stack([space.factored(arch) for arch in archs])
+    encoding = known.devices.sources.encoding
+    standard = (factored - encoding.standard.centre[: factored.shape[1]]) * encoding.standard.scale[: factored.shape[1]]
+    np.testing.assert_allclose(encoding(archs).structure, standard, atol=1e-12)
 
 
 def test_works_where_a_space_lists_layers() -> None:
