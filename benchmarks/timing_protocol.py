@@ -2,9 +2,10 @@
 
     python benchmarks/timing_protocol.py [--json] [--seed S] [--quick] [--runtime onnxruntime|tvm]
 
-Random subnets of one image size are profiled several times over, each time with a reference network built and loaded
-anew and timings stored apart. First on the machine as it is, then with a program that computes and reads memory all the
-time on another processor (on the timed one, where there is only one; the environment says so).
+Random subnets of one image size are profiled several times over, each time in a new process with the reference network
+built and loaded anew, and all against one baseline, as in a user's own store: first on the machine as it is, then
+beside a program that computes and reads memory all the time on another processor (on the timed one, where there is only
+one; the environment says so).
 
 ``repeatability_corrected``: for each network the median absolute deviation of its latencies from their median, as a
 share of it; the median over networks. ``repeatability_raw``: the same of plain medians of all samples.
