@@ -18,8 +18,8 @@ def version() -> str:
 
 #: Of the documentation: `make docs`.
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.6,<10", "mkdocstrings[python]>=1"]
-#: Clients of MLflow need no more than its skinny distribution.
-MLFLOW = ["mlflow-skinny>=2.20"]
+#: A client of MLflow, and what that needs to keep runs in a file, without a server: ``sqlite:///mlflow.db``.
+MLFLOW = ["mlflow-skinny>=2.20", "sqlalchemy>=1.4,<3", "alembic>1.10,<2"]
 
 setup(
     name="natdeploy",

@@ -158,10 +158,10 @@ def _metrics(figures: Mapping[str, float | None], step: int = 0) -> list[Any]:
 
 
 def _log_bundle(client: Any, where: str, parent: str, bundle: Path) -> tuple[str, bool]:
-    key = sha256_file(bundle / SUMS)
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model"
         manifest = save_mlflow_model(bundle, model)
+        key = sha256_file(bundle / SUMS)
         run_id, is_new = _run_of(client, where, BUNDLE, key, bundle.name, {PARENT: parent})
         if is_new:
             client.log_batch(run_id, metrics=_metrics(_figures(manifest)), params=_params(_about(manifest)))

@@ -1,4 +1,4 @@
-"""Runs and bundles in MLflow, against its local file store."""
+"""Runs and bundles in MLflow, against a database in a file."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ pytest.importorskip("mlflow", reason="MLflow is not installed; pip install natde
 
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", str(tmp_path / "not-this-one"))
-    return (tmp_path / "mlruns").as_uri()
+    monkeypatch.chdir(tmp_path)  # beside which such a store keeps the files of runs
+    return f"sqlite:///{tmp_path}/mlflow.db"
 
 
 def client(store: str):
@@ -116,8 +116,12 @@ def test_a_bundles_model_is_loaded_by_mlflow(tmp_path: Path, store: str) -> None
 
 def test_a_damaged_bundle_is_not_logged(tmp_path: Path, store: str) -> None:
     made = make_run(tmp_path / "digits", count=40, bundles=0)
-    (bundle_of(made.run.path) / "model.onnx").write_bytes(b"damaged")
+    bundle = bundle_of(made.run.path)
+    (bundle / "model.onnx").write_bytes(b"damaged")
     with pytest.raises(VerificationFailed, match=r"model\.onnx: its content was changed"):
+        log(made.run.path, tracking_uri=store)
+    (bundle / "SHA256SUMS").unlink()
+    with pytest.raises(VerificationFailed, match="SHA256SUMS: missing"):
         log(made.run.path, tracking_uri=store)
 
 
