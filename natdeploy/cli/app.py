@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from natdeploy.ground.errors import NatdeployError
+from natdeploy.ground.errors import BadInput, NatdeployError
 from natdeploy.ground.system import refuse_unknown_system
 
 EXIT_CODES = """Exit status: 0 done, 2 usage or bad input, 3 device not reachable, 4 no architecture meets the budget,
@@ -41,6 +42,10 @@ class VerbGroup(TyperGroup):
             status = super().main(given, prog_name, complete_var, False, windows_expand_args, **extra)
         except NatdeployError as error:
             status = _fail(str(error), type(error).__name__, error.exit_code, "--json" in given)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG or error.filename is None:
+                raise
+            status = _fail(f"{error.filename}: too long for a file's name", BadInput.__name__, 2, "--json" in given)
         except (KeyboardInterrupt, _Interrupted):
             status = _fail("interrupted; start the same command again to continue", "Interrupted", 130, False)
         except Exception as error:

@@ -82,11 +82,7 @@ def connected(address: str | None) -> Iterator[Cluster | None]:
     if address is None:
         yield None
         return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError:
-        raise BadInput("--ray: Ray is not installed; pip install 'natdeploy[ray]'") from None
+    ray = _ray()
     own: dict[str, Any] = {}
     if address == LOCAL:
         own = {"num_cpus": len(allowed_processors()), "include_dashboard": False}
@@ -100,6 +96,24 @@ def connected(address: str | None) -> Iterator[Cluster | None]:
         yield Cluster(gpus=1 if ray.cluster_resources().get("GPU") else 0)
     finally:
         ray.shutdown()
+
+
+def check_cluster(address: str | None) -> None:
+    """Raise what :func:`connected` would, before other work has taken its time. Starts no cluster."""
+    if address == LOCAL:
+        _ray()
+        return
+    with connected(address):
+        pass
+
+
+def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise BadInput("--ray: Ray is not installed; pip install 'natdeploy[ray]'") from None
+    return ray
 
 
 def _line(error: BaseException) -> str:

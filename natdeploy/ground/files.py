@@ -68,7 +68,8 @@ def readable_disk_errors(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise BadInput(f"{path}: the disk is full; free some space and run the same command again") from error
         if error.errno in _NOT_WRITABLE:
-            raise BadInput(f"{path}: cannot write here: {error.strerror}") from error
+            place = "set NATDEPLOY_HOME to a folder" if cache_root() in Path(path).parents else "choose a place"
+            raise BadInput(f"{path}: cannot write here: {error.strerror}; {place} that can be written") from error
         raise
 
 

@@ -107,7 +107,7 @@ def search(
 def search_job(job: JobConfig, progress: Progress | None, ray: str | None = None) -> SearchResult:
     """The search of a job whose settings were read."""
     from natdeploy.devices import load_profile
-    from natdeploy.ground.cluster import connected
+    from natdeploy.ground.cluster import check_cluster, connected
     from natdeploy.latency import LatencyModel
     from natdeploy.search import LocalSurroundings
     from natdeploy.search import search as find
@@ -115,6 +115,7 @@ def search_job(job: JobConfig, progress: Progress | None, ray: str | None = None
     started = time.monotonic()
     check_job(job, load_profile(job.device, derive=False))
     check_places(job)
+    check_cluster(ray)
     accuracy = about_accuracy(job)
     if progress is not None:
         progress(accuracy, 0.0)

@@ -109,6 +109,7 @@ def test_a_budget_that_is_none_names_its_field(natdeploy, budget: str, tmp_path:
         (("build", "/nope"), "/nope: no such run folder"),
         (("report", "/nope"), "/nope: no such run folder"),
         (("verify", "/nope"), "/nope"),
+        (("verify", "x" * 300), "too long for a file's name"),
         (("predict", "/nope", "image.png"), "/nope"),
         (("pretrain", "--data", "digits", "--out", "out", "--lr", "nan"), "lr"),
         (("pretrain", "--data", "digits", "--out", "out", "--epochs-largest", "-1"), "epochs_largest"),

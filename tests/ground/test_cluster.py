@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from natdeploy.ground.cluster import connected
+from natdeploy.ground.cluster import check_cluster, connected
 from natdeploy.ground.errors import BadInput, BudgetNotMet
 
 pytest.importorskip("ray")
@@ -78,3 +78,6 @@ def test_without_ray_its_installation_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(builtins, "__import__", missing)
     with pytest.raises(BadInput, match=r"pip install 'natdeploy\[ray\]'"), connected("local"):
         pass
+    with pytest.raises(BadInput, match=r"pip install 'natdeploy\[ray\]'"):
+        check_cluster("local")
+    check_cluster(None)

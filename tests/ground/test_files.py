@@ -43,9 +43,12 @@ def test_a_full_disk_is_bad_input() -> None:
         write_bytes(Path("/dev/full"), b"x")
 
 
-def test_a_file_in_the_way_is_bad_input(tmp_path) -> None:
+def test_a_file_in_the_way_is_bad_input(tmp_path, monkeypatch) -> None:
     write_bytes(tmp_path / "a", b"")
     with pytest.raises(BadInput, match=r"cannot write here: (Not a directory|File exists)"):
+        write_bytes(tmp_path / "a" / "b", b"x")
+    monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "a"))
+    with pytest.raises(BadInput, match="set NATDEPLOY_HOME to a folder that can be written"):
         write_bytes(tmp_path / "a" / "b", b"x")
 
 
