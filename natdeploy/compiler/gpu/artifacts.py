@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from natdeploy.compiler.artifact import Artifact
+from natdeploy.compiler.gpu.cuda_local import cuda_outputs
 from natdeploy.compiler.gpu.link import OUTPUTS, link_opencl, link_sources
 from natdeploy.compiler.gpu.ndk import find_ndk
 from natdeploy.compiler.gpu.sources import kernels_file, write_gpu_sources
@@ -74,8 +75,8 @@ def build_gpu_executable(plan: Plan, folder: Path) -> Artifact:
 def gpu_outputs(plan: Plan, inputs: Sequence[Sequence[np.ndarray]]) -> tuple[str, list[list[np.ndarray]]]:
     """What ran a plan's kernels on this machine (``pocl``, or a device's name), and their outputs.
 
-    The plan's own kernels, weights and C program, linked for this machine. Raises DeviceNotReachable where there is no
-    OpenCL here, and for languages that only run where they are from.
+    The plan's own kernels and weights: OpenCL in its C program, linked for this machine; CUDA through TVM. Raises
+    DeviceNotReachable where there is no OpenCL or NVIDIA graphics processor here, and for Metal.
     """
     with tempfile.TemporaryDirectory(prefix="natdeploy-verify-") as folder:
         write_gpu_sources(plan, Path(folder))
@@ -84,6 +85,8 @@ def gpu_outputs(plan: Plan, inputs: Sequence[Sequence[np.ndarray]]) -> tuple[str
 
 def source_outputs(kernels: Path, inputs: Sequence[Sequence[np.ndarray]]) -> tuple[str, list[list[np.ndarray]]]:
     """As :func:`gpu_outputs`, of the file of kernels that :func:`build_gpu_artifacts` wrote and what lies beside it."""
+    if kernels.suffix == ".cu":
+        return cuda_outputs(kernels, inputs)
     if kernels.suffix != ".cl":
         raise DeviceNotReachable(
             f"{LANGUAGE_OF[kernels.suffix]} is source code only here: nothing on this machine ran it"

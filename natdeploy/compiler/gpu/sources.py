@@ -9,7 +9,8 @@ from natdeploy.compiler.gpu.target import LANGUAGES
 from natdeploy.compiler.model_source import VERSION_SCRIPT, constants_asm, model_c
 from natdeploy.compiler.native import RUNTIME
 from natdeploy.compiler.plan import Plan
-from natdeploy.ground.files import readable_disk_errors, write_bytes, write_json
+from natdeploy.ground.errors import BadInput
+from natdeploy.ground.files import read_json, readable_disk_errors, sha256_bytes, write_bytes, write_json
 
 #: The part of the C program that calls OpenCL; the rest is that of processors.
 HOST = Path(__file__).parent / "host"
@@ -91,3 +92,22 @@ def write_gpu_sources(plan: Plan, folder: Path) -> None:
         for name in (*_HEADERS, *LIBRARY, EXECUTABLE):
             if name not in texts:
                 shutil.copyfile((HOST if (HOST / name).exists() else RUNTIME) / name, folder / name)
+
+
+def load_gpu_sources(folder: Path) -> Plan:
+    """The plan of a folder that :func:`write_gpu_sources` wrote; the file of kernels is the one object of them all.
+
+    Raises BadInput, naming the file, for a part that is missing, damaged or no plan for a graphics processor.
+    """
+    path = Path(folder) / "plan.json"
+    value = read_json(path, "plan")
+    try:
+        kernels = path.with_name(f"kernels.{LANGUAGES[value['target']['kind']]}").read_bytes()
+        constants = path.with_name("constants.bin").read_bytes()
+        digest = sha256_bytes(kernels)
+        value = {**value, "kernels": [{**kernel, "object": digest} for kernel in value["kernels"]]}
+    except OSError as error:
+        raise BadInput(f"{error.filename}: cannot be read: {error.strerror}; build the model again") from None
+    except (KeyError, TypeError) as error:
+        raise BadInput(f"{path}: not a plan for a graphics processor: {error}; build the model again") from None
+    return Plan.from_json(value, constants, {digest: kernels}, where=str(path))

@@ -1,0 +1,146 @@
+"""CUDA kernels on this machine's graphics processor, through TVM, each model in a child process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from natdeploy.compiler.gpu import cuda_child
+from natdeploy.compiler.gpu.nvcc import cubin, find_nvcc, nvcc_version
+from natdeploy.compiler.gpu.sources import load_gpu_sources
+from natdeploy.compiler.plan import Plan
+from natdeploy.devices.cuda import CudaDevice, find_cuda
+from natdeploy.devices.description import DeviceDescription
+from natdeploy.devices.meter import Meter, meter_here
+from natdeploy.devices.runner import Runnable, Session, check_artifact, checked_input
+from natdeploy.devices.this_machine import describe_this_machine
+from natdeploy.ground.errors import BadInput, TimingNotPossible
+from natdeploy.ground.processes import ChildWorker
+
+Result = TypeVar("Result")
+_OPEN_LIMIT_S, _RUN_LIMIT_S = 300.0, 300.0
+
+
+class PlanOnCuda:
+    """A plan on this machine's first NVIDIA graphics processor; to be closed.
+
+    Attributes:
+        device: which one that is.
+
+    Raises DeviceNotReachable, with advice, without one and without nvcc; ChildFailed where nvcc or the driver fails.
+    """
+
+    def __init__(self, plan: Plan, source: bytes) -> None:
+        self._child = ChildWorker("CUDA")
+        try:
+            self.device: CudaDevice = find_cuda(self._child)
+            code = cubin(source, self.device.arch)
+            self._child.call(cuda_child.hold, plan, code, timeout_s=_OPEN_LIMIT_S)
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """All outputs from all inputs."""
+        return self._call(cuda_child.run, list(arrays))
+
+    def time_ms(self, repeats: int, arrays: Sequence[np.ndarray]) -> list[float]:
+        """Milliseconds of each of ``repeats`` runs in a row, by the child's clock."""
+        return self._call(cuda_child.time_ms, repeats, list(arrays))
+
+    def time_calls_ms(self, arrays: Sequence[np.ndarray], repeats: int) -> list[float]:
+        """Median milliseconds of each call."""
+        return self._call(cuda_child.time_calls_ms, list(arrays), repeats)
+
+    def close(self) -> None:
+        """End the child."""
+        self._child.close()
+
+    def __enter__(self) -> PlanOnCuda:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        return self._child.call(function, *arguments, timeout_s=_RUN_LIMIT_S)
+
+
+class CudaLocal:
+    """Runs ``source`` artifacts that are CUDA: ``kernels.cu`` with the plan and the weights beside it.
+
+    Args:
+        arch: of the device that is to be timed, for instance sm_80; another one is then refused. None takes any.
+    """
+
+    name = "tvm"
+    kind = "source"
+
+    def __init__(self, arch: str | None = None) -> None:
+        self._arch = arch
+
+    def toolchain(self) -> dict[str, str]:
+        """What compiles the kernels here. Raises DeviceNotReachable without nvcc."""
+        return {"nvcc": nvcc_version(find_nvcc())}
+
+    def describe(self) -> DeviceDescription:
+        """This machine."""
+        return describe_this_machine()
+
+    def meter(self) -> Meter:
+        """This machine's, which tells nothing of a graphics processor's power."""
+        return meter_here()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def open(self, runnable: Runnable, *, threads: int = 1) -> Session:
+        """Compile kernels and put them on the graphics processor. Raises like :class:`PlanOnCuda`, and BadInput.
+
+        ``threads`` are a processor's and say nothing here.
+        """
+        check_artifact(self, runnable)
+        return _CudaSession(runnable, self._arch)
+
+
+class _CudaSession:
+    def __init__(self, runnable: Runnable, arch: str | None) -> None:
+        self._path, self._shape = Path(runnable.path), tuple(runnable.input_shape)
+        self._plan = open_sources(self._path)
+        found = self._plan.device
+        if arch is not None and found.arch != arch:
+            self.close()
+            raise TimingNotPossible(
+                f"this machine's graphics processor is {found.name} ({found.arch}), the hardware profile's is one of "
+                f"{arch}: its times would be another device's; use a profile of this one"
+            )
+
+    def run(self, x: np.ndarray) -> np.ndarray:
+        """Outputs of one image."""
+        (output,) = self._plan.run([checked_input(x, self._shape, self._path)])
+        return output
+
+    def time_ms(self, repeats: int, x: np.ndarray) -> list[float]:
+        """Milliseconds of each run; copies of input and output are included."""
+        return self._plan.time_ms(repeats, [checked_input(x, self._shape, self._path)])
+
+    def close(self) -> None:
+        """End the child."""
+        self._plan.close()
+
+
+def open_sources(kernels: Path) -> PlanOnCuda:
+    """The plan whose ``kernels.cu`` this is, on the graphics processor. Raises like :class:`PlanOnCuda`, BadInput."""
+    plan = load_gpu_sources(kernels.parent)
+    if plan.target["kind"] != "cuda":
+        raise BadInput(f"{kernels}: written in {plan.target['kind']}, not in CUDA")
+    return PlanOnCuda(plan, kernels.read_bytes())
+
+
+def cuda_outputs(kernels: Path, inputs: Sequence[Sequence[np.ndarray]]) -> tuple[str, list[list[np.ndarray]]]:
+    """The graphics processor's name, and outputs of the plan whose ``kernels.cu`` this is. Raises as opening does."""
+    with open_sources(kernels) as plan:
+        return plan.device.unit, [plan.run(arrays) for arrays in inputs]
