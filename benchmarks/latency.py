@@ -27,8 +27,9 @@ more than chance explains (``beats_parts``) or at all (``ahead_of_parts``).
 
 kernels adds up kernels of networks that are unseen on phones' GPUs; cpu-networks predicts networks on some cores of a
 phone from few of them and from what other phones took for others; ofa trains on 900 networks of HELP's table of
-Once-for-All; speed counts architectures per second; host times networks on this machine, which takes hours. Each is
-described in its file, ``benchmarks/latency_*.py``.
+Once-for-All; speed counts architectures per second; host times networks on this machine for half an hour, and goes on
+where it was cut when it is given the same ``--home FOLDER`` again. Each is described in its file,
+``benchmarks/latency_*.py``.
 
 prior ranks blocks, and random networks of 16 of them, of devices of which no latency was used: their hardware profiles
 and other devices' published latencies are all that it knows.
@@ -119,10 +120,10 @@ def _own_figures(options: argparse.Namespace, seeds: range) -> dict[str, float]:
 
         return speed_figures(seeds)
     if options.task == "host":
-        from benchmarks.latency_host import host_figures
+        from benchmarks.latency_host import QUICK_SPACE, host_figures
 
-        few = {"networks": 40, "unseen": 20} if options.quick else {}
-        return host_figures(options.seed, **few)
+        few: dict[str, Any] = {"space": QUICK_SPACE, "networks": 40, "unseen": 20} if options.quick else {}
+        return host_figures(options.seed, home=options.home, **few)
     from benchmarks.latency_prior import prior_figures
 
     return prior_figures(seeds)
@@ -142,6 +143,7 @@ def main() -> None:
     parser.add_argument("--sources", help="devices, joined by commas")
     parser.add_argument("--device", help="phones: kernels (joined by commas), cpu-networks (one)")
     parser.add_argument("--config", help="cpu-networks: cores, for instance 1large")
+    parser.add_argument("--home", type=Path, help="host: folder of the timings, to go on where a run was cut")
     parser.add_argument("--table", type=Path, action="append", default=[], help="tables to read instead; repeatable")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
@@ -154,6 +156,8 @@ def main() -> None:
         options.config and options.task != "cpu-networks"
     ):
         parser.error("--device is of kernels and cpu-networks, --config of cpu-networks")
+    if options.home and options.task != "host":
+        parser.error("--home is of host")
     if options.task in ("tables", "ofa") and (options.table or options.sources):
         parser.error(f"{options.task} takes no --table and --sources; say what is judged with --target")
     if options.seeds < 1:

@@ -2,6 +2,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.latency_figures import FEW
@@ -85,13 +86,20 @@ def test_unknown_devices_are_named() -> None:
         kernels_figures(("pixel5",), range(1))
 
 
-def test_this_machines_figures_are_its_predictors(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_this_machines_figures_are_its_predictors(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from benchmarks import latency_host
-    from natdeploy.devices import load_profile
+    from natdeploy.devices import device_fingerprint, load_profile
     from natdeploy.latency import shipped_latency_model
+    from natdeploy.measure import MeasurementStore
+    from natdeploy.spaces import get_space
+    from tests.latency.timings import measurement
 
+    monkeypatch.setenv("NATDEPLOY_HOME", "elsewhere")  # what the task sets is undone after the test
     model = shipped_latency_model(load_profile("note10"), "ofa-mbv3-w1.0")
     assert model is not None
+    here = {"device_fingerprint": device_fingerprint(load_profile("host")), "space": "mbv3-micro"}
     qualities = {
         name: replace(model.quality, within10=within, repeatability_within5=0.8, repeatability_within10=repeat)
         for name, within, repeat in (("onnxruntime", 0.9, 0.95), ("tvm", 0.97, 1.0))
@@ -100,13 +108,36 @@ def test_this_machines_figures_are_its_predictors(monkeypatch: pytest.MonkeyPatc
 
     def profiled(profile: object, space: str, **settings: object) -> dict[str, object]:
         asked.update(settings, space=space)
-        return {name: replace(model, quality=quality) for name, quality in qualities.items()}
+        found = get_space(space)
+        smallest, largest = found.smallest(), found.largest()
+        others = list(dict.fromkeys(found.sample(np.random.default_rng(seed)) for seed in range(2)))
+        taken = [
+            *(measurement(arch, 2.0, "holdout") for arch in (smallest, largest)),
+            *(measurement(arch, ms, "repeat") for arch, ms in ((smallest, 2.2), (largest, 2.1))),
+            measurement(others[0], 3.0, "train"),
+            measurement(others[1], 9.0, "train", trusted=False),
+        ]
+        with MeasurementStore() as store:
+            store.add_all([replace(one, **here, runtime="tvm") for one in taken])
+        return {
+            name: replace(model, quality=one, runtime=name, toolchain={}, **here) for name, one in qualities.items()
+        }
 
     monkeypatch.setattr(latency_host, "profile_device", profiled)
-    figures = latency_host.host_figures(3)
-    assert (asked["space"], asked["networks"], asked["holdout"], asked["seed"]) == ("ofa-mbv3-w1.0", 200, 200, 3)
+    figures = latency_host.host_figures(3, space="mbv3-micro", networks=40, unseen=20, home=tmp_path)
+    assert (asked["space"], asked["networks"], asked["holdout"], asked["seed"]) == ("mbv3-micro", 40, 20, 3)
     assert (figures["host_ort_within10"], figures["host_tvm_within10"]) == (0.9, 0.97)
     assert figures["host_repeat_within10"] == 0.95
+    assert "host_ort_untrusted" not in figures and figures["host_tvm_untrusted"] == pytest.approx(1 / 6)
+    assert figures["host_tvm_repeat_mape"] == pytest.approx((0.1 + 0.05) / 2)
+    assert "tvm: 0 timings are stored, 80 to take" in capsys.readouterr().err
+    assert (tmp_path / "measurements.sqlite").is_file()
+
+
+def test_the_complete_task_times_two_hundred_networks_and_judges_by_as_many() -> None:
+    from benchmarks.latency_host import NETWORKS, SPACE, UNSEEN
+
+    assert (SPACE, NETWORKS, UNSEEN) == ("ofa-mbv3-w1.0", 200, 200)
 
 
 def test_without_nn_meter_there_is_no_figure_of_it(
