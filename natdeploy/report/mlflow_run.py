@@ -72,9 +72,8 @@ def log_to_mlflow(run: RunFolder, *, tracking_uri: str | None = None, experiment
         found = client.get_experiment_by_name(experiment)
         where = found.experiment_id if found is not None else client.create_experiment(experiment)
         history, config = run.history(), run.config().model_dump(mode="json")
-        run_id, is_new = _run_of(client, where, RUN, content_key(config), run.path.resolve().name, {})
-        if is_new:
-            client.log_batch(run_id, params=_params(config))
+        run_id = _run_of(client, where, RUN, content_key(config), run.path.resolve().name, {}).run_id
+        client.log_batch(run_id, params=_params(config))  # the same again changes nothing
         iterations = _log_history(client, run_id, history)
         if run.is_finished and (random := run.summary().get("hypervolume_random")) is not None:
             client.log_metric(run_id, "hypervolume_random", random)
@@ -110,12 +109,11 @@ def _readable_errors(tracking_uri: str | None) -> Iterator[None]:
         raise BadInput(f"MLflow at {where}: {' '.join(str(error).split())}") from None
 
 
-def _run_of(client: Any, where: str, tag: str, key: str, name: str, tags: Mapping[str, str]) -> tuple[str, bool]:
-    """The run of MLflow that has this tag, and whether it was made now."""
+def _run_of(client: Any, where: str, tag: str, key: str, name: str, tags: Mapping[str, str]) -> Any:
+    """Id and status of the run of MLflow that has this tag; made where there is none."""
     if found := client.search_runs([where], filter_string=f"tags.`{tag}` = '{key}'", max_results=1):
-        return found[0].info.run_id, False
-    made = client.create_run(where, run_name=name, tags={tag: key, "natdeploy.version": __version__, **tags})
-    return made.info.run_id, True
+        return found[0].info
+    return client.create_run(where, run_name=name, tags={tag: key, "natdeploy.version": __version__, **tags}).info
 
 
 def _params(config: Mapping[str, Any]) -> list[Any]:
@@ -162,7 +160,8 @@ def _log_bundle(client: Any, where: str, parent: str, bundle: Path) -> tuple[str
         model = Path(folder) / "model"
         manifest = save_mlflow_model(bundle, model)
         key = sha256_file(bundle / SUMS)
-        run_id, is_new = _run_of(client, where, BUNDLE, key, bundle.name, {PARENT: parent})
+        found = _run_of(client, where, BUNDLE, key, bundle.name, {PARENT: parent})
+        run_id, is_new = found.run_id, found.status != "FINISHED"  # one that was interrupted is logged again
         if is_new:
             client.log_batch(run_id, metrics=_metrics(_figures(manifest)), params=_params(_about(manifest)))
             client.log_artifacts(run_id, str(model), "model")

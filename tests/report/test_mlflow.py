@@ -114,6 +114,23 @@ def test_a_bundles_model_is_loaded_by_mlflow(tmp_path: Path, store: str) -> None
     assert logits.shape == (1, len(CLASSES))
 
 
+def test_a_bundle_that_was_half_logged_is_logged_again(
+    tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_run(tmp_path / "digits", count=40, bundles=0)
+    bundle = bundle_of(made.run.path)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("mlflow.MlflowClient.log_artifacts", raise_interrupt)
+        log(made.run.path, tracking_uri=store)
+    found = log(made.run.path, tracking_uri=store)
+    assert found.added == (bundle.name,)
+    assert {file.path for file in client(store).list_artifacts(found.bundles[bundle.name])} == {"model", "bundle"}
+
+
+def raise_interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_damaged_bundle_is_not_logged(tmp_path: Path, store: str) -> None:
     made = make_run(tmp_path / "digits", count=40, bundles=0)
     bundle = bundle_of(made.run.path)
