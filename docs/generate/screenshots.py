@@ -40,9 +40,7 @@ def main() -> None:
             out = IMAGES / f"{name}.png"
             out.write_bytes(tab.picture())
 
-        colours = (
-            Image.open(out).convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        )
+        colours = Image.open(out).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, 3, dither=Image.Dither.NONE)
         colours.save(out, optimize=True)  # a third of the size
         print(out, out.stat().st_size)
 
