@@ -101,16 +101,19 @@ def _table(name: str) -> DeviceTimes:
     return DeviceTimes.of(_processor(name), [block_layers(block) for block, _ in rows], [ms for _, ms in rows], drawn)
 
 
-def _phone(name: str) -> DeviceTimes:
+def phone_networks(name: str) -> dict[str, float]:
+    """Milliseconds of TFLite on a phone's fastest core, by models whose operators are known."""
     wanted = (PHONES[name], "tflite", "1large float")
-    return _networks(
-        _processor(name),
-        [
-            (operators()[row.what["model"]], row.latency_ms)
-            for row in _published("mobile-ml-benchmark", "qed_cnn_e2e.csv.gz")
-            if (row.device, row.runtime, row.setting) == wanted and row.what["model"] in operators()
-        ],
-    )
+    return {
+        row.what["model"]: row.latency_ms
+        for row in _published("mobile-ml-benchmark", "qed_cnn_e2e.csv.gz")
+        if (row.device, row.runtime, row.setting) == wanted and row.what["model"] in operators()
+    }
+
+
+def _phone(name: str) -> DeviceTimes:
+    found = phone_networks(name)
+    return _networks(_processor(name), [(operators()[model], found[model]) for model in found])
 
 
 def _board(name: str) -> DeviceTimes:

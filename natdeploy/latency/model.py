@@ -43,8 +43,9 @@ Predictor = (
 class LatencyModel:
     """Predicts latencies. Made by :func:`natdeploy.latency.fit_latency_model`, from few measurements by
     :func:`natdeploy.latency.fit_transferred_model`, from published ones by
-    :func:`natdeploy.latency.fit_table_model` and :func:`natdeploy.latency.fit_published_networks`, from nothing but a
-    hardware profile by :func:`natdeploy.latency.prior_latency_model`, or by :meth:`load`.
+    :func:`natdeploy.latency.fit_table_model`, :func:`natdeploy.latency.fit_published_networks` and
+    :func:`natdeploy.latency.refined_prior.fit_refined_prior`, from nothing but a hardware profile by
+    :func:`natdeploy.latency.prior_latency_model`, or by :meth:`load`.
 
     Attributes:
         space: name of the search space.
@@ -55,9 +56,11 @@ class LatencyModel:
         quality: measured on networks that were not trained on.
         toolchain: versions of what built and ran the timed artifacts.
         predictor: mean and interval from features, from measurements of other devices (source ``transferred``), from
-            published blocks or networks, or from peak rates and caches (source ``prior``).
-        origin: of published measurements: source, licence, when published, runtime; of a prior: what it was learned
-            from; of a transferred model: which other devices; empty for own timings.
+            published blocks or networks, or from peak rates and caches (source ``prior``, and ``table`` where a few
+            published networks refined it).
+        origin: of published measurements: source, licence, when published, runtime, and a caveat where they are of
+            little; of a prior: what it was learned from; of a transferred model: which other devices; empty for own
+            timings.
     """
 
     space: str
@@ -133,9 +136,10 @@ class LatencyModel:
                 f"{self.origin.get('source', 'other devices')}); natdeploy profile --device {self.device} takes "
                 "measurements"
             )
+        caveat = f"; {self.origin['caveat']}" if "caveat" in self.origin else ""
         return (
             f"latencies of {self.device} come from published measurements, not from this device (runtime: "
-            f"{self.runtime}; source: {self.origin.get('source', 'not stated')}); natdeploy profile --device "
+            f"{self.runtime}; source: {self.origin.get('source', 'not stated')}){caveat}; natdeploy profile --device "
             f"{self.device} takes its own"
         )
 
@@ -200,7 +204,12 @@ class LatencyModel:
 
 
 def published_model(
-    predictor: TablePredictor | RatesPredictor, space: Space, *, device: str, publication: Publication, quality: Quality
+    predictor: TablePredictor | RatesPredictor | PriorPredictor,
+    space: Space,
+    *,
+    device: str,
+    publication: Publication,
+    quality: Quality,
 ) -> LatencyModel:
     """A model whose knowledge is published measurements.
 

@@ -172,45 +172,71 @@ def fit_prior(times: Mapping[str, DeviceTimes]) -> Prior:
     """
     if len(times) < MIN_DEVICES:
         raise BadInput(f"prior: published latencies of {len(times)} devices, at least {MIN_DEVICES} are needed")
-    errors, qualities = {}, []
+    pairs = {}
     for name, device in times.items():
         others = fit_costs([found for other, found in times.items() if other != name])
-        measured, predicted = (device.judged_ms(part) for part in (device.latency_ms, device.predicted_ms(others)))
-        errors[name] = np.abs(np.log(measured / predicted))
-        qualities.append(point_quality(measured, predicted))
+        pairs[name] = tuple(device.judged_ms(part) for part in (device.latency_ms, device.predicted_ms(others)))
+    return judged_prior(fit_costs(list(times.values())), pairs, 0.9)
+
+
+def judged_prior(cost: np.ndarray, pairs: Mapping[str, tuple[np.ndarray, ...]], coverage: float) -> Prior:
+    """Costs with intervals and figures from measured and predicted latencies of devices that were left out.
+
+    Each device is judged by intervals that the others' errors give.
+
+    Args:
+        cost: by :data:`natdeploy.latency.roofline.WORK`.
+        pairs: by device, measured and predicted milliseconds, both float64 ``[networks]``.
+        coverage: of the intervals in the figures.
+    """
+    errors = {name: np.abs(np.log(measured / predicted)) for name, (measured, predicted) in pairs.items()}
+    qualities = [point_quality(measured, predicted) for measured, predicted in pairs.values()]
     held, half = [], []
-    for name in times:
+    for name in pairs:
         scores = _scores([found for other, found in errors.items() if other != name])
-        half.append(_half_width(scores, len(times) - 1, 0.9))
+        half.append(_half_width(scores, len(pairs) - 1, coverage))
         held.append(np.mean(errors[name] <= half[-1]))
     names = ("spearman", "kendall", "mape", "within5", "within10")
     figures = {what: float(np.mean([getattr(quality, what) for quality in qualities])) for what in names}
     figures["coverage"] = float(np.mean(held))
     figures["width"] = float(np.median(np.exp(half) - np.exp(np.negative(half))))
-    figures["networks"] = float(sum(len(device.judged) for device in times.values()))
-    return Prior(fit_costs(list(times.values())), _scores(list(errors.values())), tuple(times), figures)
+    figures["networks"] = float(sum(len(found) for found in errors.values()))
+    return Prior(cost, _scores(list(errors.values())), tuple(pairs), figures)
 
 
-def fit_costs(times: Sequence[DeviceTimes]) -> np.ndarray:
+def fit_costs(
+    times: Sequence[DeviceTimes],
+    *,
+    expected: np.ndarray | None = None,
+    trust: float = TRUST,
+    weight: float = WEIGHT,
+    anchored: bool = False,
+) -> np.ndarray:
     """Costs by :data:`natdeploy.latency.roofline.WORK` under which devices' latencies are nearest, up to a factor each.
 
-    The factors' geometric mean is 1: costs are those of a middling device.
+    Args:
+        times: of devices, or of one device in several settings.
+        expected: costs that others are drawn to; :data:`EXPECTED` if not given.
+        trust: how far costs may be from them, as a relative standard deviation.
+        weight: what the measurements of each device weigh together.
+        anchored: costs are those of the first device; else the factors' geometric mean is 1, and costs are those of a
+            middling device.
     """
     from scipy.optimize import nnls
 
-    expected = np.array(EXPECTED)
+    expected = np.array(EXPECTED) if expected is None else expected
     relative = [device.work * device.processor.ms_per_unit() / device.latency_ms[:, None] for device in times]
-    weights = [np.sqrt(WEIGHT / len(rows)) for rows in relative]
+    weights = [np.sqrt(weight / len(rows)) for rows in relative]
     factors = np.ones(len(times))
     cost = expected
     for _ in range(ROUNDS):
-        rows = [table * weight * factor for table, weight, factor in zip(relative, weights, factors)]
-        target = [np.full(len(table), weight) for table, weight in zip(relative, weights)]
-        matrix = np.concatenate([*(table * expected for table in rows), np.eye(len(expected)) / TRUST])
-        scaled, _ = nnls(matrix, np.concatenate([*target, np.full(len(expected), 1 / TRUST)]), maxiter=10_000)
+        rows = [table * each * factor for table, each, factor in zip(relative, weights, factors)]
+        target = [np.full(len(table), each) for table, each in zip(relative, weights)]
+        matrix = np.concatenate([*(table * expected for table in rows), np.eye(len(expected)) / trust])
+        scaled, _ = nnls(matrix, np.concatenate([*target, np.full(len(expected), 1 / trust)]), maxiter=10_000)
         cost = scaled * expected
         logs = np.array([-np.median(np.log(table @ cost)) for table in relative])
-        factors = np.exp(logs - logs.mean())
+        factors = np.exp(logs - (logs[0] if anchored else logs.mean()))
     return np.asarray(cost)
 
 

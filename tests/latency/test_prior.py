@@ -139,9 +139,9 @@ def test_a_faster_clock_and_wider_vectors_are_faster() -> None:
 
 def test_an_unmeasured_device_has_what_was_published_else_a_prior() -> None:
     sources = {
-        name: unmeasured_latency_model(load_profile(name), "ofa-mbv3-w1.0", "tvm").source for name in ("note10", "rpi4")
+        name: unmeasured_latency_model(load_profile(name), "ofa-mbv3-w1.0", "tvm").source for name in ("note10", "rpi5")
     }
-    assert sources == {"note10": "table", "rpi4": "prior"}
+    assert sources == {"note10": "table", "rpi5": "prior"}
     with pytest.raises(BadInput, match=r"jetson-xavier.*fmas_per_cycle"):
         unmeasured_latency_model(load_profile("jetson-xavier"), "ofa-mbv3-w1.0", "tvm")
 
