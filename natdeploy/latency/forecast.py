@@ -14,7 +14,7 @@ from natdeploy.ground.errors import NatdeployError
 from natdeploy.latency.library import find_latency_model
 from natdeploy.latency.plan import ProfilePlan
 from natdeploy.measure import Measurement, MeasurementStore, TimingProtocol
-from natdeploy.measure.builds import tool_versions
+from natdeploy.measure.builds import runtime_toolchain
 from natdeploy.spaces import Arch, Space, costs
 
 #: Seconds to link a network whose kernels are there, by runtime; measured on a virtual machine's single core.
@@ -58,7 +58,8 @@ def forecast(
 
     Args:
         plan: what is to be timed.
-        profile, space, protocol, num_classes: as it would be given them.
+        profile, space, protocol, num_classes: as it would be given them; a derived profile that was never timed need
+            not be filled in.
         store: what was timed already; None where there is no store yet.
         access: how many units would share the work.
 
@@ -97,13 +98,13 @@ def _stored(
     protocol: TimingProtocol,
     num_classes: int | None,
 ) -> set[tuple[Arch | None, str]]:
-    versions = tool_versions(runtime)
+    timings = store.query(device_fingerprint=device_fingerprint(profile), runtime=runtime, space=space.name)
+    versions = runtime_toolchain(runtime, profile) if timings else {}
 
     def counts(timing: Measurement) -> bool:
         same_tools = all(timing.toolchain.get(tool) == version for tool, version in versions.items())
         return same_tools and timing.protocol == protocol.to_json() and timing.num_classes == num_classes
 
-    timings = store.query(device_fingerprint=device_fingerprint(profile), runtime=runtime, space=space.name)
     return {(timing.arch, timing.role) for timing in timings if timing.occurrence == 0 and counts(timing)}
 
 

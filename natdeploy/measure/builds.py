@@ -124,12 +124,15 @@ def reference_arch(space: Space) -> Arch:
 def runtime_toolchain(runtime: str, profile: HardwareProfile) -> dict[str, str]:
     """Names and versions of what builds and runs the artifacts of a runtime for a device, its tuning record included:
     other tiles are other code, with timings of its own."""
-    versions = tool_versions(runtime)
-    if get_runner(runtime).kind == "onnx" and not profile.is_this_machine:
+    from natdeploy.compiler import toolchain_versions
+
+    runner = get_runner(runtime)
+    versions = {**toolchain_versions(runner.kind), **runner.toolchain()}
+    if runner.kind == "onnx" and not profile.is_this_machine:
         del versions["onnxruntime"]  # this machine's
         versions |= perf_test_toolchain(profile)
-    if get_runner(runtime).kind == "native":
-        from natdeploy.compiler import TUNING, toolchain_versions, tuning_of
+    if runner.kind == "native":
+        from natdeploy.compiler import TUNING, tuning_of
 
         versions["llvm_target"] = canonical_json(compile_target(profile))
         if runs_on_gpu(profile):
@@ -137,14 +140,6 @@ def runtime_toolchain(runtime: str, profile: HardwareProfile) -> dict[str, str]:
         else:  # a record is of tiles for processors
             versions[TUNING] = tuning_of(profile).identity
     return versions
-
-
-def tool_versions(runtime: str) -> dict[str, str]:
-    """The part of :func:`runtime_toolchain` that is the same for all devices."""
-    from natdeploy.compiler import toolchain_versions
-
-    runner = get_runner(runtime)
-    return {**toolchain_versions(runner.kind), **runner.toolchain()}
 
 
 def with_artifact_toolchain(toolchain: Mapping[str, str], runnable: Runnable) -> dict[str, str]:

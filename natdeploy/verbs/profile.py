@@ -232,7 +232,7 @@ def plan_profile(
 
     Raises BadInput like :func:`profile`.
     """
-    from natdeploy.devices import load_profile
+    from natdeploy.devices import device_fingerprint, load_profile
     from natdeploy.devices.units import Access
     from natdeploy.ground.files import cache_root
     from natdeploy.latency.forecast import forecast
@@ -248,6 +248,8 @@ def plan_profile(
     way = "local" if hardware.is_this_machine else via or hardware.reach.via[0]
     path, protocol = cache_root() / "measurements.sqlite", protocol_for(hardware)
     store = MeasurementStore(path) if path.is_file() else None
+    if store is not None and hardware.derived and store.query(device_fingerprint=device_fingerprint(hardware)):
+        hardware = load_profile(device)  # as it was filled in when it was timed
     plan = plan_with_others(
         hardware,
         get_space(space),

@@ -11,14 +11,20 @@ import pytest
 import yaml
 
 from natdeploy import verbs
-from natdeploy.devices import load_profile
+from natdeploy.compiler import tuning_of
+from natdeploy.compiler.kernels.isa import Isa
+from natdeploy.compiler.kernels.kind import candidate_schedules
+from natdeploy.devices import device_fingerprint, load_profile
 from natdeploy.ground.errors import TimingNotPossible
-from natdeploy.latency import find_latency_model, fit_latency_model
-from natdeploy.measure import MeasurementStore
+from natdeploy.latency import choose_networks, find_latency_model, fit_latency_model
+from natdeploy.measure import MeasurementStore, protocol_for
+from natdeploy.measure.builds import runtime_toolchain
 from natdeploy.spaces import get_space
+from tests.compiler.records import tuned
 from tests.devices.boards import AARCH64, executable
 from tests.devices.phones import Phone, make_phone, wait_until
 from tests.measure.phones import PROFILE, QUICK, own_home, use_stand_in
+from tests.measure.samples import made_up
 
 SPACE = get_space("mbv3-micro")
 NETWORKS, HOLDOUT = 46, 6
@@ -70,6 +76,31 @@ def test_a_plan_touches_neither_device_nor_store(phone: Phone, device: str, tmp_
     (more,) = verbs.plan_profile(device, networks=2 * NETWORKS, holdout=HOLDOUT, devices_matching=2).runtimes
     assert more.least_s < one.least_s * 2
     assert sorted(path.name for path in (tmp_path / "home").iterdir()) == before
+
+
+def test_a_plan_counts_what_was_timed_with_the_tiles_of_today(phone: Phone, device: str) -> None:
+    hardware = load_profile(device)
+    training, _ = choose_networks(SPACE, NETWORKS, HOLDOUT, seed=0)
+    with MeasurementStore() as store:
+        store.add(
+            made_up(
+                arch=training[0],
+                runtime="tvm",
+                device_fingerprint=device_fingerprint(hardware),
+                toolchain=runtime_toolchain("tvm", hardware),
+                protocol=protocol_for(hardware).to_json(),
+            )
+        )
+
+    def stored() -> int:
+        (one,) = verbs.plan_profile(device, networks=NETWORKS, holdout=HOLDOUT).runtimes
+        return one.stored
+
+    assert stored() == 1
+    gemm, neon = {"kind": "gemm", "m": 49, "k": 64, "n": 96, "activation": "relu", "residual": False}, Isa(4, 32)
+    rule, other = candidate_schedules(gemm, neon)[:2]
+    tuning_of(hardware).keep(tuned(gemm, neon, rule, chosen=other))
+    assert stored() == 0  # of other code
 
 
 def test_an_emulator_is_refused_before_anything_is_compiled(phone: Phone, device: str) -> None:
