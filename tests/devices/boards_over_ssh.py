@@ -36,6 +36,15 @@ class Board:
             command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
             subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
         shutil.copyfile(folder / "user.pub", folder / "authorized")
+        for _ in range(3):  # between finding a port and binding it, that may become another program's
+            self._start(program, shell)
+            if self._answers():
+                return
+            self._log.close()
+        pytest.skip(f"sshd does not start here: {(folder / 'log').read_text()[-200:]!r}")
+
+    def _start(self, program: str, shell: dict[str, str] | None) -> None:
+        folder = self.folder
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -60,7 +69,6 @@ class Board:
         self._log = open(folder / "log", "wb")  # noqa: SIM115 - closed in close()
         command = [program, "-D", "-e", "-f", str(folder / "config")]
         self._server = subprocess.Popen(command, stdout=self._log, stderr=self._log)
-        self._wait()
 
     def reach(self) -> dict[str, Any]:
         """Arguments of a runner."""
@@ -104,11 +112,10 @@ class Board:
     def left(self) -> list[Path]:
         return list(self.tmp.rglob("*"))
 
-    def _wait(self) -> None:
-        for _ in range(400):
+    def _answers(self) -> bool:
+        """Wait until the server listens; False where it has ended."""
+        while self._server.poll() is None:
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
-            if self._server.poll() is not None:
-                break
+                return True
             time.sleep(0.05)
-        pytest.skip(f"sshd does not start here: {(self.folder / 'log').read_text()[-200:]!r}")
+        return False

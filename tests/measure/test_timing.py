@@ -255,7 +255,12 @@ from tests.measure import test_timing as tests
 batch._NETWORKS = 2
 store = MeasurementStore(Path(sys.argv[1]))
 print("ready", flush=True)
-say = lambda stage, fraction: print(stage, fraction, flush=True)
+
+def say(stage, fraction):
+    print(stage, fraction, flush=True)
+    if stage.startswith("building"):
+        sys.stdin.readline()  # no batch begins before the test says so
+
 how = {"space": tests.SPACE, "profile": tests.this_machine(), "runtime": "onnxruntime", "protocol": tests.QUICK}
 timing.time_archs(tests.some_archs(12), store=store, progress=say, **how)
 print("done", flush=True)
@@ -266,7 +271,13 @@ def start(store: Path) -> subprocess.Popen[str]:
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(store)], cwd=root, env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PROGRAM, str(store)],
+        cwd=root,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
     )
 
 
@@ -276,13 +287,16 @@ def test_killed_at_any_instant_nothing_is_lost_and_nothing_repeated(tmp_path: Pa
     kept: list[object] = []
     for _ in range(2):
         process = start(path)
-        assert process.stdout is not None
+        assert process.stdin is not None and process.stdout is not None
         for line in process.stdout:  # let it store something new first, then kill it somewhere in the next batch
-            if line.startswith("building") and float(line.split()[-1]) > len(kept) / 12:
-                break
+            if line.startswith("building"):
+                process.stdin.write("\n")
+                if float(line.split()[-1]) > len(kept) / 12:
+                    break
         time.sleep(float(rng.uniform(0, 0.15)))
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
+        process.stdin.close()
         process.stdout.close()
         with MeasurementStore(path) as store:
             found = store.query()

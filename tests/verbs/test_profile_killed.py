@@ -68,7 +68,9 @@ def test_no_sample_is_lost_or_taken_twice(
         with start(asked) as process:
             assert process.stdout is not None
             process.stdout.readline()  # it has something to do
-            time.sleep(float(rng.uniform(0, longest_s)))
+            strike = time.monotonic() + float(rng.uniform(0, longest_s))
+            while time.monotonic() < strike and len(stored()) <= len(kept) + together:  # it must not be done before
+                time.sleep(0.02)
             assert process.poll() is None, "it was done before it could be killed"
             process.kill()
         found = stored()
