@@ -93,7 +93,7 @@ def fit_whole(
         raise BadInput(
             f"kernels: {len(networks)} whole networks, at least {MIN_NETWORKS} are needed beside the kernels"
         )
-    found = np.array([sums.network_ms(layers) for layers in networks])
+    found = sums.networks_ms(networks)
     sums_ms, spread = found[:, 0], found[:, 1]
     errors = np.zeros(len(networks))
     for row in range(len(networks)):

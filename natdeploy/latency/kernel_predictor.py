@@ -12,7 +12,7 @@ import numpy as np
 from natdeploy.ground.errors import BadInput
 from natdeploy.latency.conformal import calibration_rank
 from natdeploy.latency.features import layer_kind
-from natdeploy.latency.gene_sums import Archs
+from natdeploy.latency.gene_sums import Archs, GeneSums
 from natdeploy.latency.kernel_chains import joined
 from natdeploy.latency.kernel_gp import KindModel, shape_features
 from natdeploy.latency.kernel_model import WholeOfParts
@@ -22,6 +22,7 @@ from natdeploy.spaces import Layer, Space
 
 #: Relative uncertainty that every sum has at least.
 LEAST_SPREAD = 0.005
+_NS_PER_MS = 1e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +65,8 @@ class KernelSums:
         found = np.array([self._known[workload_key(layer)] for layer in layers], np.float64).reshape(-1, 2)
         return found[:, 0], found[:, 1]
 
-    def fused_ms(self, layers: Sequence[Layer]) -> tuple[np.ndarray, float]:
-        """Milliseconds of each layer beside its neighbours, and the relative standard deviation of their sum."""
+    def fused_ms(self, layers: Sequence[Layer]) -> tuple[np.ndarray, np.ndarray]:
+        """Milliseconds of each layer beside its neighbours, and what they may be off; float64 ``[n]`` each."""
         alone, spread = self.layers_ms(layers)
         place = {layer.name: index for index, layer in enumerate(layers)}
         fused = alone.copy()
@@ -74,18 +75,34 @@ class KernelSums:
             one, two = place[first.name], place[second.name]
             cheaper = one if alone[one] < alone[two] else two
             fused[cheaper] = max(fused[cheaper] - share * alone[cheaper], 0.0)
-        by_kind: dict[str, float] = defaultdict(float)
-        for layer, ms, deviation in zip(layers, fused, spread):
-            # Errors of one kind go together; those of different kinds do not.
-            by_kind[layer_kind(layer)] += float(ms) * float(deviation)
-        total = float(fused.sum()) + self.overhead_ms
-        relative = float(np.sqrt(sum(error**2 for error in by_kind.values()))) / max(total, 1e-12)
-        return fused, max(relative, LEAST_SPREAD)
+        return fused, fused * spread
 
-    def network_ms(self, layers: Sequence[Layer]) -> tuple[float, float]:
-        """Sum over a network's layers, in ms, and its relative standard deviation."""
-        fused, spread = self.fused_ms(layers)
-        return float(fused.sum()) + self.overhead_ms, spread
+    def network_ns(self, layers: Sequence[Layer]) -> np.ndarray:
+        """Nanoseconds of a network's layers, then what those of each of :attr:`kinds` may be off, float64.
+
+        Errors of one kind go together; those of different kinds do not. Whole numbers, so that sums do not depend on
+        their order.
+        """
+        fused_ms, errors_ms = self.fused_ms(layers)
+        place = {kind: column for column, kind in enumerate(self.kinds, start=1)}
+        found = np.zeros(1 + len(place))
+        found[0] = np.rint(_NS_PER_MS * fused_ms).sum()
+        np.add.at(found, [place[layer_kind(layer)] for layer in layers], np.rint(_NS_PER_MS * errors_ms))
+        return found
+
+    def of_ns(self, found: np.ndarray) -> np.ndarray:
+        """Sums over networks in ms and their relative standard deviations, float64 ``[n, 2]``.
+
+        Args:
+            found: of :meth:`network_ns`, ``[n, 1 + kinds]``.
+        """
+        sums_ms = found[:, 0] / _NS_PER_MS + self.overhead_ms
+        spread = np.sqrt((found[:, 1:] ** 2).sum(1)) / _NS_PER_MS / np.maximum(sums_ms, 1e-12)
+        return np.stack([sums_ms, np.maximum(spread, LEAST_SPREAD)], axis=1)
+
+    def networks_ms(self, networks: Sequence[Sequence[Layer]]) -> np.ndarray:
+        """Sum over each network's layers, in ms, and its relative standard deviation; float64 ``[n, 2]``."""
+        return self.of_ns(np.array([self.network_ns(layers) for layers in networks]).reshape(len(networks), -1))
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -118,27 +135,38 @@ class KernelPredictor:
     whole: WholeOfParts
     scores: np.ndarray
     space: Space
+    _tables: dict[int, GeneSums] = field(default_factory=dict, repr=False)
 
     def predict(self, archs: Archs, coverage: float, num_classes: int | None = None) -> LatencyPrediction:
-        """Latencies of architectures. Raises BadInput for a coverage the calibration cannot give."""
-        listed = [self.space.decode(genome) for genome in archs] if isinstance(archs, np.ndarray) else archs
-        found = [self.sums.network_ms(self.space.layers(arch, num_classes)) for arch in listed]
-        return self.of_sums(np.array(found, np.float64).reshape(-1, 2), coverage)
+        """Latencies of architectures.
+
+        Raises BadInput for a coverage the calibration cannot give, and naming a layer that was never timed.
+        """
+        classes = self.space.num_classes if num_classes is None else num_classes
+        if classes not in self._tables:
+            self._tables[classes] = GeneSums(self.space, self._known_ns, classes)
+        found = self._tables[classes](archs)
+        for row in np.flatnonzero(np.isnan(found[:, 0]))[:1]:
+            arch = self.space.decode(archs[row]) if isinstance(archs, np.ndarray) else archs[row]
+            self.sums.layers_ms(self.space.layers(arch, classes))  # names the layer
+        return self.of_sums(self.sums.of_ns(found), coverage)
+
+    def _known_ns(self, layers: Sequence[Layer]) -> np.ndarray:
+        """NaN for a network that is not asked for, maybe, and cannot be known."""
+        if self.sums.unknown(layers):
+            return np.full(1 + len(self.sums.kinds), np.nan)
+        return self.sums.network_ns(layers)
 
     def of_sums(self, found: np.ndarray, coverage: float) -> LatencyPrediction:
-        """Latencies from sums of kernels and their spread, as :meth:`KernelSums.network_ms` gives; ``[n, 2]``."""
-        return self._prediction(found[:, 0], found[:, 1], coverage)
+        """Latencies from sums of kernels and their spread, as :meth:`KernelSums.networks_ms` gives; ``[n, 2]``."""
+        mean_ms = np.maximum(self.whole(found[:, 0]), 1e-6)
+        factor = np.exp(float(self.scores[calibration_rank(len(self.scores), coverage) - 1]) * found[:, 1])
+        return LatencyPrediction(mean_ms, mean_ms / factor, mean_ms * factor, np.zeros(len(mean_ms), bool))
 
     def of_layers(self, layers: Sequence[Layer], coverage: float) -> tuple[np.ndarray, LatencyPrediction]:
         """Milliseconds of each layer, float64 ``[n]``, and the latency of all together."""
-        fused, spread = self.sums.fused_ms(layers)
-        total = np.array([fused.sum() + self.sums.overhead_ms])
-        return fused * self.whole.scale, self._prediction(total, np.array([spread]), coverage)
-
-    def _prediction(self, sums_ms: np.ndarray, spread: np.ndarray, coverage: float) -> LatencyPrediction:
-        mean_ms = np.maximum(self.whole(sums_ms), 1e-6)
-        factor = np.exp(float(self.scores[calibration_rank(len(self.scores), coverage) - 1]) * spread)
-        return LatencyPrediction(mean_ms, mean_ms / factor, mean_ms * factor, np.zeros(len(mean_ms), bool))
+        layers_ms, _ = self.sums.fused_ms(layers)
+        return layers_ms * self.whole.scale, self.of_sums(self.sums.networks_ms([layers]), coverage)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready; the space is not part of it."""

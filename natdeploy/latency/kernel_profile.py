@@ -79,7 +79,7 @@ class KernelJob:
         while True:
             self._time(chains_ms, singles, pairs, tell)
             sums = fit_kernels(chains_ms, singles, pairs)
-            unsure = float(np.median([sums.network_ms(layers)[1] for layers in networks]))
+            unsure = float(np.median(sums.networks_ms(networks)[:, 1]))
             if unsure < SURE or len(singles) >= MOST or time.monotonic() > ends or (enough and enough(sums)):
                 return sums
             more = least_known(sums, kernels, singles)
@@ -157,8 +157,8 @@ def fit_kernel_model(
         raise BadInput(f"kernels: {len(judged.networks)} holdout networks can be trusted, at least 2 are needed")
     networks = [space.layers(*network) for network in training.networks]
     predictor, errors = fit_whole(sums, networks, training.latency_ms, space)
-    found = [sums.network_ms(space.layers(*network)) for network in judged.networks]
-    prediction = predictor.of_sums(np.array(found), coverage)
+    found = sums.networks_ms([space.layers(*network) for network in judged.networks])
+    prediction = predictor.of_sums(found, coverage)
     outcome = on_holdout(space, prediction, training, judged)
     example = newest(usable)
     model = LatencyModel(

@@ -21,7 +21,7 @@ from natdeploy.latency.kernel_fit import fit_kernels, fit_whole
 from natdeploy.latency.kernel_predictor import KernelPredictor, KernelSums
 from natdeploy.latency.lookup_table import workload_key
 from natdeploy.measure.kernel_timing import chain_key
-from natdeploy.spaces import INPUT, Layer, get_space
+from natdeploy.spaces import INPUT, Arch, Layer, get_space
 from tests.latency.test_profile import Stopwatch, board, stopwatch
 from tests.latency.timings import measurement, true_ms
 
@@ -106,7 +106,7 @@ def test_kernels_and_fusion_are_learned_from_chains() -> None:
     assert set(sums.saved) == {("dense", "add")}  # what else a runtime might join, this one does not
     assert sums.saved["dense", "add"] == pytest.approx(1, abs=0.1)
     judged = [MICRO.layers(arch) for arch in ARCHS[100:]]
-    ratio = np.array([sums.network_ms(layers)[0] / made_up_ms(layers) for layers in judged])
+    ratio = sums.networks_ms(judged)[:, 0] / np.array([made_up_ms(layers) for layers in judged])
     assert np.median(np.abs(ratio / np.median(ratio) - 1)) < 0.03
 
 
@@ -116,7 +116,7 @@ def test_a_kernel_that_was_never_timed_is_an_error_that_names_it() -> None:
     with pytest.raises(
         BadInput, match=r"layer 'odd' is of kind grouped, which was never timed.*timed kinds: add, dense"
     ):
-        sums.network_ms([grouped])
+        sums.networks_ms([[grouped]])
     assert [layer.name for layer in sums.unknown([*MICRO.layers(ARCHS[0]), grouped])] == ["odd"]
 
 
@@ -132,6 +132,36 @@ def test_the_whole_beside_the_sum_and_intervals_that_hold() -> None:
     assert np.mean((found.lower_ms <= truth[30:]) & (truth[30:] <= found.upper_ms)) > 0.85
     with pytest.raises(BadInput, match="4 whole networks, at least 5"):
         fit_whole(sums, networks[:4], truth[:4], MICRO)
+
+
+def fitted(sums: KernelSums, archs: Sequence[Arch]) -> KernelPredictor:
+    networks = [MICRO.layers(arch) for arch in archs[:30]]
+    return fit_whole(sums, networks, np.array([made_up_ms(layers) for layers in networks]), MICRO)[0]
+
+
+def test_many_networks_are_sums_of_genes_not_of_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = fitted(learned(), ARCHS)
+    listed = predictor.of_sums(predictor.sums.networks_ms([MICRO.layers(arch) for arch in ARCHS]), 0.9)
+    genomes = np.stack([MICRO.encode(arch) for arch in ARCHS])
+    predictor.predict(genomes, 0.9)  # makes the tables
+    assert len(predictor.predict(genomes[:0], 0.9)) == 0
+    monkeypatch.setattr(KernelSums, "network_ns", None)
+    for asked in (ARCHS, genomes):
+        found = predictor.predict(asked, 0.9)
+        np.testing.assert_allclose(found.mean_ms, listed.mean_ms, rtol=1e-12)
+        np.testing.assert_allclose(found.upper_ms, listed.upper_ms, rtol=1e-12)
+
+
+def test_networks_are_predicted_as_long_as_all_of_their_kernels_are_known() -> None:
+    all_kinds = learned()
+    few = replace(all_kinds, kinds={kind: model for kind, model in all_kinds.kinds.items() if kind != "depthwise_k7"})
+    small = [replace(arch, ks=(3,) * len(arch.ks)) for arch in ARCHS]
+    predictor = fitted(few, small)
+    large = next(arch for arch in ARCHS if 7 in arch.ks)
+    assert np.isfinite(predictor.predict(small, 0.9).mean_ms).all()
+    for asked in ([*small, large], np.stack([MICRO.encode(arch) for arch in (*small, large)])):
+        with pytest.raises(BadInput, match=r"layer 'blocks.* is of kind depthwise_k7, which was never timed"):
+            predictor.predict(asked, 0.9)
 
 
 def test_far_shapes_have_wide_intervals() -> None:
