@@ -58,7 +58,7 @@ def layers_latency(profile: HardwareProfile, layers: Sequence[Layer], *, coverag
         ends = (float(found.mean_ms[0]), float(found.lower_ms[0]), float(found.upper_ms[0]))
         return LayersLatency(*ends, layers_ms, own.source, own.runtime, caution, coverage)
     model = shipped_latency_model(profile, SPACE)
-    if model is None or not isinstance(model.predictor, RatesPredictor):
+    if model is None or not isinstance(model.predictor, (RatesPredictor, PriorPredictor)):
         model = prior_latency_model(profile, SPACE, profile.runtimes[0])
     assert isinstance(model.predictor, (RatesPredictor, PriorPredictor))
     layers_ms, found = model.predictor.of_layers(layers, coverage)
