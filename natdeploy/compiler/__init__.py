@@ -13,9 +13,11 @@ from natdeploy.compiler.build import (
 from natdeploy.compiler.gpu.artifacts import (
     build_gpu_artifacts,
     build_gpu_executable,
+    need_gpu,
     need_gpu_linker,
     source_outputs,
 )
+from natdeploy.compiler.gpu.cuda_local import NO_CUDA_METER, CudaLocal, need_cuda_of
 from natdeploy.compiler.gpu.link import link_sources
 from natdeploy.compiler.gpu.sources import SOURCE_FILES
 from natdeploy.compiler.gpu.target import check_gpu_target, is_gpu
@@ -30,10 +32,12 @@ from natdeploy.compiler.tuning import TuningRecord, tuning_of
 
 __all__ = [
     "ARTIFACT_FILES",
+    "NO_CUDA_METER",
     "PRODUCERS",
     "SOURCE_FILES",
     "TUNING",
     "Artifact",
+    "CudaLocal",
     "KernelCache",
     "OnnxModel",
     "Plan",
@@ -51,6 +55,8 @@ __all__ = [
     "load_onnx",
     "make_network_plan",
     "make_onnx_plan",
+    "need_cuda_of",
+    "need_gpu",
     "need_gpu_linker",
     "onnx_bytes",
     "source_outputs",

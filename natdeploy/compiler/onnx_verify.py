@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from natdeploy.compiler.artifact import Artifact
 from natdeploy.compiler.gpu.artifacts import gpu_outputs
+from natdeploy.compiler.gpu.cuda_local import open_sources
 from natdeploy.compiler.plan import Plan
 from natdeploy.devices.native_model import NativeModel
 from natdeploy.ground.errors import BadInput, ChildFailed, DeviceNotReachable, VerificationFailed
@@ -114,10 +115,18 @@ def native_call_times_ms(path: Path, arrays: Sequence[np.ndarray], repeats: int)
         return [float(ms) for ms in np.median([model.time_calls_ms(arrays) for _ in range(repeats)], axis=0)]
 
 
-def call_times_ms(plan: Plan, library: Artifact, *, repeats: int = 9, seed: int = 0) -> list[float]:
-    """Median milliseconds of each call of a plan whose library can be loaded here. Raises like :func:`verify_onnx`."""
+def call_times_ms(
+    plan: Plan, artifacts: Mapping[str, Artifact], *, repeats: int = 9, seed: int = 0
+) -> list[float] | None:
+    """Median milliseconds of each call of a plan that was verified: of its library where it can be loaded here, of
+    CUDA kernels on this machine's graphics processor; None for all else. Raises like :func:`verify_onnx`."""
     arrays = random_inputs(plan, 1, seed)[0]
-    return _in_child(plan, native_call_times_ms, library.path, arrays, repeats)
+    if plan.target["kind"] == "cuda":
+        with open_sources(artifacts["source"].path) as opened:
+            return opened.time_calls_ms(arrays, repeats)
+    return (
+        _in_child(plan, native_call_times_ms, artifacts["native"].path, arrays, repeats) if loads_here(plan) else None
+    )
 
 
 def loads_here(plan: Plan) -> bool:

@@ -25,7 +25,7 @@ TOLERANCE = 1e-4
 TIME_LIMIT_S = 300.0
 #: Kind of the artifact that needs no runtime, and so runs on devices and emulators.
 EXECUTABLE = "executable"
-#: Kind of the artifact that is OpenCL kernels, with weights and the C program that runs them beside it.
+#: Kind of the artifact that is a graphics processor's kernels, with weights, plan, for OpenCL a C program beside it.
 SOURCE = "source"
 #: Images that are sent to the child at once.
 CHUNK = 256
@@ -83,9 +83,9 @@ def run_chunks_in_child(
     if artifact.kind == EXECUTABLE:  # the emulator is a child process with a time limit already
         yield from run_emulated(artifact, chunks)
         return
-    if artifact.kind == SOURCE:  # so is what runs OpenCL
+    if artifact.kind == SOURCE:  # so is what runs OpenCL or CUDA
         for chunk in chunks:
-            yield run_opencl(artifact, chunk)[1]
+            yield run_kernels(artifact, chunk)[1]
         return
     with ChildWorker(f"running with {runtime}", environment={"OMP_NUM_THREADS": "1"}) as worker:
         for chunk in chunks:
@@ -122,7 +122,7 @@ def run_emulated(artifact: RunnableFile, chunks: Iterable[np.ndarray]) -> Iterat
         runner.close()
 
 
-def run_opencl(artifact: RunnableFile, inputs: np.ndarray) -> tuple[str, np.ndarray]:
+def run_kernels(artifact: RunnableFile, inputs: np.ndarray) -> tuple[str, np.ndarray]:
     """What ran kernels for a graphics processor here (``pocl`` or a device's name), and their outputs.
 
     Raises DeviceNotReachable where nothing here runs them, VerificationFailed where they crash or hang.

@@ -20,7 +20,15 @@ from natdeploy.deploy.integrity import check_files
 from natdeploy.deploy.manifest import ArtifactCheck, ArtifactInfo, Manifest, MeasuredLatency, PredictedLatency
 from natdeploy.deploy.timings import measured_latency
 from natdeploy.deploy.verify import SUBNET, read_reference, runnable_of
-from natdeploy.devices import DeviceDescription, HardwareProfile, Runner, Session, connect, device_fingerprint
+from natdeploy.devices import (
+    DeviceDescription,
+    HardwareProfile,
+    Runner,
+    Session,
+    connect,
+    device_fingerprint,
+    runs_cuda_here,
+)
 from natdeploy.ground.errors import BadInput, VerificationFailed
 from natdeploy.ground.files import sha256_file, write_bytes
 from natdeploy.measure import Measurement
@@ -62,7 +70,8 @@ def bench(
 ) -> BenchReport:
     """Run a bundle's executable on its device, hold its outputs against the recorded ones, time it, write that down.
 
-    Kernels for a graphics processor are linked into an executable first, by Android's NDK for a phone.
+    Kernels for a graphics processor are linked into an executable first, by Android's NDK for a phone; CUDA kernels
+    run through TVM on the machine that the graphics processor is in.
 
     Without a reference network the model itself shows drift: a timing in which it got slower by more than the
     profile's ``max_drift``, or whose series scatter, is written down and marked as not trusted.
@@ -84,8 +93,8 @@ def bench(
         raise BadInput(f"{folder}: was built for {manifest.device.name}, not for {profile.name}")
     _, inputs, expected = read_reference(folder, manifest)
     with contextlib.ExitStack() as held:
-        executable = _executable(folder, manifest, artifact, held)
-        runner: Any = reach(profile)
+        executable = _executable(folder, manifest, artifact, profile, held)
+        runner: Any = _cuda() if executable.kind == SOURCE else reach(profile)
         held.callback(runner.close)
         said, toolchain = runner.describe(), dict(runner.toolchain())
         session = runner.open(executable, threads=profile.timing.threads)
@@ -110,19 +119,31 @@ def bench(
     return BenchReport(folder, written, said, timing, inside, memory, energy)
 
 
-def _executable(folder: Path, manifest: Manifest, artifact: ArtifactInfo, held: contextlib.ExitStack) -> RunnableFile:
-    """The bundle's executable; one that is linked now, and goes with ``held``, for a graphics processor."""
+def _executable(
+    folder: Path, manifest: Manifest, artifact: ArtifactInfo, profile: HardwareProfile, held: contextlib.ExitStack
+) -> RunnableFile:
+    """The bundle's executable; for a graphics processor one that is linked now, and goes with ``held``, or the kernels
+    themselves where they are CUDA and this machine's is the device."""
     runnable = runnable_of(folder, manifest, artifact)
     if artifact.kind == EXECUTABLE:
         return runnable
-    from natdeploy.compiler import link_sources, need_gpu_linker
+    from natdeploy.compiler import link_sources, need_cuda_of, need_gpu_linker
 
     target = manifest.device.target
+    if runs_cuda_here(profile):
+        need_cuda_of(target)
+        return runnable
     need_gpu_linker(target)
     path = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="natdeploy-bench-")), "model_run")
     write_bytes(path, link_sources(runnable.path.parent, EXECUTABLE, str(target["mtriple"])))
     path.chmod(0o755)
     return replace(runnable, kind=EXECUTABLE, path=path, digest=sha256_file(path))
+
+
+def _cuda() -> Runner:
+    from natdeploy.compiler import CudaLocal
+
+    return CudaLocal()
 
 
 def _check(

@@ -15,6 +15,7 @@ from natdeploy.compiler import (
     build_native,
     build_onnx,
     make_network_plan,
+    need_gpu,
     tuning_of,
 )
 from natdeploy.data import Dataset, Split, normalise
@@ -28,7 +29,7 @@ from natdeploy.deploy.artifacts import (
     compare,
     run_chunks_in_child,
     run_in_child,
-    run_opencl,
+    run_kernels,
 )
 from natdeploy.deploy.bundle import Reference
 from natdeploy.deploy.layers import LayerTimes, time_layers
@@ -38,7 +39,6 @@ from natdeploy.deploy.weights import Weights
 from natdeploy.devices import HardwareProfile, llvm_target, runs_on_gpu
 from natdeploy.devices.connect import connect
 from natdeploy.devices.gpu import gpu_target
-from natdeploy.devices.opencl import need_opencl
 from natdeploy.devices.units import Access
 from natdeploy.measure import Measurement, MeasurementStore, time_runnable
 from natdeploy.spaces import Arch, Network, get_space
@@ -117,7 +117,7 @@ class Workshop:
         """Extract, export, compile, and hold the artifacts against torch on real validation images.
 
         For a device that is not this machine, what is compiled is an executable, which runs under emulation; for a
-        graphics processor, sources, which run on whatever OpenCL is here.
+        graphics processor, sources, which run on whatever OpenCL is here, or on the NVIDIA graphics processor.
 
         Raises VerificationFailed naming the artifact that disagrees, DeviceNotReachable where there is no emulator.
         """
@@ -138,7 +138,7 @@ class Workshop:
             _check(runtime, artifact, folder, reference, ran[runtime][1]) for runtime, artifact in artifacts.items()
         )
         return Candidate(
-            arch, network, folder, artifacts, reference, checks, _verified(ran["tvm"][0] or emulator), tuned
+            arch, network, folder, artifacts, reference, checks, self._verified(ran["tvm"][0] or emulator), tuned
         )
 
     def _tuned(self, subnet: Subnet, arch: Arch) -> tuple[Subnet, str]:
@@ -207,9 +207,17 @@ class Workshop:
     def _emulator(self) -> str | None:
         """What stands in for the device's processor; None for this machine, and for graphics processors."""
         if runs_on_gpu(self.profile):
-            need_opencl()
+            need_gpu(gpu_target(self.profile))
             return None
         return None if self.profile.is_this_machine else connect(self.profile, via="qemu").describe().unit
+
+    def _verified(self, where: str | None) -> str:
+        """What a manifest says of where the device's own artifact was run."""
+        if where is None:
+            return "on this machine"
+        if not where.startswith("gpu: "):
+            return f"emulated ({where})"
+        return f"on {'this machine' if self.profile.is_this_machine else 'another device'} ({where})"
 
     def _compile(self, network: Network, folder: Path) -> Artifact:
         if runs_on_gpu(self.profile):
@@ -248,18 +256,11 @@ def runnable_of(artifact: Artifact) -> RunnableFile:
     )
 
 
-def _verified(where: str | None) -> str:
-    """What a manifest says of where the device's own artifact was run."""
-    if where is None:
-        return "on this machine"
-    return f"on another device ({where})" if where.startswith("gpu: ") else f"emulated ({where})"
-
-
 def _run(runtime: str, artifact: Artifact, reference: Reference) -> tuple[str | None, np.ndarray]:
     """Outputs of an artifact; for kernels of a graphics processor, also what ran them."""
     runnable = runnable_of(artifact)
     if artifact.kind == SOURCE:
-        return run_opencl(runnable, reference.inputs)
+        return run_kernels(runnable, reference.inputs)
     return None, run_in_child(runtime, runnable, reference.inputs)
 
 

@@ -45,7 +45,8 @@ def pack(
         known = workshop.profile.runtimes
         others = [runtime for runtime in candidate.artifacts if runtime != config.runtime and runtime in known]
         measurements = [measured, *(workshop.time(candidate, runtime) for runtime in others)]
-        layers = workshop.time_layers(candidate, model) if workshop.profile.is_this_machine else None
+        library = candidate.artifacts["tvm"].kind == "native"
+        layers = workshop.time_layers(candidate, model) if library else None
     elsewhere = measured is None
     # Under emulation the data set would take hours; the ONNX file holds the same weights and runs here.
     judge = config.runtime if workshop.profile.is_this_machine else "onnxruntime"

@@ -11,7 +11,7 @@ from natdeploy.devices.catalog import (
 from natdeploy.devices.connect import WAYS, connect
 from natdeploy.devices.description import DeviceDescription
 from natdeploy.devices.draft import draft_profile, save_profile
-from natdeploy.devices.gpu import compile_target, runs_on_gpu
+from natdeploy.devices.gpu import compile_target, runs_cuda_here, runs_on_gpu
 from natdeploy.devices.host import derive_host, device_fingerprint, measure_peak, timing_processors
 from natdeploy.devices.llvm import llvm_target
 from natdeploy.devices.profile import HardwareProfile, parse_profile
@@ -51,6 +51,7 @@ __all__ = [
     "profile_paths",
     "read_profile",
     "read_survey",
+    "runs_cuda_here",
     "runs_on_gpu",
     "save_profile",
     "shipped_profiles_dir",

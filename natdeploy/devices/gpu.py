@@ -17,6 +17,11 @@ def runs_on_gpu(profile: HardwareProfile) -> bool:
     return profile.compute == "gpu" and profile.gpu is not None
 
 
+def runs_cuda_here(profile: HardwareProfile) -> bool:
+    """Whether networks run on this machine's own NVIDIA graphics processor."""
+    return runs_on_gpu(profile) and profile.is_this_machine and profile.gpu is not None and profile.gpu.api == "cuda"
+
+
 def compile_target(profile: HardwareProfile) -> dict[str, Any]:
     """TVM's target of whatever networks run on. Raises like :func:`gpu_target` and :func:`llvm_target`."""
     return gpu_target(profile) if runs_on_gpu(profile) else llvm_target(profile)

@@ -15,6 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from natdeploy.devices.cuda import need_cuda
+from natdeploy.devices.gpu import runs_cuda_here, runs_on_gpu
 from natdeploy.devices.llvm import LlvmHost, baseline_cpu, host_llvm
 from natdeploy.devices.processor import Processor, max_clock_mhz, memory_gib, read_processor
 from natdeploy.devices.profile import Cluster, HardwareProfile, parse_profile
@@ -31,9 +33,14 @@ _BUFFER_MIB = 256
 def derive_host(profile: HardwareProfile) -> HardwareProfile:
     """Fill a derived profile in from this machine; what the profile itself says is kept.
 
-    Raises DeviceNotReachable where the machine cannot be read (no Linux).
+    Raises DeviceNotReachable where the machine cannot be read (no Linux), and where networks are to run on an NVIDIA
+    graphics processor that it does not have.
     """
     need_linux("deriving a profile of this machine")
+    gpu = profile.gpu
+    if gpu is not None and runs_cuda_here(profile):
+        found = need_cuda()
+        gpu = gpu.model_copy(update={"name": found.name, "arch": gpu.arch or found.arch})
     processor = read_processor()
     llvm, llvm_notes = _llvm(processor)
     peak, peak_notes = _peak(processor)
@@ -61,6 +68,7 @@ def derive_host(profile: HardwareProfile) -> HardwareProfile:
             "bandwidth_gb_s": profile.memory.bandwidth_gb_s or peak.get("bandwidth_gb_s"),
         },
         "llvm_triple": profile.llvm_triple or llvm.triple,
+        **({} if gpu is None else {"gpu": gpu}),
         "notes": (*profile.notes, *(note[:200] for note in (*llvm_notes, *peak_notes))),
     }
     return parse_profile(filled, f"hardware profile {profile.name!r}, derived from this machine")
@@ -69,11 +77,14 @@ def derive_host(profile: HardwareProfile) -> HardwareProfile:
 def device_fingerprint(profile: HardwareProfile) -> str:
     """Sixteen hex digits that tell devices apart whose timings must not be mixed.
 
-    A derived profile has its processor's fingerprint, whatever the profile is called; any other has that of its
-    processor clusters, graphics processor and system on chip.
+    A derived profile has its processor's fingerprint, whatever the profile is called, or one of that and the graphics
+    processor that networks run on; any other has that of its processor clusters, graphics processor and system on chip.
     """
     if profile.derived:
-        return read_processor().fingerprint
+        processor = read_processor().fingerprint
+        if not runs_on_gpu(profile) or profile.gpu is None:
+            return processor
+        return content_key({"processor": processor, "gpu": [profile.gpu.name, profile.gpu.arch]})[:16]
     identity = profile.model_dump(mode="json", include={"name", "soc", "clusters", "gpu"})
     return content_key(identity)[:16]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from natdeploy.devices import Runnable
 from natdeploy.devices.crash import failed_run
-from natdeploy.devices.meter import Metered, meter_here
+from natdeploy.devices.meter import Meter, Metered, meter_here
 from natdeploy.ground.errors import ChildFailed, NatdeployError
 from natdeploy.ground.processes import ChildWorker, call_in_child
 from natdeploy.measure import timer_child
@@ -18,6 +18,12 @@ from natdeploy.measure.turns import REFERENCE, BatchTiming, order_of_visits, vis
 
 _OPEN_TIMEOUT_S = 300.0
 _VISIT_TIMEOUT_S = 60.0
+
+
+def _no_cuda_meter() -> Meter:
+    from natdeploy.compiler import NO_CUDA_METER
+
+    return NO_CUDA_METER
 
 
 class Timer:
@@ -43,7 +49,7 @@ class Timer:
         root: Path = Path("/"),
     ) -> None:
         self._runtime, self._protocol, self._root = runtime, protocol, root
-        self._meter = meter_here(root)
+        self._meter = meter_here(root) if reference.kind != "source" else _no_cuda_meter()
         threads = str(protocol.threads)
         environment = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "TVM_NUM_THREADS": threads}
         self._child = ChildWorker(f"timing with {runtime}", cpus=processors, environment=environment)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from natdeploy.devices import Runnable, Session, get_runner
+from natdeploy.devices import Runnable, Runner, Session, get_runner
 from natdeploy.devices.meter import (
     TOLD_NOTHING,
     Meter,
@@ -34,7 +34,7 @@ _OPEN: dict[int, tuple[Session, np.ndarray]] = {}
 
 def open_session(number: int, runtime: str, runnable: Runnable, threads: int) -> None:
     """Load an artifact under a number and run it once. Raises BadInput for a damaged one or wrong output."""
-    session = get_runner(runtime).open(runnable, threads=threads)
+    session = _runner(runtime, runnable).open(runnable, threads=threads)
     image = np.random.default_rng(0).standard_normal(tuple(runnable.input_shape), dtype=np.float32)
     output = session.run(image)
     if output.shape != tuple(runnable.output_shape) or not np.isfinite(output).all():
@@ -44,6 +44,14 @@ def open_session(number: int, runtime: str, runnable: Runnable, threads: int) ->
             f"expected finite numbers of shape {list(runnable.output_shape)}"
         )
     _OPEN[number] = (session, image)
+
+
+def _runner(runtime: str, runnable: Runnable) -> Runner:
+    if runnable.kind != "source":
+        return get_runner(runtime)
+    from natdeploy.compiler import CudaLocal
+
+    return CudaLocal()
 
 
 def raise_priority() -> None:

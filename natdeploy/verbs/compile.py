@@ -27,7 +27,8 @@ class CompiledLayer:
         macs: multiply-accumulates.
         bytes: of all tensors that it reads and writes.
         threads: on a graphics processor, its groups and the threads of each; else None.
-        measured_ms: median time on this machine, one thread, undisturbed or not; None where it cannot run here.
+        measured_ms: median time on this machine, one thread or its graphics processor, undisturbed or not; None where
+            it cannot run here.
         predicted_ms: on the device, at the last call of its layer; None where nothing is known of the layer there.
     """
 
@@ -111,7 +112,7 @@ def compile(
     unknown device or processor; VerificationFailed where outputs differ.
     """
     from natdeploy.compiler import build_artifacts, build_gpu_artifacts, load_onnx, make_onnx_plan, tuning_of
-    from natdeploy.compiler.onnx_verify import call_times_ms, loads_here, verify_onnx
+    from natdeploy.compiler.onnx_verify import call_times_ms, verify_onnx
     from natdeploy.devices import load_profile
     from natdeploy.ground.errors import DeviceNotReachable
     from natdeploy.ground.files import atomic_folder
@@ -138,7 +139,7 @@ def compile(
         say("verifying against ONNX Runtime", 0.9)
         try:
             verified = verify_onnx(path, plan, artifacts)
-            times = call_times_ms(plan, artifacts["native"]) if explain and loads_here(plan) else None
+            times = call_times_ms(plan, artifacts) if explain else None
         except DeviceNotReachable as error:
             reason = str(error)
         files = {kind: artifact.path.name for kind, artifact in artifacts.items()}

@@ -82,6 +82,13 @@ def doctor() -> DoctorResult:
             "Debian: apt install pocl-opencl-icd ocl-icd-libopencl1",
         ),
         _check(
+            "CUDA through TVM",
+            _cuda_through_tvm,
+            False,
+            "runs and times networks on this machine's NVIDIA graphics processor",
+            "an NVIDIA GPU with its driver, and NVIDIA's CUDA toolkit with nvcc on PATH",
+        ),
+        _check(
             "Android NDK",
             _ndk,
             False,
@@ -162,6 +169,17 @@ def _opencl() -> str:
 
     need_opencl()
     return "works"
+
+
+def _cuda_through_tvm() -> str:
+    try:
+        from natdeploy.compiler.gpu.nvcc import find_nvcc, nvcc_version
+    except ImportError as error:  # see _ndk
+        raise _Missing(str(error)) from None
+    from natdeploy.devices.cuda import need_cuda
+
+    found = need_cuda()
+    return f"{found.name} ({found.arch}), {nvcc_version(find_nvcc())}"
 
 
 def _ndk() -> str:

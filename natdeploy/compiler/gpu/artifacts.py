@@ -14,10 +14,12 @@ from natdeploy.compiler.artifact import Artifact
 from natdeploy.compiler.gpu.cuda_local import cuda_outputs
 from natdeploy.compiler.gpu.link import OUTPUTS, link_opencl, link_sources
 from natdeploy.compiler.gpu.ndk import find_ndk
+from natdeploy.compiler.gpu.nvcc import find_nvcc
 from natdeploy.compiler.gpu.sources import kernels_file, write_gpu_sources
 from natdeploy.compiler.gpu.target import LANGUAGES
 from natdeploy.compiler.plan import Plan
 from natdeploy.compiler.toolchain import toolchain_versions
+from natdeploy.devices.cuda import need_cuda
 from natdeploy.devices.native_model import NativeModel
 from natdeploy.devices.opencl import need_opencl
 from natdeploy.ground.errors import DeviceNotReachable
@@ -28,6 +30,7 @@ from natdeploy.ground.processes import call_in_child
 POCL = "pocl"
 #: Suffix of a file of kernels -> what it is written in.
 LANGUAGE_OF = {f".{suffix}": kind for kind, suffix in LANGUAGES.items()}
+_SOURCE_ONLY = "{} is source code only here: nothing on this machine ran it"
 _LIMIT_S = 900.0  # PoCL compiles every kernel when it first runs
 
 
@@ -54,8 +57,13 @@ def build_gpu_artifacts(plan: Plan, folder: Path) -> dict[str, Artifact]:
 
 
 def need_gpu_linker(target: Mapping[str, Any]) -> None:
-    """Raise DeviceNotReachable, with advice, where no program can be linked for a target's host: Android without an
-    NDK, a language that natdeploy has no program for."""
+    """Raise DeviceNotReachable, with advice, where no program can be linked that runs a target's kernels on another
+    machine: Android without an NDK, a language that natdeploy has no program for."""
+    if target["kind"] == "cuda":
+        raise DeviceNotReachable(
+            "natdeploy runs CUDA on the machine that the graphics processor is in: run it there, with --device "
+            "host-cuda or a profile that is reached via local"
+        )
     if target["kind"] != "opencl":
         raise DeviceNotReachable(f"{target['kind']} is source code only: natdeploy has no program that runs it")
     if "android" in target["mtriple"]:
@@ -70,6 +78,17 @@ def build_gpu_executable(plan: Plan, folder: Path) -> Artifact:
     path.chmod(0o755)
     shapes = plan.inputs[0].view.shape, plan.outputs[0].view.shape
     return Artifact("executable", path, sha256_file(path), *shapes, toolchain_versions("gpu"))
+
+
+def need_gpu(target: Mapping[str, Any]) -> None:
+    """Raise DeviceNotReachable, with advice, where nothing on this machine runs kernels of a target's language."""
+    if target["kind"] == "opencl":
+        need_opencl()
+    elif target["kind"] == "cuda":
+        find_nvcc()
+        need_cuda()
+    else:
+        raise DeviceNotReachable(_SOURCE_ONLY.format(target["kind"]))
 
 
 def gpu_outputs(plan: Plan, inputs: Sequence[Sequence[np.ndarray]]) -> tuple[str, list[list[np.ndarray]]]:
@@ -88,9 +107,7 @@ def source_outputs(kernels: Path, inputs: Sequence[Sequence[np.ndarray]]) -> tup
     if kernels.suffix == ".cu":
         return cuda_outputs(kernels, inputs)
     if kernels.suffix != ".cl":
-        raise DeviceNotReachable(
-            f"{LANGUAGE_OF[kernels.suffix]} is source code only here: nothing on this machine ran it"
-        )
+        raise DeviceNotReachable(_SOURCE_ONLY.format(LANGUAGE_OF[kernels.suffix]))
     need_opencl()
     with tempfile.TemporaryDirectory(prefix="natdeploy-verify-") as folder:
         library = Path(folder, "libmodel.so")

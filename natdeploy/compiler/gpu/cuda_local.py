@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,15 +12,17 @@ from natdeploy.compiler.gpu import cuda_child
 from natdeploy.compiler.gpu.nvcc import cubin, find_nvcc, nvcc_version
 from natdeploy.compiler.gpu.sources import load_gpu_sources
 from natdeploy.compiler.plan import Plan
-from natdeploy.devices.cuda import CudaDevice, find_cuda
+from natdeploy.devices.cuda import CudaDevice, find_cuda, need_cuda
 from natdeploy.devices.description import DeviceDescription
-from natdeploy.devices.meter import Meter, meter_here
+from natdeploy.devices.meter import Meter
 from natdeploy.devices.runner import Runnable, Session, check_artifact, checked_input
 from natdeploy.devices.this_machine import describe_this_machine
 from natdeploy.ground.errors import BadInput, TimingNotPossible
 from natdeploy.ground.processes import ChildWorker
 
 Result = TypeVar("Result")
+#: natdeploy reads no meter of NVIDIA's.
+NO_CUDA_METER = Meter(None, "no meter of a graphics processor is read")
 _OPEN_LIMIT_S, _RUN_LIMIT_S = 300.0, 300.0
 
 
@@ -70,17 +72,10 @@ class PlanOnCuda:
 
 
 class CudaLocal:
-    """Runs ``source`` artifacts that are CUDA: ``kernels.cu`` with the plan and the weights beside it.
-
-    Args:
-        arch: of the device that is to be timed, for instance sm_80; another one is then refused. None takes any.
-    """
+    """Runs ``source`` artifacts that are CUDA: ``kernels.cu`` with the plan and the weights beside it."""
 
     name = "tvm"
     kind = "source"
-
-    def __init__(self, arch: str | None = None) -> None:
-        self._arch = arch
 
     def toolchain(self) -> dict[str, str]:
         """What compiles the kernels here. Raises DeviceNotReachable without nvcc."""
@@ -91,8 +86,8 @@ class CudaLocal:
         return describe_this_machine()
 
     def meter(self) -> Meter:
-        """This machine's, which tells nothing of a graphics processor's power."""
-        return meter_here()
+        """None: what this machine's own meters read leaves its graphics processor out."""
+        return NO_CUDA_METER
 
     def close(self) -> None:
         """Nothing is held."""
@@ -103,20 +98,13 @@ class CudaLocal:
         ``threads`` are a processor's and say nothing here.
         """
         check_artifact(self, runnable)
-        return _CudaSession(runnable, self._arch)
+        return _CudaSession(runnable)
 
 
 class _CudaSession:
-    def __init__(self, runnable: Runnable, arch: str | None) -> None:
+    def __init__(self, runnable: Runnable) -> None:
         self._path, self._shape = Path(runnable.path), tuple(runnable.input_shape)
         self._plan = open_sources(self._path)
-        found = self._plan.device
-        if arch is not None and found.arch != arch:
-            self.close()
-            raise TimingNotPossible(
-                f"this machine's graphics processor is {found.name} ({found.arch}), the hardware profile's is one of "
-                f"{arch}: its times would be another device's; use a profile of this one"
-            )
 
     def run(self, x: np.ndarray) -> np.ndarray:
         """Outputs of one image."""
@@ -130,6 +118,22 @@ class _CudaSession:
     def close(self) -> None:
         """End the child."""
         self._plan.close()
+
+
+def need_cuda_of(target: Mapping[str, Any]) -> CudaDevice:
+    """This machine's graphics processor, where it is of a target's kind and kernels can be compiled for it.
+
+    Raises DeviceNotReachable, with advice, without one and without nvcc; TimingNotPossible for another kind, whose
+    times would be another device's.
+    """
+    find_nvcc()
+    found = need_cuda()
+    if target.get("arch", found.arch) != found.arch:
+        raise TimingNotPossible(
+            f"this machine's graphics processor is {found.name} ({found.arch}), the hardware profile's is one of "
+            f"{target['arch']}: its times would be another device's; use a profile of this one, such as host-cuda"
+        )
+    return found
 
 
 def open_sources(kernels: Path) -> PlanOnCuda:

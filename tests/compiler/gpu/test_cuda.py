@@ -16,7 +16,7 @@ from natdeploy.compiler import (
     make_onnx_plan,
     source_outputs,
 )
-from natdeploy.compiler.gpu.cuda_local import CudaLocal, PlanOnCuda, open_sources
+from natdeploy.compiler.gpu.cuda_local import CudaLocal, PlanOnCuda, need_cuda_of, open_sources
 from natdeploy.compiler.gpu.nvcc import cubin, find_nvcc
 from natdeploy.compiler.gpu.sources import load_gpu_sources
 from natdeploy.compiler.onnx_verify import onnxruntime_outputs, random_inputs, relative_error
@@ -161,10 +161,10 @@ def test_another_device_than_the_profile_s_is_not_timed(
     stand_in_cuda: pytest.MonkeyPatch, plan: Plan, tmp_path: Path
 ) -> None:
     artifact = build_gpu_artifacts(plan, tmp_path)["source"]
-    session = CudaLocal("sm_90").open(artifact)
-    session.close()
+    assert need_cuda_of({"kind": "cuda", "arch": "sm_90"}).arch == need_cuda_of({"kind": "cuda"}).arch == "sm_90"
     with pytest.raises(TimingNotPossible, match=r"is Stand-in H100 \(sm_90\), the hardware profile's is one of sm_80"):
-        CudaLocal("sm_80").open(artifact)
+        need_cuda_of({"kind": "cuda", "arch": "sm_80"})
+    CudaLocal().open(artifact).close()
     artifact.path.write_bytes(artifact.path.read_bytes() + b"// changed\n")
     with pytest.raises(BadInput, match=r"kernels\.cu: damaged or replaced"):
         CudaLocal().open(artifact)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from natdeploy.compiler import Plan, build_artifacts, build_gpu_artifacts, load_onnx, make_network_plan, make_onnx_plan
+from natdeploy.compiler.gpu.artifacts import gpu_outputs, need_gpu
 from natdeploy.compiler.gpu.link import link_opencl
 from natdeploy.compiler.gpu.sources import HOST, LIBRARY, write_gpu_sources
 from natdeploy.compiler.onnx_verify import onnxruntime_outputs, random_inputs, relative_error
@@ -148,10 +149,14 @@ def test_other_languages_are_sources_only(kind: str, model: Path, tmp_path: Path
     text = artifacts["source"].path.read_text()
     assert all(len(re.findall(rf"\b{kernel.name}\(", text)) >= 1 for kernel in plan.kernels)
     assert text.count("union __TVMArgUnion") <= 1
-    with pytest.raises(DeviceNotReachable, match=f"{kind} is source code only"):
-        from natdeploy.compiler.gpu.artifacts import gpu_outputs
 
+
+def test_nothing_runs_metal(model: Path) -> None:
+    plan = make_onnx_plan(load_onnx(model), target={"kind": "metal"})
+    with pytest.raises(DeviceNotReachable, match="metal is source code only here: nothing on this machine ran it"):
         gpu_outputs(plan, random_inputs(plan, 1, 0))
+    with pytest.raises(DeviceNotReachable, match="metal is source code only here"):
+        need_gpu(plan.target)
 
 
 @pytest.mark.parametrize(
