@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from natdeploy.devices import HardwareProfile, Runnable, compile_target, get_runner, runs_on_gpu
+from natdeploy.devices import HardwareProfile, Runnable, compile_target, get_runner, runs_cuda_here, runs_on_gpu
 from natdeploy.devices.perf_test import perf_test_file, perf_test_toolchain
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import cache_root, canonical_json, readable_disk_errors
@@ -69,9 +69,11 @@ class ArtifactBuilder:
         """Compile the kernels that these architectures need and that are not kept from earlier, on all cores."""
         if self._build is not None or self._kind != "native":
             return
-        from natdeploy.compiler import compile_layers, need_gpu_linker
+        from natdeploy.compiler import compile_layers, need_cuda_of, need_gpu_linker
 
-        if runs_on_gpu(self._profile):
+        if runs_cuda_here(self._profile):
+            need_cuda_of(compile_target(self._profile))
+        elif runs_on_gpu(self._profile):
             need_gpu_linker(compile_target(self._profile))
         compile_layers(
             [self._layers(arch) for arch in archs],
@@ -105,11 +107,19 @@ class ArtifactBuilder:
     def _built(self, network: Network, folder: Path) -> Runnable:
         if self._build is not None:
             return self._build(network, folder)
-        from natdeploy.compiler import build_artifacts, build_gpu_executable, build_onnx, make_network_plan
+        from natdeploy.compiler import (
+            build_artifacts,
+            build_gpu_artifacts,
+            build_gpu_executable,
+            build_onnx,
+            make_network_plan,
+        )
 
         if self._kind == "onnx":
             return build_onnx(network, folder)
         plan = make_network_plan(network, target=compile_target(self._profile), tuning=self._tuning)
+        if runs_cuda_here(self._profile):
+            return build_gpu_artifacts(plan, folder)["source"]
         if plan.on_gpu:
             return build_gpu_executable(plan, folder)
         kind = "native" if self._profile.is_this_machine else "executable"
@@ -132,10 +142,12 @@ def runtime_toolchain(runtime: str, profile: HardwareProfile) -> dict[str, str]:
         del versions["onnxruntime"]  # this machine's
         versions |= perf_test_toolchain(profile)
     if runner.kind == "native":
-        from natdeploy.compiler import TUNING, tuning_of
+        from natdeploy.compiler import TUNING, CudaLocal, tuning_of
 
         versions["llvm_target"] = canonical_json(compile_target(profile))
-        if runs_on_gpu(profile):
+        if runs_cuda_here(profile):
+            versions |= {**toolchain_versions("gpu"), **CudaLocal().toolchain()}
+        elif runs_on_gpu(profile):
             versions |= toolchain_versions("gpu")
         else:  # a record is of tiles for processors
             versions[TUNING] = tuning_of(profile).identity
