@@ -213,7 +213,6 @@ def _trained_alone(arch: Arch, dataset: Dataset, config: RunConfig, seconds: flo
     from natdeploy.transfer import evaluate
     from natdeploy.transfer.batches import TrainingBatches
     from natdeploy.transfer.compute import keep_freed_memory
-    from natdeploy.transfer.evaluate import recalibrate
     from natdeploy.transfer.optimizer import cosine, set_learning_rate, sgd
 
     keep_freed_memory()
@@ -240,5 +239,4 @@ def _trained_alone(arch: Arch, dataset: Dataset, config: RunConfig, seconds: flo
             passed = time.process_time() - started
             if passed >= seconds:
                 break
-    recalibrate(subnet, arch, dataset, calibration_images=adapt.calibration_images, seed=config.seed)
-    return evaluate(subnet, arch, dataset, split="test").top1, passed
+    return evaluate(subnet.eval(), arch, dataset, split="test").top1, passed
