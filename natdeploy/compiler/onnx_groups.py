@@ -15,6 +15,7 @@ import numpy as np
 
 from natdeploy.compiler.onnx_model import OnnxModel, attributes
 from natdeploy.compiler.onnx_operators import CONTRACTIONS, ELEMENTWISE, KEEPING, RESHAPES, SPATIAL
+from natdeploy.compiler.plan import Port, View
 
 #: The longest group, in nodes, and the most tensors that it reads.
 _MAX_NODES, _MAX_READS = 16, 12
@@ -55,6 +56,17 @@ class Groups:
     memory: Mapping[str, str]
     images: frozenset[str]
     lanes: int = 0
+
+
+def ports(model: OnnxModel, groups: Groups) -> tuple[list[Port], list[Port]]:
+    """Inputs and outputs of a model's plan, by the names that the model gives them."""
+
+    def port(name: str, given: str) -> Port:
+        value = model.values[name]
+        return Port(given, groups.memory.get(name, name), View(value.shape, value.dtype))
+
+    outputs = [port(name, given) for name, given in zip(model.outputs, model.output_names)]
+    return [port(name, name) for name in model.inputs], outputs
 
 
 def group_nodes(model: OnnxModel, lanes: int = 0) -> Groups:

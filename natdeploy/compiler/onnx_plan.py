@@ -14,11 +14,11 @@ from natdeploy.compiler.kernels.kind import Kernel as OwnKernel
 from natdeploy.compiler.kernels.kind import default_schedule
 from natdeploy.compiler.kernels.objects import isa_for, kernel_code
 from natdeploy.compiler.onnx_entry import compile_jobs
-from natdeploy.compiler.onnx_groups import Group, Groups, group_nodes, make_group
+from natdeploy.compiler.onnx_groups import Group, Groups, group_nodes, make_group, ports
 from natdeploy.compiler.onnx_jobs import Bound, Job, bind
 from natdeploy.compiler.onnx_kernels import OwnKernels, bind_own
 from natdeploy.compiler.onnx_model import OnnxModel
-from natdeploy.compiler.plan import Call, Kernel, Plan, Port, View, make_plan
+from natdeploy.compiler.plan import Call, Kernel, Plan, View, make_plan
 from natdeploy.compiler.target import check_target
 from natdeploy.compiler.toolchain import sources_digest, toolchain_versions
 from natdeploy.compiler.tuning import TuningRecord
@@ -74,10 +74,7 @@ def make_onnx_plan(
         tensors = tuple(groups.memory.get(name, name) for name in each.arguments)
         calls.append(Call(group.name, symbol, tensors, group.macs))
 
-    def port(name: str, given: str) -> Port:
-        value = model.values[name]
-        return Port(given, groups.memory.get(name, name), View(value.shape, value.dtype))
-
+    inputs, outputs = ports(model, groups)
     return make_plan(
         producer=f"onnx-{producer}",
         target=checked,
@@ -86,8 +83,8 @@ def make_onnx_plan(
         activations=activations,
         constants=constants,
         calls=calls,
-        inputs=[port(name, name) for name in model.inputs],
-        outputs=[port(name, given) for name, given in zip(model.outputs, model.output_names)],
+        inputs=inputs,
+        outputs=outputs,
         **({"tuning": tuning.identity} if tuning else {}),
     )
 

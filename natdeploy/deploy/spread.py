@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from natdeploy.compiler import KernelCache, compile_layers, tuning_of
 from natdeploy.deploy.chooser import FRONT
 from natdeploy.deploy.pick import rank
-from natdeploy.devices import HardwareProfile, llvm_target
+from natdeploy.devices import HardwareProfile, llvm_target, runs_on_gpu
 from natdeploy.ground.cluster import Cluster
 from natdeploy.runs import ArchiveEntry, RunFolder
 from natdeploy.spaces import Arch, get_space
@@ -25,8 +25,11 @@ def compile_on(
 ) -> int:
     """Have networks compiled, each by some machine; returns how many kernels that gave.
 
+    None for a graphics processor: its kernels are compiled by the build itself.
     A network that cannot be compiled raises here what it would raise in a build.
     """
+    if runs_on_gpu(profile):
+        return 0
     cache = cache or KernelCache()
     target, tuning = dict(llvm_target(profile)), tuning_of(profile)
     tasks = [cluster.submit(compile_there, arch.to_json(), classes, target, tuning) for arch in archs]

@@ -5,7 +5,7 @@ A chain is stored like a network, in role ``kernel``, without an architecture; w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -120,9 +120,3 @@ class _ChainBuilder(ArtifactBuilder):
 
     def _layers(self, arch: Any) -> Chain:
         return arch if isinstance(arch, tuple) else super()._layers(arch)
-
-
-def layers_of(items: Sequence[Measurement]) -> Iterator[tuple[Chain, Measurement]]:
-    """Chains of stored measurements, with these."""
-    for item in items:
-        yield read_chain(item.conditions["chain"]), item

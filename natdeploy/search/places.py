@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from natdeploy.devices.power import PowerModel
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import write_json
 from natdeploy.runs import Place, RunConfig, RunFolder
@@ -63,7 +63,7 @@ class Places:
             one = found.get(_key(config, place))
             if one is None:
                 raise BadInput(f"{run.path}: the power figures of {place.key} are gone; remove it to start over")
-            power[place] = KeptPower(one["watts"], str(one.get("about", "")))
+            power[place] = PowerModel(one["watts"], str(one.get("about", "")))
         return Places(config, latency, elsewhere, power)
 
     def save(self, folder: Path) -> None:
@@ -100,14 +100,6 @@ class Places:
             elsewhere=elsewhere,
             requirements=config.requirements,
         )
-
-
-@dataclass(frozen=True)
-class KeptPower:
-    """Power figures read from the run folder."""
-
-    watts: float
-    about: str
 
 
 def _at(config: RunConfig, place: Place) -> RunConfig:

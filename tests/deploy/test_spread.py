@@ -69,6 +69,10 @@ def test_each_architecture_that_a_build_begins_with_is_compiled_once(tmp_path: P
         first_choices(run, ["nonsense"])
 
 
+def test_kernels_of_graphics_processors_are_left_to_the_build() -> None:
+    assert compile_on(SimpleNamespace(), [SPACE.smallest()], 7, load_profile("pixel4-gpu")) == 0
+
+
 @pytest.mark.slow
 def test_a_cluster_compiles_several_networks(tmp_path: Path) -> None:
     pytest.importorskip("ray")

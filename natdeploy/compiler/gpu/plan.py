@@ -10,10 +10,10 @@ from natdeploy.compiler.gpu.entry import compile_jobs
 from natdeploy.compiler.gpu.target import check_gpu_target
 from natdeploy.compiler.kernel_cache import KernelCache
 from natdeploy.compiler.kernel_objects import Progress, object_code
-from natdeploy.compiler.onnx_groups import group_nodes
+from natdeploy.compiler.onnx_groups import group_nodes, ports
 from natdeploy.compiler.onnx_jobs import bind
 from natdeploy.compiler.onnx_model import OnnxModel
-from natdeploy.compiler.plan import Call, Kernel, Plan, Port, View, make_plan
+from natdeploy.compiler.plan import Call, Kernel, Plan, View, make_plan
 from natdeploy.compiler.toolchain import sources_digest, toolchain_versions
 from natdeploy.ground.files import sha256_bytes
 
@@ -55,10 +55,7 @@ def make_gpu_plan(
                 activations[name] = view.bytes
             calls.append(Call(group.name, kernel.name, called, group.macs if kernel is code.kernels[-1] else 0))
 
-    def port(name: str, given: str) -> Port:
-        value = model.values[name]
-        return Port(given, groups.memory.get(name, name), View(value.shape, value.dtype))
-
+    inputs, outputs = ports(model, groups)
     return make_plan(
         producer=PRODUCER,
         target=checked,
@@ -67,8 +64,8 @@ def make_gpu_plan(
         activations=activations,
         constants=constants,
         calls=calls,
-        inputs=[port(name, name) for name in model.inputs],
-        outputs=[port(name, given) for name, given in zip(model.outputs, model.output_names)],
+        inputs=inputs,
+        outputs=outputs,
     )
 
 
