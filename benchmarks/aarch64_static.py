@@ -22,6 +22,7 @@ from typing import Any
 CHECKOUT = Path(__file__).resolve().parents[1]
 RESOLUTION, SUBNETS, HEAVIEST = 224, 24, 10
 QUICK_SUBNETS, QUICK_HEAVIEST = 4, 3
+TRIPLE = "aarch64-linux-gnu"
 PROCESSORS = ("cortex-a76", "cortex-a55", "cortex-x1")
 #: The processor that is judged, the model that stands for it, and two pipes of four lanes, two operations each.
 JUDGED, MODEL, PEAK_FLOPS_PER_CYCLE = "cortex-a76", "neoverse-n1", 16
@@ -30,8 +31,8 @@ JUDGED, MODEL, PEAK_FLOPS_PER_CYCLE = "cortex-a76", "neoverse-n1", 16
 def measure(*, seed: int, quick: bool) -> dict[str, Any]:
     """Compile, disassemble, simulate. Raises BadInput where LLVM's tools are missing, ChildFailed."""
     from benchmarks.environment import environment
-    from benchmarks.machine_code import llvm_tool
     from benchmarks.subnets import PRODUCER, random_archs, wider_space
+    from natdeploy.compiler.machine_code import llvm_tool
 
     tools = [llvm_tool(name) for name in ("llvm-mca", "llvm-objdump")]
     archs = random_archs(QUICK_SUBNETS if quick else SUBNETS, seed, (RESOLUTION,))
@@ -59,14 +60,15 @@ def measure(*, seed: int, quick: bool) -> dict[str, Any]:
 
 def rows_of(networks: list[Any], cpu: str, count: int) -> list[dict[str, Any]]:
     """What is found of a processor's heaviest kernels; printed on stderr, too."""
-    from benchmarks.machine_code import cycles, disassemble, inner_loops
+    from benchmarks.machine_code import mix, spills
     from benchmarks.subnets import PRODUCER
     from natdeploy.compiler import PRODUCERS, KernelCache
+    from natdeploy.compiler.machine_code import cycles, disassemble, inner_loops
     from natdeploy.compiler.target import check_target
     from natdeploy.ground.errors import VerificationFailed
 
     producer, cache = PRODUCERS.get(PRODUCER), KernelCache()
-    target = check_target({"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mcpu": cpu})
+    target = check_target({"kind": "llvm", "mtriple": TRIPLE, "mcpu": cpu})
     macs: Counter[str] = Counter()
     kernels: dict[str, Any] = {}
     for layers in networks:
@@ -80,7 +82,8 @@ def rows_of(networks: list[Any], cpu: str, count: int) -> list[dict[str, Any]]:
     print(f"{sum(macs[name] for name in heaviest) / macs.total():.0%} of all multiply-accumulates", file=sys.stderr)
     rows = []
     for name in heaviest:
-        loops = inner_loops(disassemble(codes[name], cpu))
+        code = disassemble(codes[name], cpu)
+        loops = inner_loops(code)
         if not loops:
             raise VerificationFailed(
                 f"kernel {name} for {cpu} has no loop with multiply-adds; was it compiled for this?"
@@ -91,18 +94,18 @@ def rows_of(networks: list[Any], cpu: str, count: int) -> list[dict[str, Any]]:
             "workload": kernels[name].workload,
             "schedule": kernels[name].schedule,
             "macs_share": macs[name] / macs.total(),
-            "mix": loops[0].mix,
-            "spills": sum(loop.spills for loop in loops),
-            "spills_of_rests": sum(loop.spills for loop in loops[1:]),
+            "mix": mix(loops[0]),
+            "spills": sum(spills(loop, code) for loop in loops),
+            "spills_of_rests": sum(spills(loop, code) for loop in loops[1:]),
         }
         if cpu == JUDGED:
-            taken = cycles(loops[0], MODEL)
-            row |= {"cycles": taken, "peak_share": loops[0].flops / taken / PEAK_FLOPS_PER_CYCLE}
+            taken = cycles(loops[:1], MODEL, TRIPLE)[0]
+            row |= {"cycles": taken, "peak_share": 2 * loops[0].macs / taken / PEAK_FLOPS_PER_CYCLE}
         rows.append(row)
-        mix = ", ".join(f"{number} {kind}" for kind, number in sorted(row["mix"].items()))
+        found = ", ".join(f"{number} {kind}" for kind, number in sorted(row["mix"].items()))
         share = f"{row['peak_share']:.1%} of peak, " if "peak_share" in row else ""
-        spills = f"{row['spills']} spills, {row['spills_of_rests']} of them in loops for rests"
-        print(f"  {name}: {share}{mix}; {spills}; tile {row['schedule']}", file=sys.stderr, flush=True)
+        spilled = f"{row['spills']} spills, {row['spills_of_rests']} of them in loops for rests"
+        print(f"  {name}: {share}{found}; {spilled}; tile {row['schedule']}", file=sys.stderr, flush=True)
     return rows
 
 

@@ -12,6 +12,7 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.latency.features import layer_kind
 from natdeploy.latency.kernel_predictor import KernelPredictor
 from natdeploy.latency.library import find_latency_model, prior_latency_model, shipped_latency_model
+from natdeploy.latency.machine_code import MachineCodePredictor
 from natdeploy.latency.model import LatencyModel
 from natdeploy.latency.operator_rates import RatesPredictor
 from natdeploy.latency.prior import PriorPredictor
@@ -60,7 +61,7 @@ def layers_latency(profile: HardwareProfile, layers: Sequence[Layer], *, coverag
     model = shipped_latency_model(profile, SPACE)
     if model is None or not isinstance(model.predictor, (RatesPredictor, PriorPredictor)):
         model = prior_latency_model(profile, SPACE, profile.runtimes[0])
-    assert isinstance(model.predictor, (RatesPredictor, PriorPredictor))
+    assert isinstance(model.predictor, (RatesPredictor, PriorPredictor, MachineCodePredictor))
     layers_ms, found = model.predictor.of_layers(layers, coverage)
     ends = (float(found.mean_ms[0]), float(found.lower_ms[0]), float(found.upper_ms[0]))
     return LayersLatency(

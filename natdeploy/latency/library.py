@@ -5,18 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from natdeploy.devices import HardwareProfile, device_fingerprint
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import cache_root, canonical_json, content_key, read_json, write_text
+from natdeploy.latency.machine_code import Machine, MachineCodePredictor
 from natdeploy.latency.model import LatencyModel
 from natdeploy.latency.prior import Prior, PriorPredictor
 from natdeploy.latency.quality import Quality
-from natdeploy.latency.roofline import processor_of
+from natdeploy.latency.roofline import OWN_COST, processor_of
 from natdeploy.spaces import Space, get_space
 
 SHIPPED = Path(__file__).parent / "shipped"
 PRIOR_FILE = SHIPPED / "prior.json"
 PRIOR_KIND = "natdeploy prior"
+#: The runtime of natdeploy's own artifacts.
+OWN_RUNTIME = "tvm"
 
 
 def latency_model_path(profile: HardwareProfile, space: Space | str, runtime: str) -> Path:
@@ -76,12 +81,15 @@ def shipped_latency_model(profile: HardwareProfile, space: Space | str) -> Laten
 def prior_latency_model(profile: HardwareProfile, space: Space | str, runtime: str) -> LatencyModel:
     """What a device's hardware profile alone tells, with intervals as wide as other devices were off theirs.
 
+    natdeploy's own artifacts are known by their machine code where llvm-mca is installed and has a model of the
+    processor; a roofline serves all else. The model's ``origin["method"]`` says which of them it is, and why.
+
     Raises BadInput for an unknown runtime, and naming the field where the profile lacks what it takes.
     """
     latency_model_path(profile, space, runtime)
     space = get_space(space) if isinstance(space, str) else space
     prior = load_prior()
-    predictor = PriorPredictor(prior, processor_of(profile), space)
+    predictor, method = _prior_predictor(prior, profile, space, runtime)
     figures = prior.figures
     quality = Quality(
         **{name: figures[name] for name in ("spearman", "kendall", "mape", "within5", "within10", "coverage")},
@@ -106,11 +114,31 @@ def prior_latency_model(profile: HardwareProfile, space: Space | str, runtime: s
         toolchain={},
         predictor=predictor,
         origin={
+            "method": method,
             "source": f"published latencies of {', '.join(prior.devices)}",
             "licence": "see natdeploy/latency/shipped/README.md",
         },
         _space=space,
     )
+
+
+def _prior_predictor(
+    prior: Prior, profile: HardwareProfile, space: Space, runtime: str
+) -> tuple[PriorPredictor | MachineCodePredictor, str]:
+    """The better one of two, and what it is."""
+    processor = processor_of(profile)
+    if runtime != OWN_RUNTIME:
+        return PriorPredictor(prior, processor, space), f"roofline, since {runtime} compiles no kernels to look into"
+    try:
+        machine = Machine.of(profile)
+    except BadInput as why:
+        return PriorPredictor(own_prior(prior), processor, space), f"roofline ({why})"
+    return MachineCodePredictor(prior, machine, space), machine.says
+
+
+def own_prior(prior: Prior) -> Prior:
+    """With the costs of natdeploy's own kernels: a prior's own are those of the runtimes it was learned from."""
+    return replace(prior, cost=np.array(OWN_COST))
 
 
 def load_prior(path: Path = PRIOR_FILE) -> Prior:

@@ -16,6 +16,7 @@ from natdeploy.latency.comparable import same_toolchain
 from natdeploy.latency.conformal import check_coverage
 from natdeploy.latency.gene_sums import Archs, feature_sums
 from natdeploy.latency.kernel_predictor import KernelPredictor
+from natdeploy.latency.machine_code import MachineCodePredictor
 from natdeploy.latency.operator_rates import RatesPredictor
 from natdeploy.latency.prediction import IntervalPredictor, LatencyPrediction
 from natdeploy.latency.prior import PriorPredictor
@@ -35,8 +36,16 @@ SOURCES = ("measured", "transferred", "table", "prior")
 #: Architectures that a transferred model looks at together.
 BATCH = 10_000
 Predictor = (
-    IntervalPredictor | KernelPredictor | TransferredPredictor | TablePredictor | RatesPredictor | PriorPredictor
+    IntervalPredictor
+    | KernelPredictor
+    | TransferredPredictor
+    | TablePredictor
+    | RatesPredictor
+    | PriorPredictor
+    | MachineCodePredictor
 )
+#: Those that sum over layers.
+_BY_LAYERS = (KernelPredictor, TablePredictor, RatesPredictor, PriorPredictor, MachineCodePredictor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +123,7 @@ class LatencyModel:
         space = get_space(self.space) if self._space is None else self._space
         if isinstance(self.predictor, TransferredPredictor):
             return _transferred(self.predictor, space, archs, coverage, num_classes)
-        if isinstance(self.predictor, (KernelPredictor, TablePredictor, RatesPredictor, PriorPredictor)):
+        if isinstance(self.predictor, _BY_LAYERS):
             return self.predictor.predict(archs, coverage, num_classes)
         sums = feature_sums(space, num_classes)
         return self.predictor.predict(sums(archs), coverage)
@@ -132,9 +141,9 @@ class LatencyModel:
             )
         if self.source == "prior":
             return (
-                f"latencies of {self.device} are a prior, reckoned from its hardware profile alone (costs learned from "
-                f"{self.origin.get('source', 'other devices')}); natdeploy profile --device {self.device} takes "
-                "measurements"
+                f"latencies of {self.device} are a prior: {self.origin.get('method', 'roofline')}; reckoned without "
+                f"any timing of it (interval learned from {self.origin.get('source', 'other devices')}); natdeploy "
+                f"profile --device {self.device} takes measurements"
             )
         caveat = f"; {self.origin['caveat']}" if "caveat" in self.origin else ""
         return (
@@ -257,6 +266,8 @@ def _read_predictor(value: dict[str, Any], space: Space) -> Predictor:
         return TablePredictor.from_json(value, space)
     if "amounts_ms" in value:
         return RatesPredictor.from_json(value, space)
+    if "machine_code" in value:
+        return MachineCodePredictor.from_json(value, space)
     if "prior" in value:
         return PriorPredictor.from_json(value, space)
     if "ideal" in value:
