@@ -20,15 +20,14 @@ from natdeploy.devices.meter import ON_CHARGER, Meter, Reading, on_charger, whol
 
 #: How long a network has to run for its power to be known by a counter, and the time between two looks, in seconds.
 CHARGE_S, LOOK_S = 180.0, 5.0
-#: Seconds that a phone may take to sum up its batterystats.
-STATS_LIMIT_S = 60.0
 #: Up to which share of itself a power must be known to be called measured.
 WORST_RESOLUTION = 0.1
 #: Files of the kernel that are read, as patterns of a shell.
 _FILES = " ".join(
     f"/sys/class/power_supply/*/{name}" for name in ("type", "status", "online", "voltage_now", "charge_counter")
 )
-#: Shell function ``charge``: one reading in the form of ``meter``. batterystats is asked where nobody else tells.
+#: Shell function ``charge``: one reading in the form of ``meter``. batterystats is asked where nobody else tells, and
+#: given up where it takes as long as a lost device.
 CHARGE_SCRIPT = rf"""charge() {{
 echo "@reading"; cut -d " " -f 1 /proc/uptime
 k=$(grep . /dev/null {_FILES})
@@ -36,7 +35,7 @@ b=$(dumpsys battery | sed -n -e 's,^ *\([A-Za-z ]*\): ,dumpsys battery \1:,p' \
 -e 's,^ *(UPDATES STOPPED.*,dumpsys battery set:1,p')
 echo "$k"; echo "$b"
 case "$k $b" in */charge_counter:[1-9-]*|*"Charge counter:"[1-9-]*) ;;
-*) dumpsys batterystats -c android | sed -n 's,^[0-9]*\,0\,l\,dc\,,batterystats dc:,p' ;; esac
+*) timeout 7 dumpsys batterystats -c android | sed -n 's,^[0-9]*\,0\,l\,dc\,,batterystats dc:,p' ;; esac
 }} 2> /dev/null
 """
 

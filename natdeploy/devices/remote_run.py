@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from natdeploy.devices.charge import CHARGE_SCRIPT, STATS_LIMIT_S, charge_meter
+from natdeploy.devices.charge import CHARGE_SCRIPT, charge_meter
 from natdeploy.devices.commands import Finished
 from natdeploy.devices.connection import COMMAND_LIMIT_S, Connection
 from natdeploy.devices.description import DeviceDescription, parse_description
@@ -109,8 +109,8 @@ class RemoteRunner:
 
     def meter(self) -> Meter:
         """Which power meter of the device can be read, or why none can; a battery's charge counter at last."""
-        found = find_meter(self._reading(f"{METER_SCRIPT}meter", COMMAND_LIMIT_S))
-        return found if found.name else charge_meter(self._reading(f"{CHARGE_SCRIPT}charge", STATS_LIMIT_S)) or found
+        found = find_meter(self._reading(f"{METER_SCRIPT}meter"))
+        return found if found.name else charge_meter(self._reading(f"{CHARGE_SCRIPT}charge")) or found
 
     def run_metered(self, session: RemoteSession) -> Metered:
         """Run an executable while the meter is read: see :func:`natdeploy.devices.metered.run_metered`."""
@@ -118,8 +118,8 @@ class RemoteRunner:
 
         return run_metered(self, session)
 
-    def _reading(self, script: str, limit_s: float) -> Reading:
-        said = self.connection.shell(f"{script}; true", limit_s).stdout.decode(errors="replace")
+    def _reading(self, script: str) -> Reading:
+        said = self.connection.shell(f"{script}; true", COMMAND_LIMIT_S).stdout.decode(errors="replace")
         return next(iter(parse_readings(said)), Reading(0.0, {}))
 
     def refuse_to_time(self, machine: str) -> None:

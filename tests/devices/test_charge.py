@@ -153,6 +153,12 @@ def test_a_phone_on_a_charger_is_refused(
     assert found.name is None and re.search(reason, found.reason)
 
 
+def test_batterystats_that_take_for_ever_are_no_counter(phone: Phone, runner: RemoteRunner) -> None:
+    phone.program("timeout", "#!/bin/sh\nexit 124\n")
+    say(phone, discharged="123")
+    assert runner.meter().name is None and "no meter is readable" in runner.meter().reason
+
+
 def test_the_kernels_word_on_chargers_counts_too(phone: Phone, runner: RemoteRunner) -> None:
     say(phone, counter="2915000")
     tree(phone.folder, {f"{SUPPLY}/type": "Battery", f"{SUPPLY}/status": "Charging"})

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from natdeploy.compiler import Artifact
+from natdeploy.devices import commands, connection, guard, tvm_rpc
 from natdeploy.devices.connect import connect
 from natdeploy.devices.profile import HardwareProfile, parse_profile
 from natdeploy.ground.errors import BadInput, DeviceNotReachable, TimingNotPossible
@@ -65,3 +66,14 @@ def test_ways_that_are_not_there(root: Path) -> None:
         connect(profile({"via": ["local"]}))
     with pytest.raises(DeviceNotReachable, match="no device is attached"):
         connect(profile({"via": ["adb"]}))
+
+
+def test_what_is_waited_for_is_within_what_is_promised() -> None:
+    """15 s for a device that does not answer, 10 s for a tracker or what it hands out; tests of how they fail cannot
+    ask for less than a busy machine takes by itself.
+    """
+    ping_s, pulse_s = connection._LAST_PING_S, commands.PULSE_S + guard.ANSWER_LIMIT_S  # at the end, and meanwhile
+    assert max(connection.CONNECT_LIMIT_S, connection.COMMAND_LIMIT_S) + ping_s <= 15 and pulse_s <= 15
+    assert guard.ANSWER_LIMIT_S + guard._CLOSE_LIMIT_S <= 15
+    assert max(tvm_rpc._TRACKER_LIMIT_S, tvm_rpc._REQUEST_LIMIT_S, tvm_rpc._ANSWER_LIMIT_S) <= 10
+    assert tvm_rpc._TRACKER_LIMIT_S + tvm_rpc._REQUEST_LIMIT_S <= 10 and connection.COMMAND_LIMIT_S <= 10
