@@ -64,7 +64,8 @@ def first_cuda_device() -> CudaDevice:
     device = tvm.cuda(0)
     if not device.exist:
         raise DeviceNotReachable(
-            "this machine has NVIDIA's driver and no graphics processor that it can use; see what nvidia-smi says"
+            "this machine has NVIDIA's driver and no graphics processor that it can use; see what nvidia-smi says (a "
+            "driver that is older than TVM's CUDA runtime finds none either)"
         )
     return CudaDevice(str(device.device_name), "sm_" + str(device.compute_version).replace(".", ""))
 

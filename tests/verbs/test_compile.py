@@ -18,6 +18,7 @@ from natdeploy.compiler.onnx_verify import native_outputs, onnxruntime_outputs, 
 from natdeploy.ground.errors import BadInput
 from natdeploy.verbs.compile import CompileResult
 from tests.compiler.conftest import TARGET, home  # noqa: F401 - a cache of this session's own
+from tests.compiler.gpu.conftest import cuda_libraries, stand_in_cuda  # noqa: F401
 from tests.compiler.onnx_models import node, save, small_convnet
 from tests.compiler.test_onnx_read import add_weight
 
@@ -197,3 +198,24 @@ def test_without_opencl_nothing_is_claimed(model: Path, tmp_path: Path, monkeypa
 
 def _no_platforms() -> int:
     return 0
+
+
+@pytest.mark.usefixtures("stand_in_cuda")
+def test_cuda_is_verified_and_timed_where_a_graphics_processor_is(model: Path, tmp_path: Path) -> None:
+    found = verbs.compile(model, device="host-cuda", out=tmp_path / "out", explain=True)
+    assert found.verified is not None and found.verified.where == "gpu: Stand-in H100 (CUDA, sm_90)"
+    assert found.verified.max_rel_error < 1e-4 and found.artifacts == {"source": "kernels.cu"}
+    assert all(layer.measured_ms is not None and layer.measured_ms > 0 and layer.threads for layer in found.layers)
+
+
+@pytest.mark.usefixtures("stand_in_cuda")
+def test_cuda_without_a_graphics_processor_is_source_that_nothing_verified(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_CUDA", "none")
+    found = verbs.compile(model, device="dgx-a100", out=tmp_path / "out", explain=True)
+    assert found.verified is None and "no graphics processor that it can use" in str(found.not_verified)
+    assert (tmp_path / "out" / "kernels.cu").is_file() and all(layer.measured_ms is None for layer in found.layers)
+    done = CliRunner().invoke(app, ["compile", str(model), "--device", "host-cuda", "--out", str(tmp_path / "none")])
+    assert done.exit_code == 3 and "no graphics processor that it can use" in done.output
+    assert not (tmp_path / "none").exists()

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from natdeploy.ground.errors import DeviceNotReachable
 from natdeploy.verbs.doctor import Check, DoctorResult, doctor
+from tests.compiler.gpu.conftest import cuda_libraries, stand_in_cuda  # noqa: F401
 
 MODULE = importlib.import_module("natdeploy.verbs.doctor")  # the package's own attribute is the function
 
@@ -28,6 +30,7 @@ def test_what_is_installed_is_found_and_what_is_not_has_a_remedy(monkeypatch) ->
     # Importing TVM and torch for real takes long; json stands for them, through a child all the same.
     monkeypatch.setattr(MODULE, "_module", lambda name: real("numpy" if name == "tvm" else "json"))
     monkeypatch.setattr(MODULE, "_cuda", lambda: "a GPU")
+    monkeypatch.setattr(MODULE, "_cuda_through_tvm", lambda: "a GPU")
     monkeypatch.setenv("ANDROID_NDK_HOME", "/nowhere")
     result = doctor()
     checks = by_name(result)
@@ -47,6 +50,7 @@ def test_required_tools_that_fail_are_findings(monkeypatch, tmp_path: Path) -> N
     real = MODULE._module
     monkeypatch.setattr(MODULE, "_module", lambda name: real("no_such_module"))
     monkeypatch.setattr(MODULE, "_cuda", lambda: "a GPU")
+    monkeypatch.setattr(MODULE, "_cuda_through_tvm", lambda: "a GPU")
     monkeypatch.setattr(MODULE, "_command", lambda command: "works")
     result = doctor()
     checks = by_name(result)
@@ -54,6 +58,14 @@ def test_required_tools_that_fail_are_findings(monkeypatch, tmp_path: Path) -> N
     assert "cannot write here" in checks["cache folder"].detail
     assert "no_such_module" in checks["TVM"].detail
     assert checks["TVM"].remedy
+
+
+@pytest.mark.usefixtures("stand_in_cuda")
+def test_cuda_takes_a_graphics_processor_and_nvcc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert MODULE._cuda_through_tvm() == "Stand-in H100 (sm_90), Cuda compilation tools, release 13.0, stand-in"
+    monkeypatch.setenv("STAND_IN_CUDA", "none")
+    with pytest.raises(DeviceNotReachable, match="no graphics processor that it can use"):
+        MODULE._cuda_through_tvm()
 
 
 @pytest.mark.slow

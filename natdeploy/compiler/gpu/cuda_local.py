@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -82,8 +83,9 @@ class CudaLocal:
         return {"nvcc": nvcc_version(find_nvcc())}
 
     def describe(self) -> DeviceDescription:
-        """This machine."""
-        return describe_this_machine()
+        """This machine, as a model of its graphics processor. Raises DeviceNotReachable without one."""
+        found = need_cuda()
+        return replace(describe_this_machine(), model=f"{found.name} ({found.arch})")
 
     def meter(self) -> Meter:
         """None: what this machine's own meters read leaves its graphics processor out."""
