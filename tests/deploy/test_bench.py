@@ -1,6 +1,5 @@
 """A bundle's executable on its device: the stand-in for adb, whose processor is qemu-aarch64."""
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +20,9 @@ from natdeploy.spaces import random_network
 from natdeploy.verbs import bench
 from tests.deploy.stand_ins import CLASSES, PREPROCESSING, SPACE, make_bundle, manifest_of
 from tests.devices.boards import emulator
-from tests.devices.phones import ADB, Phone, make_phone
+from tests.devices.phones import Phone, make_phone
 from tests.devices.test_meter import BATTERY, tree
+from tests.measure.phones import use_stand_in
 
 PROFILE = """
 name: stand-in
@@ -42,13 +42,7 @@ def device(tmp_path: Path) -> str:
 
 @pytest.fixture
 def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Phone:
-    root = tmp_path / "phones"
-    (root / "bin").mkdir(parents=True)
-    (root / "bin" / "adb").symlink_to(ADB)
-    monkeypatch.setenv("QEMU", emulator("aarch64"))
-    monkeypatch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("STAND_IN", str(root))
-    return make_phone(root, "R58M123")
+    return make_phone(use_stand_in(tmp_path / "phones", monkeypatch), "R58M123")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """A bundle of OpenCL kernels on its phone: a stand-in for adb, a stand-in for the NDK's clang, PoCL for the GPU."""
 
-import os
 import platform
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,9 +19,11 @@ from natdeploy.ground.errors import DeviceNotReachable, TimingNotPossible, Verif
 from natdeploy.spaces import random_network
 from natdeploy.verbs import bench
 from tests.compiler.gpu.conftest import needs_opencl
+from tests.compiler.gpu.ndk_stand_in import stand_in_ndk, without_ndk
 from tests.compiler.reference import reference
 from tests.deploy.stand_ins import CLASSES, PREPROCESSING, SPACE, manifest_of
-from tests.devices.phones import ADB, Phone, make_phone
+from tests.devices.phones import Phone, make_phone
+from tests.measure.phones import use_stand_in
 
 MACHINE = platform.machine()
 PROFILE = f"""
@@ -50,12 +51,7 @@ def device(tmp_path: Path) -> str:
 
 @pytest.fixture
 def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Phone:
-    root = tmp_path / "phones"
-    (root / "bin").mkdir(parents=True)
-    (root / "bin" / "adb").symlink_to(ADB)
-    monkeypatch.setenv("QEMU", "env")  # its executables are this machine's
-    monkeypatch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("STAND_IN", str(root))
+    root = use_stand_in(tmp_path / "phones", monkeypatch, qemu="env")  # its executables are this machine's
     phone = make_phone(root, "R58M123")
     phone.change("getprop", "arm64-v8a,armeabi-v7a,armeabi", "x86_64")
     phone.change("uname", "aarch64", MACHINE)
@@ -64,12 +60,7 @@ def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Phone:
 
 @pytest.fixture
 def ndk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    clang = tmp_path / f"ndk/toolchains/llvm/prebuilt/linux-x86_64/bin/{MACHINE}-linux-android24-clang"
-    clang.parent.mkdir(parents=True)
-    clang.write_text('#!/bin/sh\nexec cc "$@"\n')
-    clang.chmod(0o755)
-    monkeypatch.setenv("ANDROID_NDK_HOME", str(tmp_path / "ndk"))
-    return tmp_path / "ndk"
+    return stand_in_ndk(tmp_path / "ndk", MACHINE, monkeypatch)
 
 
 @pytest.fixture
@@ -140,8 +131,7 @@ def test_other_outputs_are_refused(make: Callable[..., Path], phone: Phone, devi
 def test_without_an_ndk_nothing_is_started(
     make: Callable[..., Path], phone: Phone, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for variable in ("ANDROID_NDK_HOME", "ANDROID_NDK_ROOT", "ANDROID_HOME", "ANDROID_SDK_ROOT"):
-        monkeypatch.delenv(variable, raising=False)
+    without_ndk(monkeypatch)
     with pytest.raises(DeviceNotReachable, match=r"no Android NDK is found; install .* ANDROID_NDK_HOME"):
         bench(make(), device=device)
     assert not (phone.folder / "pids").exists()

@@ -40,12 +40,12 @@ def phone_profile(**changes: object) -> HardwareProfile:
     return parse_profile({**PROFILE, **changes}, "stand-in.yaml")
 
 
-def use_stand_in(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of phones whose adb is the stand-in."""
+def use_stand_in(root: Path, monkeypatch: pytest.MonkeyPatch, qemu: str | None = None) -> Path:
+    """A folder of phones whose adb is the stand-in; ``qemu`` runs their executables, by default that of aarch64."""
     (root / "bin").mkdir(parents=True)
     (root / "bin" / "adb").symlink_to(ADB)
     (root / "devices").touch()
-    monkeypatch.setenv("QEMU", emulator("aarch64"))
+    monkeypatch.setenv("QEMU", qemu or emulator("aarch64"))
     monkeypatch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("STAND_IN", str(root))
     return root

@@ -21,6 +21,7 @@ from natdeploy.measure.timer import Timer
 from natdeploy.spaces import get_space, random_network
 from tests.compiler.conftest import home, tiny_layers  # noqa: F401 - a cache of this session's own
 from tests.compiler.gpu.conftest import cuda_libraries, stand_in_cuda  # noqa: F401
+from tests.compiler.gpu.ndk_stand_in import without_ndk
 
 SPACE = get_space("mbv3-micro")
 QUICK = TimingProtocol(
@@ -42,8 +43,7 @@ def phone() -> HardwareProfile:
 
 
 def test_without_an_ndk_nothing_is_compiled(phone: HardwareProfile, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("ANDROID_NDK_HOME", "ANDROID_NDK_ROOT", "ANDROID_HOME", "ANDROID_SDK_ROOT"):
-        monkeypatch.delenv(variable, raising=False)
+    without_ndk(monkeypatch)
     told: list[str] = []
     builder = ArtifactBuilder(SPACE, phone, "tvm")
     with pytest.raises(DeviceNotReachable, match=r"no Android NDK is found; install .* ANDROID_NDK_HOME"):

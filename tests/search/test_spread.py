@@ -5,10 +5,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
-import torch
 
 from natdeploy.ground.cluster import connected
 from natdeploy.ground.errors import BadInput
@@ -16,27 +14,14 @@ from natdeploy.runs import RunConfig, RunFolder
 from natdeploy.search import search
 from natdeploy.search.spread import evaluate_there
 from natdeploy.spaces import get_space
-from natdeploy.supernets import build_supernet, save_supernet
+from tests.search.small_run import small_run
 from tests.search.test_supernet_evaluator import Here
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> RunConfig:
-    rng = np.random.default_rng(0)
-    labels = np.arange(90) % 3
-    images = rng.integers(0, 120, (90, 12, 12, 3), dtype=np.uint8) + (labels * 60).astype(np.uint8)[:, None, None, None]
-    np.savez(tmp_path / "shades.npz", images=images, labels=labels)
-    torch.manual_seed(0)
-    save_supernet(tmp_path / "supernet.safetensors", build_supernet(get_space("mbv3-micro"), 3), {})
-    sizes = {"initial": 6, "iterations": 1, "candidates": 2, "archive": 6, "population": 8, "surrogate_evaluations": 16}
-    return RunConfig(
-        data=str(tmp_path / "shades.npz"),
-        supernet=str(tmp_path / "supernet.safetensors"),
-        latency_ms=5.0,
-        threads=1,
-        search={**sizes, "surrogate": "ridge", "random_baseline": False},
-        adapt={"warm_up_epochs": 1, "epochs_per_iteration": 1, "calibration_images": 20},
-    )
+    sizes = {"initial": 6, "candidates": 2, "archive": 6, "random_baseline": False}
+    return small_run(tmp_path, images=90, classes=3, **sizes)
 
 
 def found(run: RunFolder) -> list[tuple[str, float, int]]:
@@ -69,7 +54,7 @@ def test_workers_that_are_killed_lose_nothing(config: RunConfig, tmp_path: Path)
         finally:
             over.set()
             killer.join()
-    assert len(killed) == 2
+    assert killed
     assert found(together) == found(alone)
     assert together.summary()["failed"] == []
 

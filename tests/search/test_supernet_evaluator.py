@@ -3,14 +3,13 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.runs import RunConfig, RunFolder
 from natdeploy.search import LocalSurroundings, search, steps
-from natdeploy.spaces import get_space
-from natdeploy.supernets import build_supernet, load_supernet, save_supernet
+from natdeploy.supernets import load_supernet
+from tests.search.small_run import small_run
 from tests.search.synthetic import Latency
 
 
@@ -26,24 +25,7 @@ class Here(LocalSurroundings):
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory) -> RunConfig:
-    import torch
-
-    folder = tmp_path_factory.mktemp("task")
-    rng = np.random.default_rng(0)
-    labels = np.arange(60) % 3
-    images = rng.integers(0, 120, (60, 12, 12, 3), dtype=np.uint8) + (labels * 60).astype(np.uint8)[:, None, None, None]
-    np.savez(folder / "shades.npz", images=images, labels=labels)
-    torch.manual_seed(0)
-    save_supernet(folder / "supernet.safetensors", build_supernet(get_space("mbv3-micro"), 10), {})
-    sizes = {"initial": 4, "iterations": 1, "candidates": 1, "archive": 4, "population": 8, "surrogate_evaluations": 16}
-    return RunConfig(
-        data=str(folder / "shades.npz"),
-        supernet=str(folder / "supernet.safetensors"),
-        latency_ms=5.0,
-        threads=1,
-        search={**sizes, "surrogate": "ridge"},
-        adapt={"warm_up_epochs": 1, "epochs_per_iteration": 1, "calibration_images": 20},
-    )
+    return small_run(tmp_path_factory.mktemp("task"), images=60, classes=10, initial=4, candidates=1, archive=4)
 
 
 def test_equal_seeds_and_a_continued_run_give_equal_archives(config, tmp_path, monkeypatch) -> None:

@@ -22,6 +22,7 @@ from natdeploy.ground.errors import BadInput, DeviceNotReachable
 from natdeploy.spaces import Network
 from tests.compiler.executable import run_on
 from tests.compiler.gpu.conftest import needs_opencl
+from tests.compiler.gpu.ndk_stand_in import stand_in_ndk, without_ndk
 from tests.compiler.onnx_models import node, save, small_convnet
 
 HERE = f"{platform.machine()}-linux-gnu"
@@ -185,8 +186,7 @@ def test_binaries_of_processors_are_not_made_of_it(plan: Plan, tmp_path: Path) -
 
 
 def test_android_takes_an_ndk(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("ANDROID_NDK_HOME", "ANDROID_NDK_ROOT", "ANDROID_HOME", "ANDROID_SDK_ROOT"):
-        monkeypatch.delenv(variable, raising=False)
+    without_ndk(monkeypatch)
     with pytest.raises(DeviceNotReachable, match=r"no Android NDK is found; install .* ANDROID_NDK_HOME"):
         link_opencl(plan, "executable", PHONE["mtriple"])
     phone = replace(plan, target=PHONE)
@@ -198,11 +198,7 @@ def test_android_takes_an_ndk(plan: Plan, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_an_ndk_links_for_the_phone(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stand-in whose clang is this machine's C compiler: what it is called with, and what comes of it."""
-    clang = tmp_path / "ndk/toolchains/llvm/prebuilt/linux-x86_64/bin/aarch64-linux-android24-clang"
-    clang.parent.mkdir(parents=True)
-    clang.write_text('#!/bin/sh\nexec cc "$@"\n')
-    clang.chmod(0o755)
-    monkeypatch.setenv("ANDROID_NDK_HOME", str(tmp_path / "ndk"))
+    stand_in_ndk(tmp_path / "ndk", "aarch64", monkeypatch)
     artifacts = build_gpu_artifacts(replace(plan, target=PHONE), tmp_path / "out")
     assert list(artifacts) == ["source", "native", "executable"]
     described = subprocess.run([artifacts["executable"].path], check=True, capture_output=True, text=True)
