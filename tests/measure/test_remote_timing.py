@@ -83,20 +83,18 @@ def test_an_emulated_processor_is_not_timed(phone: Phone, store: MeasurementStor
 
 def test_units_share_the_work_and_one_that_is_lost_gives_its_share_back(root: Path, store: MeasurementStore) -> None:
     phones = [make_phone(root, serial) for serial in ("left", "right")]
-    archs, seen = small(4), []
+    archs, seen, once = small(4), [], threading.Lock()
 
     def tell(stage: str, fraction: float) -> None:
         seen.append(stage)
 
     def unplug(runnable: Runnable, repeats: int) -> list[float]:
         """Both work; then one cable is pulled in the middle of a batch."""
-        if phones[0].processes() and not unplugged and threading.current_thread() is not threading.main_thread():
-            unplugged.append(True)
+        if phones[0].processes() and once.acquire(blocking=False):
             (root / "devices").write_text("right\tdevice\n")
             phones[0].stop(signal.SIGKILL)
         return clock()(runnable, repeats)
 
-    unplugged: list[bool] = []
     access = Access(units=("left", "right"), test_only_clock=unplug)
     found = time_archs(
         archs,
@@ -108,11 +106,42 @@ def test_units_share_the_work_and_one_that_is_lost_gives_its_share_back(root: Pa
         access=access,
         progress=tell,
     )
-    assert unplugged and [one.arch for one in found] == archs and len(store.query()) == 4
+    assert once.locked() and [one.arch for one in found] == archs and len(store.query()) == 4
     assert {one.conditions["unit"] for one in found} == {"right"}
     assert any(stage.startswith("2 devices are timing") for stage in seen)
     assert any(stage.startswith("lost adb device 'left'") for stage in seen)
     assert not phones[1].left()
+
+
+def test_three_of_those_attached_share_the_work_and_one_vanishes(root: Path, store: MeasurementStore) -> None:
+    make_phone(root, "stranger").change("getprop", "Stand-in 4", "Stand-in 5")
+    phones = {serial: make_phone(root, serial) for serial in ("a", "b", "c")}
+    archs, seen, once = small(6), list[str](), threading.Lock()
+
+    def unplug(runnable: Runnable, repeats: int) -> list[float]:
+        if phones["b"].processes() and once.acquire(blocking=False):
+            listed = (root / "devices").read_text()
+            (root / "devices").write_text(listed.replace("b\tdevice\n", ""))
+            phones["b"].stop(signal.SIGKILL)
+        return clock()(runnable, repeats)
+
+    found = time_archs(
+        archs,
+        space=SPACE,
+        profile=phone_profile(),
+        runtime="tvm",
+        protocol=QUICK,
+        store=store,
+        access=Access(matching=3, test_only_clock=unplug),
+        progress=lambda stage, _: seen.append(stage),
+    )
+    assert [one.arch for one in found] == archs and len(store.query()) == 6 and once.locked()
+    assert {one.unit for one in unit_shares(found)} == {"a", "c"}
+    assert any(stage.startswith("3 devices are timing") for stage in seen)
+    assert any(stage.startswith("lost adb device 'b'") for stage in seen)
+    assert not phones["a"].left() and not phones["c"].left()
+    with pytest.raises(DeviceNotReachable, match=r"2 of 3 devices of kind 'stand-in' are usable: "):
+        timed(small(7)[6:], store, Access(matching=3, test_only_clock=clock()))
 
 
 def test_what_was_timed_before_the_last_unit_was_lost_is_stored(
