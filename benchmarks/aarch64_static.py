@@ -82,7 +82,7 @@ def rows_of(networks: list[Any], cpu: str, count: int) -> list[dict[str, Any]]:
     print(f"{sum(macs[name] for name in heaviest) / macs.total():.0%} of all multiply-accumulates", file=sys.stderr)
     rows = []
     for name in heaviest:
-        code = disassemble(codes[name], cpu)
+        (code,) = disassemble([codes[name]], cpu)
         loops = inner_loops(code)
         if not loops:
             raise VerificationFailed(

@@ -76,10 +76,9 @@ def core_model(target: Mapping[str, Any], vectors_per_cycle: float | None, cache
 
     Raises BadInput where LLVM's tools are missing, or have no model of the processor.
     """
-    checked = check_target(target)
+    checked, tools = check_target(target), [llvm_tool(name) for name in ("llvm-mca", "llvm-objdump")]
     lanes, triple, own = isa_for(checked, cache).lanes, str(checked["mtriple"]), str(checked["mcpu"])
-    version = ".".join(map(str, llvm_version(llvm_tool("llvm-mca"))))
-    llvm_tool("llvm-objdump")
+    version = ".".join(map(str, llvm_version(tools[0])))
 
     def peak(cpu: str) -> float:
         key = cache.key("model", cpu, triple, lanes, version, _METHOD)
@@ -131,7 +130,7 @@ def _analysed(
     codes = kernel_code((kernels[name] for name in missing), target, cache, progress)
     for start in range(0, len(missing), _BATCH):
         names = missing[start : start + _BATCH]
-        loops = [heaviest(disassemble(codes[name], str(target["mcpu"]))) for name in names]
+        loops = [heaviest(code) for code in disassemble([codes[name] for name in names], str(target["mcpu"]))]
         for name, loop, taken in zip(names, loops, cycles(loops, model.cpu, str(target["mtriple"]))):
             if not loop.macs:
                 raise BadInput(f"kernel {name}: its machine code for {target['mcpu']} has no fused multiply-add")

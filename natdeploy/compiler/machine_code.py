@@ -25,6 +25,7 @@ _NEWEST_TRIED = 24
 _LIMIT_S = 120.0
 _ITERATIONS = 50
 _LINE = re.compile(r"^\s*(?P<address>[0-9a-f]+):\s+(?P<name>[\w.]+)\s*(?P<operands>.*?)\s*(?:<[^>]*>)?\s*$")
+_FILE = re.compile(r"^.*:\s+file format .*$", re.MULTILINE)
 _COMMENT = re.compile(r"//|\s#\s")
 _BRANCH = re.compile(r"^(b\.\w+|cbn?z|tbn?z|b|j\w+)$")
 #: Instructions that say nothing of a loop, and that a simulation of straight code must not hold.
@@ -83,15 +84,21 @@ class Loop:
         return sum(one.macs for one in self.instructions)
 
 
-def disassemble(code: bytes, cpu: str | None = None) -> list[Instruction]:
-    """All instructions of a kernel's object file, in order. Raises BadInput where the tool is missing or fails."""
-    with tempfile.NamedTemporaryFile(suffix=".o") as file:
-        file.write(code)
-        file.flush()
-        named = [f"--mcpu={cpu}"] if cpu else []
+def disassemble(codes: Sequence[bytes], cpu: str | None = None) -> list[list[Instruction]]:
+    """All instructions of each kernel's object file, in order. Raises BadInput where the tool is missing or fails."""
+    if not codes:
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder, f"{number}.o") for number in range(len(codes))]
+        for path, code in zip(paths, codes):
+            path.write_bytes(code)
         # TVM puts its conversions of half precision into a section of their own, whose addresses begin anew.
-        options = ["-d", "--section=.text", "--no-show-raw-insn", *named]
-        return parse(_run([llvm_tool("llvm-objdump"), *options, file.name]))
+        options = ["-d", "--section=.text", "--no-show-raw-insn", *([f"--mcpu={cpu}"] if cpu else [])]
+        listing = _run([llvm_tool("llvm-objdump"), *options, *map(str, paths)])
+    _, *files = _FILE.split(listing)
+    if len(files) != len(codes):
+        raise BadInput(f"llvm-objdump: {len(files)} answers for {len(codes)} object files")
+    return [parse(text) for text in files]
 
 
 def parse(disassembly: str) -> list[Instruction]:

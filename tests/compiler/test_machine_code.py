@@ -7,7 +7,15 @@ import pytest
 
 from natdeploy.compiler import KernelCache
 from natdeploy.compiler.kernel_cycles import core_model, kernel_costs
-from natdeploy.compiler.machine_code import cycles, heaviest, inner_loops, llvm_tool, parse, peak_macs_per_cycle
+from natdeploy.compiler.machine_code import (
+    cycles,
+    disassemble,
+    heaviest,
+    inner_loops,
+    llvm_tool,
+    parse,
+    peak_macs_per_cycle,
+)
 from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import INPUT, Layer
 
@@ -96,6 +104,7 @@ def test_two_pipes_take_two_vector_multiply_adds_a_cycle() -> None:
     assert 7.9 < taken[0] < 8.6
     assert cycles([loop], "cortex-a76", ARM)[0] > 15  # LLVM's own model of the same core knows one pipe
     assert cycles([], "neoverse-n1", ARM) == []
+    assert disassemble([]) == []
     assert 7.5 < peak_macs_per_cycle("neoverse-n1", ARM, 4) <= 8
     assert 15 < peak_macs_per_cycle("skylake", "x86_64-linux-gnu", 8) <= 16
 
@@ -106,6 +115,8 @@ def test_what_is_not_modelled_is_an_error_in_one_line() -> None:
         peak_macs_per_cycle("carmel", ARM, 4)
     with pytest.raises(BadInput, match=r"armv7.* not analysed"):
         peak_macs_per_cycle("cortex-a7", "armv7-linux-gnueabihf", 4)
+    with pytest.raises(BadInput, match=r"llvm-objdump\S* failed: .*not recognized"):
+        disassemble([b"no object file"])
 
 
 def conv(name: str, inputs: str, in_c: int, out_c: int, size: int, kernel: int = 1, groups: int = 1) -> Layer:

@@ -87,6 +87,7 @@ def test_networks_of_other_devices_tell_those_of_a_new_one() -> None:
         predict_counterparts(-target[:5], others[:5], others[5:])
 
 
+@pytest.mark.usefixtures("without_llvm_mca")
 def test_genomes_are_predicted_as_their_architectures() -> None:
     archs = [SPACE.sample(np.random.default_rng(seed)) for seed in range(12)]
     genomes = np.stack([SPACE.encode(arch) for arch in archs])

@@ -23,6 +23,9 @@ SPACE = get_space("ofa-mbv3-w1.0")
 SLOW, FAST = Processor(4.0, 1.0, 256, 1024), Processor(64.0, 4.0, 1024, 8192)
 
 
+pytestmark = pytest.mark.usefixtures("without_llvm_mca")
+
+
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "home"))
@@ -103,6 +106,7 @@ def test_every_profile_has_a_prior_or_says_what_it_lacks(profile) -> None:
     assert model.source == "prior"
     assert "prior" in model.caution
     assert profile.name in model.caution
+    assert "a prior: roofline (no llvm-mca in this test)" in model.caution
     found = model.predict([SPACE.smallest(), SPACE.largest()])
     assert (found.lower_ms < found.mean_ms).all()
     assert (found.mean_ms < found.upper_ms).all()

@@ -55,7 +55,7 @@ class Stages:
 
 
 @pytest.fixture
-def stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stages]:
+def stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_llvm_mca: None) -> Iterator[Stages]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "home"))
     found = Stages()
