@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -41,6 +42,8 @@ def answer(as_json: bool, work: Callable[[Progress], AnyResult], show: Callable[
 @contextlib.contextmanager
 def _printing() -> Iterator[None]:
     """A full disk behind stdout is bad input, and what is left to print is dropped: Python would try it again."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be any bytes; stderr does so already
     try:
         with readable_disk_errors(Path("standard output")):
             yield

@@ -68,6 +68,11 @@ class SourceData:
     augmentation: str = "crop"
 
     def __post_init__(self) -> None:
+        for name in (self.name, *self.classes):
+            if not _is_utf8(name):
+                raise BadInput(
+                    f"{self.origin}: {name!r} is no name in UTF-8, which files that name it are in; rename it"
+                )
         if not self.parts.get("train"):
             raise BadInput(f"{self.origin}: no training images; found parts: {', '.join(self.parts) or 'none'}")
         for part, labelled in self.parts.items():
@@ -80,6 +85,15 @@ class SourceData:
         if len(present) < 2:
             only = self.classes[int(present[0])]
             raise BadInput(f"{self.origin}: only one class ({only!r}) has images; at least two are needed")
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a name can be written down; one of a folder may be any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def stacked(images: Sequence[np.ndarray]) -> Images:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from natdeploy import verbs
 from natdeploy.cli import options, output, tables
 from natdeploy.ground.errors import BadInput
+from natdeploy.verbs.doctor import Check, DoctorResult
 
 
 def test_progress_without_a_terminal_is_a_line_per_stage(capsys) -> None:
@@ -25,6 +29,16 @@ def test_progress_without_a_terminal_is_a_line_per_stage(capsys) -> None:
 def test_tables_do_not_read_markup(capsys) -> None:
     tables.grid("title", (("name", False), ("value", True)), [("[bold]x[/bold]", 3)])
     assert "[bold]x[/bold]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_name_of_any_bytes_is_printed(natdeploy, flags: tuple[str, ...], monkeypatch) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    monkeypatch.setattr(verbs, "doctor", lambda: DoctorResult(True, (Check(name, True, True, "x", "y", ""),)))
+    found = natdeploy("doctor", *flags)
+    assert found.exit_code == 0 and "caf\\udce9" in found.stdout
+    if flags:
+        assert json.loads(found.stdout)["checks"][0]["name"] == name
 
 
 def test_nested_figures_become_dotted_names() -> None:

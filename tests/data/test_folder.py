@@ -1,5 +1,7 @@
 """Folders of class folders."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -80,6 +82,18 @@ def test_a_class_folder_without_images_is_named(tmp_path):
     (tmp_path / "b").mkdir()
     with pytest.raises(BadInput, match=r"/b: no images"):
         load_dataset(str(tmp_path))
+
+
+def test_a_class_whose_name_cannot_be_written_down_is_refused_at_once(tmp_path):
+    for name in ("a", os.fsdecode(b"caf\xe9")):
+        try:
+            (tmp_path / name).mkdir()
+        except OSError:
+            pytest.skip("this file system takes names in UTF-8 only")
+        Image.new("RGB", (8, 8), (len(name), 0, 0)).save(tmp_path / name / "0.png")
+    with pytest.raises(BadInput, match="is no name in UTF-8") as error:
+        load_dataset(str(tmp_path))
+    assert "rename it" in str(error.value)
 
 
 def test_a_truncated_jpeg_is_named(tmp_path):
