@@ -96,7 +96,7 @@ def read_baseline(folder: str | Path, entry: str) -> Baseline | None:
     if version != SCHEMA_VERSION:
         raise BadInput(
             f"{path}: field 'schema_version' is {version!r}, this natdeploy reads {SCHEMA_VERSION}; "
-            "write the baseline anew with natdeploy ci gate --update"
+            "take the natdeploy that wrote it, or remove the file and write it anew: natdeploy ci gate --update"
         )
     baseline = validate(Baseline, value, path)
     if baseline.entry != entry:

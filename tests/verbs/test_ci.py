@@ -180,8 +180,10 @@ def test_a_baseline_of_another_schema_is_bad_input() -> None:
     path = Path("baselines/digits-host.json")
     write_json(path, {**read_json(path, "baseline"), "schema_version": 7})
     for update in (False, True):
-        with pytest.raises(BadInput, match=r"digits-host\.json: field 'schema_version' is 7"):
+        with pytest.raises(BadInput, match=r"digits-host\.json: field 'schema_version' is 7.* remove the file"):
             ci.gate(update=update)
+    path.unlink()
+    assert ci.gate(update=True).updated == (path,)
 
 
 # publish
@@ -328,7 +330,8 @@ def test_an_unknown_device_of_the_matrix_leaves_with_2(capsys: pytest.CaptureFix
     write_pipeline(devices={"pixl4": {"latency_ms": 2}})
     for verb in (("ci", "plan"), ("ci", "build"), ("validate", "natdeploy.yaml")):
         code, line = said(capsys, *verb)
-        assert code == 2 and "unknown device 'pixl4' (did you mean pixel4?)" in line
+        where = "natdeploy.yaml: task 'digits' on device 'pixl4': "
+        assert code == 2 and f"{where}unknown device 'pixl4' (did you mean pixel4?)" in line
 
 
 def test_a_budget_that_no_device_can_meet_leaves_with_4(capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,13 +64,12 @@ def build(
 
     Raises what :func:`natdeploy.verbs.search` and :func:`natdeploy.verbs.build` raise.
     """
-    from natdeploy.devices import load_profile
     from natdeploy.runs.pipeline import load_pipeline
+    from natdeploy.verbs.ci.profiles import entry_profiles
 
     pipeline = load_pipeline(file)
     entries = pipeline.select(device, task)
-    for entry in entries:  # a wrong name shall not wait for the entries before it
-        load_profile(entry.job.device, derive=False)
+    entry_profiles(file, entries)
     return CiBuildResult(tuple(_built(entry, pipeline.config, progress) for entry in entries))
 
 

@@ -55,16 +55,14 @@ def plan(
 
     Raises BadInput naming file, entry and field, for an unknown device too.
     """
-    from natdeploy.devices import load_profile
     from natdeploy.runs.pipeline import load_pipeline
     from natdeploy.verbs.ci.inputs import job_inputs
     from natdeploy.verbs.ci.keys import inputs_key
+    from natdeploy.verbs.ci.profiles import entry_profiles
 
     entries = load_pipeline(file).select(device, task)
-    # All devices first: a wrong name shall not wait for images to be read.
-    profiles = [load_profile(entry.job.device, derive=False) for entry in entries]
     planned = []
-    for number, (entry, profile) in enumerate(zip(entries, profiles)):
+    for number, (entry, profile) in enumerate(zip(entries, entry_profiles(file, entries))):
         if progress is not None:
             progress(f"reading what {entry.name} is made from", number / len(entries))
         key = inputs_key(entry.job, profile, job_inputs(entry.job))
