@@ -1,6 +1,7 @@
 """A bundle of OpenCL kernels on its phone: a stand-in for adb, a stand-in for the NDK's clang, PoCL for the GPU."""
 
 import platform
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,8 @@ from tests.compiler.gpu.conftest import needs_opencl
 from tests.compiler.gpu.ndk_stand_in import stand_in_ndk, without_ndk
 from tests.compiler.reference import reference
 from tests.deploy.stand_ins import CLASSES, PREPROCESSING, SPACE, manifest_of
-from tests.devices.phones import Phone, make_phone
+from tests.devices.phones import Phone, make_phone, wait_until
+from tests.devices.rpc_farm import HOST, start_farm
 from tests.measure.phones import use_stand_in
 
 MACHINE = platform.machine()
@@ -110,6 +112,27 @@ def test_linked_with_the_ndk_it_runs_on_the_phone(
     manifest = verify_bundle(path).manifest
     assert manifest.verification.verified == "on the device (adb R58M123)" and not phone.left()
     assert [artifact.kind for artifact in manifest.artifacts] == ["source"]
+
+
+def test_a_server_of_tvms_rpc_with_opencl_runs_it_too(
+    make: Callable[..., Path], device: str, ndk: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("tornado", reason="TVM's tracker and server need tornado")
+    (tmp_path / "farm").mkdir()
+    farm = start_farm(tmp_path / "farm")
+    try:
+        farm.server("stand-in-gpu")
+        reach = f"reach: {{via: [tvm-rpc], tvm_rpc: {{host: {HOST}, port: {farm.port}}}}}"
+        Path(device).write_text(re.sub("reach: .*", reach, PROFILE))
+        path = make()
+        with pytest.raises(TimingNotPossible, match="OpenCL finds no graphics processor there"):  # but PoCL's
+            bench(path, device=device)
+        result = bench(path, device=device, test_only_clock=lambda repeats: [7.5] * repeats)
+        assert (result.latency_ms, result.via) == (7.5, "tvm-rpc") and result.unit.startswith("stand-in-gpu@")
+        assert verify_bundle(path).manifest.verification.verified.startswith("on the device (tvm-rpc stand-in-gpu@")
+        wait_until(lambda: not farm.scratch())
+    finally:
+        farm.close()
 
 
 def test_times_of_something_else_than_a_gpu_are_refused(
