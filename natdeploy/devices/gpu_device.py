@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -46,10 +46,10 @@ class GpuDevice(Protocol):
         """Load compiled code. ``arguments``: kernels in it that will be launched, and how many places each takes."""
         ...
 
-    def launch(
+    def launcher(
         self, kernel: str, places: Sequence[Place], groups: tuple[int, int, int], threads: tuple[int, int, int]
-    ) -> None:
-        """Start a kernel: ``groups`` of ``threads``, in x, y and z."""
+    ) -> Callable[[], None]:
+        """What starts a kernel whenever it is called: ``groups`` of ``threads``, in x, y and z."""
         ...
 
     def wait(self) -> None:

@@ -73,12 +73,13 @@ class TvmDevice:
             name: _told(partial(self._module.__getitem__, name), f"no kernel {name}") for name in arguments
         }
 
-    def launch(
+    def launcher(
         self, kernel: str, places: Sequence[Place], groups: tuple[int, int, int], threads: tuple[int, int, int]
-    ) -> None:
-        """Start a kernel."""
+    ) -> Callable[[], None]:
+        """What starts a kernel whenever it is called; all that can be done before is done now."""
         pointers = [ctypes.c_void_p(place.memory.data_ptr() + place.offset) for place in places]
-        _told(lambda: self._kernels[kernel](*pointers, *groups, *threads), f"kernel {kernel} cannot be started")
+        call = partial(self._kernels[kernel], *pointers, *groups, *threads)
+        return partial(_told, call, f"kernel {kernel} cannot be started")
 
     def wait(self) -> None:
         """Until all that was asked for is done."""

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from math import prod
 
 import numpy as np
 
-from natdeploy.compiler.plan import Launch, Plan, Port
+from natdeploy.compiler.plan import Plan, Port
 from natdeploy.devices.gpu_device import GpuDevice, Place
 from natdeploy.ground.errors import BadInput, DeviceNotReachable
-
-
-@dataclass(frozen=True)
-class _Step:
-    kernel: str
-    places: tuple[Place, ...]
-    launch: Launch
 
 
 class PlanOnGpu:
@@ -49,17 +41,18 @@ class PlanOnGpu:
             device.write(Place(memory["constant"], 0), np.frombuffer(plan.constants, np.uint8))
         device.load(code, {kernel.name: len(kernel.arguments) for kernel in plan.kernels})
         self._places = {tensor.name: Place(memory[tensor.space], tensor.offset) for tensor in plan.tensors}
-        self._steps = []
+        self._launches: list[Callable[[], None]] = []
         for call in plan.calls:
             launch = kernels[call.kernel].launch
             assert launch is not None  # check_plan has seen to it
-            self._steps.append(_Step(call.kernel, tuple(self._places[name] for name in call.tensors), launch))
+            places = [self._places[name] for name in call.tensors]
+            self._launches.append(device.launcher(call.kernel, places, launch.groups, launch.threads))
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """All outputs from all inputs. Raises BadInput for inputs of other types or shapes, DeviceNotReachable."""
         self._write_inputs(arrays)
-        for step in self._steps:
-            self._launch(step)
+        for launch in self._launches:
+            launch()
         return self._outputs()
 
     def time_ms(self, repeats: int, arrays: Sequence[np.ndarray]) -> list[float]:
@@ -76,16 +69,13 @@ class PlanOnGpu:
         self._write_inputs(arrays)
         self._device.wait()
         times, start = [], time.perf_counter()
-        for step in self._steps:
-            self._launch(step)
+        for launch in self._launches:
+            launch()
             self._device.wait()
             end = time.perf_counter()
             times.append(1e3 * (end - start))
             start = end
         return times
-
-    def _launch(self, step: _Step) -> None:
-        self._device.launch(step.kernel, step.places, step.launch.groups, step.launch.threads)
 
     def _write_inputs(self, arrays: Sequence[np.ndarray]) -> None:
         if len(arrays) != len(self._plan.inputs):

@@ -147,16 +147,6 @@ def test_without_a_driver_nothing_runs_and_nothing_stands_in(kernels: Path) -> N
     assert refused.value.exit_code == 3 and len(str(refused.value).splitlines()) == 1
 
 
-def test_a_kernel_with_too_many_threads_for_the_device_is_refused(plan: Plan) -> None:
-    from natdeploy.compiler.gpu.walk import PlanOnGpu
-
-    class Small:
-        name, max_threads = "Small", 8
-
-    with pytest.raises(DeviceNotReachable, match="Small: runs groups of 8 threads, and a kernel takes 64"):
-        PlanOnGpu(plan, Small(), b"")  # type: ignore[arg-type]  # it is refused before anything is asked of it
-
-
 def test_another_device_than_the_profile_s_is_not_timed(
     stand_in_cuda: pytest.MonkeyPatch, plan: Plan, tmp_path: Path
 ) -> None:
