@@ -71,7 +71,9 @@ class Encoding:
 
     def __call__(self, archs: Archs) -> Encoded:
         """Encode architectures or canonical genomes. Raises BadInput for an architecture of another space."""
-        table = self.standard(_table(self.space, archs))
+        table = _table(self.space, archs)
+        table -= self.standard.centre
+        table *= self.standard.scale
         return Encoded(table, table.shape[1] - sum(self.space.gene_sizes))
 
     def to_json(self) -> dict[str, Any]:
@@ -89,9 +91,11 @@ def _table(space: Space, archs: Archs) -> np.ndarray:
     if not isinstance(archs, np.ndarray):
         archs = np.array([space.encode(arch) for arch in archs], np.int64).reshape(-1, len(space.gene_sizes))
     structure: np.ndarray = _factors(space)(archs)  # type: ignore[arg-type]  # spaces are frozen values
-    one_hot = np.zeros((len(archs), sum(space.gene_sizes)))
-    one_hot[np.arange(len(archs))[:, None], archs + np.cumsum((0, *space.gene_sizes[:-1]))] = 1
-    return np.concatenate([structure, one_hot], axis=1)
+    factors = structure.shape[1]
+    table = np.zeros((len(archs), factors + sum(space.gene_sizes)))
+    table[:, :factors] = structure
+    table[np.arange(len(archs))[:, None], archs + np.cumsum((factors, *space.gene_sizes[:-1]))] = 1
+    return table
 
 
 @lru_cache(maxsize=8)

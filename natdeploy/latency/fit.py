@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,8 +11,9 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.latency.comparable import TRAINING_ROLES, comparable, newest
 from natdeploy.latency.conformal import calibration_rank, fit_conformal
 from natdeploy.latency.evaluation import TimedNetworks, Timing, cross_validated, on_holdout, quality_of
-from natdeploy.latency.model import LatencyModel
+from natdeploy.latency.model import LatencyModel, Predictor
 from natdeploy.latency.prediction import IntervalPredictor
+from natdeploy.latency.quality import Quality
 from natdeploy.latency.xgboost_model import fit_xgboost
 from natdeploy.measure import Measurement
 from natdeploy.spaces import Arch, Space, get_space
@@ -66,20 +67,38 @@ def fit_and_leave_out(
         outcome = on_holdout(space, predictor.predict(judged.features, coverage), training, judged)
     else:
         outcome = cross_validated(space, fitted.left_out_ms, conformal, coverage, training)
+    quality = quality_of(outcome, coverage, len(train), *timed_twice(usable, space))
+    model = model_of(predictor, usable, space, quality)
+    return model, np.log(training.latency_ms / fitted.left_out_ms)
+
+
+def model_of(
+    predictor: Predictor,
+    usable: Sequence[Measurement],
+    space: Space,
+    quality: Quality,
+    *,
+    source: str = "measured",
+    origin: Mapping[str, str] | None = None,
+) -> LatencyModel:
+    """A model of the device, runtime and toolchain that comparable timings are of; its coverage is its quality's.
+
+    ``source`` and ``origin`` are those of :class:`natdeploy.latency.LatencyModel`.
+    """
     example = newest(usable)
-    model = LatencyModel(
+    return LatencyModel(
         space=space.name,
         device=example.device,
         device_fingerprint=example.device_fingerprint,
         runtime=example.runtime,
-        source="measured",
-        coverage=coverage,
-        quality=quality_of(outcome, coverage, len(train), *timed_twice(usable, space)),
+        source=source,
+        coverage=quality.nominal_coverage,
+        quality=quality,
         toolchain=dict(example.toolchain),
         predictor=predictor,
+        origin=origin or {},
         _space=space,
     )
-    return model, np.log(training.latency_ms / fitted.left_out_ms)
 
 
 def timings_of(

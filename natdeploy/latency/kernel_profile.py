@@ -12,10 +12,10 @@ import numpy as np
 from natdeploy.devices import HardwareProfile
 from natdeploy.devices.units import Access
 from natdeploy.ground.errors import BadInput
-from natdeploy.latency.comparable import comparable, newest
+from natdeploy.latency.comparable import comparable
 from natdeploy.latency.evaluation import TimedNetworks, on_holdout, quality_of
 from natdeploy.latency.features import layer_kind
-from natdeploy.latency.fit import timed_twice, timings_of
+from natdeploy.latency.fit import model_of, timed_twice, timings_of
 from natdeploy.latency.kernel_chains import (
     Chain,
     Kernels,
@@ -160,19 +160,8 @@ def fit_kernel_model(
     found = sums.networks_ms([space.layers(*network) for network in judged.networks])
     prediction = predictor.of_sums(found, coverage)
     outcome = on_holdout(space, prediction, training, judged)
-    example = newest(usable)
-    model = LatencyModel(
-        space=space.name,
-        device=example.device,
-        device_fingerprint=example.device_fingerprint,
-        runtime=example.runtime,
-        source="measured",
-        coverage=coverage,
-        quality=quality_of(outcome, coverage, len(train), *timed_twice(usable, space)),
-        toolchain=dict(example.toolchain),
-        predictor=predictor,
-        _space=space,
-    )
+    quality = quality_of(outcome, coverage, len(train), *timed_twice(usable, space))
+    model = model_of(predictor, usable, space, quality)
     return model, errors
 
 

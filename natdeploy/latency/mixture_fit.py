@@ -9,6 +9,8 @@ its parts have: what other devices tell, and what this device tells alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -62,51 +64,62 @@ def fit_mixture(
         raise BadInput(f"parts are {', '.join(map(repr, PARTS))}, not {parts!r}")
     weights, family = hypotheses(measured.on_sources.shape[1], real)
     wanted = np.isin(family, [FAMILIES.index(name) for name in PARTS[parts]])
+    known = _Known(measured, log_ms, variance, np.random.default_rng(seed).permutation(len(log_ms)))
     fit = _many if len(log_ms) > FEW else _few
-    kept, share = fit(weights[wanted], family[wanted], measured, log_ms, variance, np.random.default_rng(seed))
-    return Mixture(kept, share, measured, log_ms, variance)
+    return known.mixture(*fit(weights[wanted], family[wanted], known))
 
 
-def _few(
-    weights: np.ndarray,
-    family: np.ndarray,
-    measured: Inputs,
-    log_ms: np.ndarray,
-    variance: float,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """Measurements, the variance that is expected of them, and the order in which some of them stand for all."""
+
+    measured: Inputs
+    log_ms: np.ndarray
+    variance: float
+    order: np.ndarray
+
+    def first(self, count: int) -> _Known:
+        """Some of them."""
+        rows = self.order[:count]
+        return _Known(self.measured.rows(rows), self.log_ms[rows], self.variance, np.arange(len(rows)))
+
+    def evidence(self, weights: np.ndarray) -> np.ndarray:
+        """Of each hypothesis, see :func:`natdeploy.latency.mixture.evidence`."""
+        return evidence(weights, self._kernels, self.log_ms, self.variance)
+
+    def mixture(self, weights: np.ndarray, share: np.ndarray) -> Mixture:
+        """The device, given these measurements and hypotheses in these proportions."""
+        return Mixture(weights, share, self.measured, self.log_ms, self.variance)
+
+    @cached_property
+    def _kernels(self) -> np.ndarray:
+        return components(self.measured, self.measured)
+
+
+def _few(weights: np.ndarray, family: np.ndarray, known: _Known) -> tuple[np.ndarray, np.ndarray]:
     """Hypotheses and their posterior probabilities."""
     size = np.bincount(family, minlength=len(FAMILIES))
     score = np.log(np.array(PRIOR)[family] / size[family])
-    score += evidence(weights, components(measured, measured), log_ms, variance)
+    score += known.evidence(weights)
     order = np.argsort(-score)[:KEPT]
     share = np.exp(score[order] - score[order[0]])
     kept = share >= LEAST_WEIGHT
     return weights[order[kept]], share[kept] / share[kept].sum()
 
 
-def _many(
-    weights: np.ndarray,
-    family: np.ndarray,
-    measured: Inputs,
-    log_ms: np.ndarray,
-    variance: float,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
+def _many(weights: np.ndarray, family: np.ndarray, known: _Known) -> tuple[np.ndarray, np.ndarray]:
     """Refined hypotheses and their proportions."""
-    rows = rng.permutation(len(log_ms))
-    screen, refine = measured.rows(rows[:SCREEN]), measured.rows(rows[:REFINE])
-    score = evidence(weights, components(screen, screen), log_ms[rows[:SCREEN]], variance)
-    kernels = components(refine, refine)
+    score = known.first(SCREEN).evidence(weights)
+    refine = known.first(REFINE)
     found = []
     for names in STACKED:
         among = np.flatnonzero(np.isin(family, [FAMILIES.index(name) for name in names]))
         if len(among):
             best = weights[among[score[among].argmax()]]
-            found.append(_refined(best, kernels, log_ms[rows[:REFINE]], variance, grow=names[0].endswith("own")))
+            found.append(_refined(best, refine, grow=names[0].endswith("own")))
     refined = np.array(found)
-    alone = [Mixture(row[None], np.ones(1), measured, log_ms, variance).left_out()[0] for row in refined]
-    return refined, stack(np.stack(alone, axis=1), log_ms)
+    alone = [known.mixture(row[None], np.ones(1)).left_out()[0] for row in refined]
+    return refined, stack(np.stack(alone, axis=1), known.log_ms)
 
 
 def stack(left_out: np.ndarray, log_ms: np.ndarray) -> np.ndarray:
@@ -131,13 +144,13 @@ def stack(left_out: np.ndarray, log_ms: np.ndarray) -> np.ndarray:
     return np.asarray(share / share.sum())
 
 
-def _refined(row: np.ndarray, kernels: np.ndarray, log_ms: np.ndarray, variance: float, *, grow: bool) -> np.ndarray:
+def _refined(row: np.ndarray, known: _Known, *, grow: bool) -> np.ndarray:
     """A hypothesis with its own parts, likeness and noise varied as long as that explains more."""
     row = row.copy()
     likeness, own = list(range(1, len(row) - 4)), list(range(len(row) - 4, len(row) - 1))
     if grow:
         row[own] = np.maximum(row[own], 1e-4)
-    best = float(evidence(row[None], kernels, log_ms, variance)[0])
+    best = float(known.evidence(row[None])[0])
     varied = [likeness, *([column] for column in own), [len(row) - 1]]
     for _ in range(2):
         for columns in varied:
@@ -147,7 +160,7 @@ def _refined(row: np.ndarray, kernels: np.ndarray, log_ms: np.ndarray, variance:
                     tried[columns] *= factor
                     if not 1e-6 < tried[columns].max() < 1e4:
                         break
-                    explained = float(evidence(tried[None], kernels, log_ms, variance)[0])
+                    explained = float(known.evidence(tried[None])[0])
                     if explained <= best + 0.5:
                         break
                     best, row = explained, tried

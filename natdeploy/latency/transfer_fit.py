@@ -9,9 +9,9 @@ from dataclasses import asdict
 import numpy as np
 
 from natdeploy.latency.classes import class_factor
-from natdeploy.latency.comparable import TRAINING_ROLES, comparable, newest
+from natdeploy.latency.comparable import TRAINING_ROLES, comparable
 from natdeploy.latency.evaluation import BASELINES, TimedNetworks, Timing
-from natdeploy.latency.fit import timed_twice
+from natdeploy.latency.fit import model_of, timed_twice
 from natdeploy.latency.model import LatencyModel
 from natdeploy.latency.prediction import LatencyPrediction
 from natdeploy.latency.quality import PointQuality, Quality, point_quality, repeatability
@@ -44,20 +44,9 @@ def fit_transferred_model(
     usable = comparable(measurements, space)
     train, held = _medians(usable, space)
     predictor = knowledge.transfer(train, seed=seed)
-    example = newest(usable)
-    return LatencyModel(
-        space=space.name,
-        device=example.device,
-        device_fingerprint=example.device_fingerprint,
-        runtime=example.runtime,
-        source="transferred",
-        coverage=coverage,
-        quality=_quality(predictor, train, held, coverage, timed_twice(usable, space)),
-        toolchain=dict(example.toolchain),
-        predictor=predictor,
-        origin={"source": f"what is known of {', '.join(knowledge.table.names)}", "licence": "see each device's own"},
-        _space=space,
-    )
+    quality = _quality(predictor, train, held, coverage, timed_twice(usable, space))
+    origin = {"source": f"what is known of {', '.join(knowledge.table.names)}", "licence": "see each device's own"}
+    return model_of(predictor, usable, space, quality, source="transferred", origin=origin)
 
 
 def transfer_errors(measurements: Sequence[Measurement], knowledge: SourceKnowledge, *, seed: int = 0) -> np.ndarray:

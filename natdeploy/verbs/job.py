@@ -109,23 +109,10 @@ def ensure_latency_model(job: JobConfig, profile: HardwareProfile, progress: Pro
         today = runtime_toolchain(job.runtime, profile)
         if all(today.get(tool) == version for tool, version in model.toolchain.items()):
             return model
-    settings = job.profile
-    runtimes = settings.runtimes or profile.runtimes
-    if job.runtime not in runtimes:
-        runtimes = (*runtimes, job.runtime)
+    runtimes = tuple(dict.fromkeys((*(job.profile.runtimes or profile.runtimes), job.runtime)))
+    settings = job.profile.model_copy(update={"runtimes": runtimes})
     try:
-        models = profile_with(
-            profile,
-            space=job.space,
-            runtimes=runtimes,
-            networks=settings.networks,
-            holdout=settings.holdout,
-            target_within10=settings.target_within10,
-            minutes=settings.minutes,
-            level=settings.level,
-            seed=job.seed,
-            progress=progress,
-        )
+        models = profile_with(profile, settings, space=job.space, seed=job.seed, progress=progress)
     except DeviceNotReachable as unreachable:
         if model is not None:
             raise

@@ -148,19 +148,7 @@ def profile(
     _refuse_unknown(settings, hardware)
     access = Access(via, tuple(units), devices_matching, test_only_clock)
     access.check(hardware)
-    models = profile_with(
-        hardware,
-        space=space,
-        runtimes=settings.runtimes or hardware.runtimes,
-        networks=settings.networks,
-        holdout=settings.holdout,
-        target_within10=settings.target_within10,
-        minutes=settings.minutes,
-        level=settings.level,
-        seed=seed,
-        progress=progress,
-        access=access,
-    )
+    models = profile_with(hardware, settings, space=space, seed=seed, progress=progress, access=access)
     found = tuple(
         RuntimeProfile(
             name,
@@ -177,34 +165,26 @@ def profile(
 
 def profile_with(
     hardware: HardwareProfile,
+    settings: ProfileSettings,
     *,
     space: str,
-    runtimes: Sequence[str],
-    networks: int,
-    holdout: int,
-    target_within10: float | None,
-    minutes: float | None,
-    level: str,
     seed: int,
     progress: Progress | None,
     access: Access | None = None,
 ) -> dict[str, LatencyModel]:
-    """Profile a device whose settings were checked; runtime name to latency model."""
+    """Profile a device by settings that were checked; runtime name to latency model."""
     from natdeploy.latency import profile_device
     from natdeploy.latency.goal import Goal
-    from natdeploy.measure import MeasurementStore
-    from natdeploy.spaces import get_space
 
     return profile_device(
         hardware,
-        get_space(space),
-        runtimes=tuple(runtimes),
-        networks=networks,
-        holdout=holdout,
-        goal=Goal(target_within10, minutes),
-        level=level,
+        space,
+        runtimes=settings.runtimes,
+        networks=settings.networks,
+        holdout=settings.holdout,
+        goal=Goal(settings.target_within10, settings.minutes),
+        level=settings.level,
         seed=seed,
-        store=MeasurementStore(),
         progress=progress,
         access=access,
     )

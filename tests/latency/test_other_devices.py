@@ -25,7 +25,7 @@ from natdeploy.latency.quality import point_quality
 from natdeploy.measure import Measurement, MeasurementStore, runtime_toolchain
 from natdeploy.measure.publications import import_published
 from natdeploy.spaces import Arch, Layer, get_space
-from tests.latency.timings import made_up, true_ms
+from tests.latency.timings import made_up, shipped_for_others, true_ms
 
 MICRO = get_space("mbv3-micro")
 HERE = Place("0123456789abcdef", "onnxruntime", {"onnxruntime": "1.0"})
@@ -35,6 +35,7 @@ TABLES = Path(__file__).parents[2].parent / "shared" / "data" / "latency"
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "home"))
+    shipped_for_others(tmp_path / "shipped", monkeypatch)
     return tmp_path / "home"
 
 

@@ -8,7 +8,7 @@ from natdeploy.latency import choose_networks, find_latency_model, latency_model
 from natdeploy.latency import profile as profile_module
 from natdeploy.measure import MeasurementStore
 from natdeploy.spaces import costs, get_space
-from tests.latency.timings import measurement, true_ms
+from tests.latency.timings import measurement, shipped_for_others, true_ms
 
 MICRO = get_space("mbv3-micro")
 SPEED = {"onnxruntime": 1.0, "tvm": 2.0}
@@ -17,6 +17,7 @@ SPEED = {"onnxruntime": 1.0, "tvm": 2.0}
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HardwareProfile:
     monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "home"))
+    shipped_for_others(tmp_path / "shipped", monkeypatch)
     cluster = {"name": "cpu", "core": "made up", "cores": 1, "vector_bits": 128, "llvm_cpu": "cortex-a76"}
     value = {"name": "board", "title": "Board", "clusters": [cluster], "llvm_triple": "aarch64-linux-gnu"}
     return parse_profile({**value, "runtimes": ["onnxruntime", "tvm"], "reach": {"via": ["local"]}}, "board.yaml")

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from natdeploy.latency.features import layer_kind
+from natdeploy.latency.library import SHIPPED
 from natdeploy.measure import Measurement
 from natdeploy.spaces import Arch, Layer, Space, get_space
 from natdeploy.spaces.mobilenetv3 import MobileNetV3Space
@@ -112,3 +113,12 @@ def published(device: str, batch: int, count: int) -> list[Measurement]:
 @lru_cache(maxsize=1)
 def _table() -> pd.DataFrame:
     return pd.read_csv(HELP_OFA)
+
+
+def shipped_for_others(folder: Path, monkeypatch: pytest.MonkeyPatch, space: str = "mbv3-micro") -> None:
+    """Ship no predictor of a space: what is known of other devices in it is what a test says, however many ship."""
+    for path in SHIPPED.glob("*/*.json"):
+        if path.stem != space:
+            (folder / path.parent.name).mkdir(parents=True, exist_ok=True)
+            (folder / path.parent.name / path.name).symlink_to(path)
+    monkeypatch.setattr("natdeploy.latency.other_devices.SHIPPED", folder)
