@@ -1,7 +1,7 @@
 """Latency prediction on published measurements, by the protocols of the papers that published them.
 
     python benchmarks/latency.py few-shot --space fbnet|nasbench201 [--hard] [--target A,B --sources C,D]
-    python benchmarks/latency.py scaling [--target adreno640_gpu]
+    python benchmarks/latency.py scaling [--target adreno640_gpu] [--counts 3,24,25,600]
     python benchmarks/latency.py tables [--target ofa_note10,msunas_i7_8700k]
     python benchmarks/latency.py kernels [--device pixel4,s10]
     python benchmarks/latency.py cpu-networks [--device pixel4 --config 1large]
@@ -55,6 +55,8 @@ DATA = {
     "speed": ("random architectures",),
     "host": ("this machine, timed",),
 }
+#: Options that say what a task is about, but those with data of their own.
+CHOSEN = ("space", "hard", "target", "sources")
 #: Tasks of which neither files nor devices can be chosen.
 OWN = ("kernels", "cpu-networks", "prior", "speed", "host", "coverage")
 
@@ -66,7 +68,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     seeds = range(options.seed, options.seed + (2 if options.quick else options.seeds))
     about = {
         "data": [str(file) for file in options.table or DATA.get(options.task, ())] or "HELP and OneProxy, tidied",
-        **{name: getattr(options, name) for name in ("task", "space", "hard", "target", "sources")},
+        **{name: getattr(options, name) for name in ("task", *(() if options.task in OWN else CHOSEN))},
         "seeds": len(seeds),
     }
     return {
@@ -78,7 +80,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def figures_of(options: argparse.Namespace, seeds: range) -> dict[str, float]:
     """The figures of the task that was asked for."""
-    from benchmarks.latency_figures import coverage_figures, few_shot_figures, hard_figures, scaling_figures
+    from benchmarks.latency_figures import MANY, coverage_figures, few_shot_figures, hard_figures, scaling_figures
     from benchmarks.latency_protocols import Asked, run_few_shot, run_hard, run_scaling
     from benchmarks.published_latencies import PROTOCOLS
 
@@ -95,7 +97,8 @@ def figures_of(options: argparse.Namespace, seeds: range) -> dict[str, float]:
     if options.task == "few-shot":
         return few_shot_figures(run_few_shot(asked, options.space, seeds))
     if options.task == "scaling":
-        return scaling_figures(run_scaling(asked, seeds))
+        counts = [int(count) for count in options.counts.split(",")] if options.counts else MANY
+        return scaling_figures(run_scaling(asked, seeds, counts), counts)
     tallies = {space: (run_few_shot(asked, space, seeds), "chosen") for space in PROTOCOLS}
     others = {"hard": (run_hard(asked, seeds), "chosen"), "scaling": (run_scaling(asked, seeds), "all")}
     return coverage_figures({**tallies, **others})
@@ -144,6 +147,7 @@ def main() -> None:
     parser.add_argument("--device", help="phones: kernels (joined by commas), cpu-networks (one)")
     parser.add_argument("--config", help="cpu-networks: cores, for instance 1large")
     parser.add_argument("--home", type=Path, help="host: folder of the timings, to go on where a run was cut")
+    parser.add_argument("--counts", help="scaling: numbers of measurements, from 3 on, joined by commas")
     parser.add_argument("--table", type=Path, action="append", default=[], help="tables to read instead; repeatable")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
@@ -156,6 +160,10 @@ def main() -> None:
         options.config and options.task != "cpu-networks"
     ):
         parser.error("--device is of kernels and cpu-networks, --config of cpu-networks")
+    if options.counts and options.task != "scaling":
+        parser.error("--counts is of scaling")
+    if options.counts and not all(count.isdigit() and int(count) >= 3 for count in options.counts.split(",")):
+        parser.error(f"--counts are whole numbers from 3 on, joined by commas, not {options.counts}")
     if options.home and options.task != "host":
         parser.error("--home is of host")
     if options.task in ("tables", "ofa") and (options.table or options.sources):

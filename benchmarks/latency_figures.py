@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -105,7 +105,7 @@ def hard_figures(tally: Tally) -> dict[str, float]:
     return figures
 
 
-def scaling_figures(tally: Tally) -> dict[str, float]:
+def scaling_figures(tally: Tally, counts: Sequence[int] = MANY) -> dict[str, float]:
     """Shares within +-10 %, of the parts too.
 
     ``beats_parts`` is 1 if no part is ahead of the blend at any number of measurements by more than chance explains:
@@ -114,7 +114,7 @@ def scaling_figures(tally: Tally) -> dict[str, float]:
     """
     figures: dict[str, float] = {}
     beats = True
-    for count in MANY:
+    for count in counts:
         parts = {who: tally.mean("within10", count, who) for who in ("sources", "own", "xgboost")}
         leads = {who: tally.lead("within10", count, "all", who) for who in parts}
         lead, error = min(leads.values())
@@ -129,7 +129,7 @@ def scaling_figures(tally: Tally) -> dict[str, float]:
                 name = f"{what}_{100 * coverage:.0f}"
                 figures[f"{name}_{count}"] = tally.mean(name, count, "all")
         beats = beats and all(lead + ONE_SIDED * error >= 0 for lead, error in leads.values())
-    ahead = all(figures[f"lead_{count}"] >= 0 for count in MANY)
+    ahead = all(figures[f"lead_{count}"] >= 0 for count in counts)
     return figures | {"beats_parts": float(beats), "ahead_of_parts": float(ahead)}
 
 

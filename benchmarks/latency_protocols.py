@@ -48,7 +48,7 @@ def run_hard(asked: Asked, seeds: Sequence[int]) -> Tally:
     return tally
 
 
-def run_scaling(asked: Asked, seeds: Sequence[int]) -> Tally:
+def run_scaling(asked: Asked, seeds: Sequence[int], counts: Sequence[int] = MANY) -> Tally:
     """Sources are all devices but the targets and the target's family."""
     table = read_table(asked.tables or [ONEPROXY], "nasbench201", "arch_str")
     targets = asked.targets or ("adreno640_gpu",)
@@ -56,7 +56,7 @@ def run_scaling(asked: Asked, seeds: Sequence[int]) -> Tally:
     others = [
         name for name in table.latency_ms if name not in targets and not any(family in name for family in families)
     ]
-    return scaling(table, targets, asked.sources or others, seeds)
+    return scaling(table, targets, asked.sources or others, seeds, counts)
 
 
 def few_shot(
@@ -90,18 +90,20 @@ def few_shot(
     return tally
 
 
-def scaling(table: Table, targets: Sequence[str], sources: Sequence[str], seeds: Sequence[int]) -> Tally:
-    """From ten to many chosen measurements, beside what parts of the knowledge give alone; random splits."""
+def scaling(
+    table: Table, targets: Sequence[str], sources: Sequence[str], seeds: Sequence[int], counts: Sequence[int] = MANY
+) -> Tally:
+    """From few to many chosen measurements, beside what parts of the knowledge give alone; random splits."""
     tally = Tally()
     for seed in seeds:
         order = np.random.default_rng([seed, 2]).permutation(len(table.ids))
         first, query = (np.zeros(len(order), bool) for _ in range(2))
-        first[order[: max(MANY)]] = True
-        query[order[max(MANY) :][:JUDGED]] = True
+        first[order[: max(counts)]] = True
+        query[order[max(counts) :][:JUDGED]] = True
         knowledge = learn(table, "nasbench201", sources, first)
         for target in targets:
             measurable, judged = table.of(target, first), table.of(target, query)
-            for count in MANY:
+            for count in counts:
                 chosen = knowledge.choose(min(count, len(measurable)), among=list(measurable), seed=seed)
                 measured = {arch: measurable[arch] for arch in chosen}
                 for who in ("all", "sources", "own"):

@@ -1,7 +1,9 @@
 """Task ``speed``: architectures predicted in a second by one core, from genomes to milliseconds and intervals.
 
-In batches of 10,000, counted in seconds of the processor, so that what else runs on it does not matter. Beside it, on
-the same architectures, what Once-for-All's code does: a look-up of every block in a table, added up one by one; and
+In batches of 10,000, counted in seconds of the processor, so that what else runs on it does not matter. Models of every
+source: ``measured`` (without a prefix), ``table_``, ``prior_``, ``transferred_`` (from 10 measurements and shipped
+predictors) and ``kernels_`` (sums of kernels). Latencies that they learn from are made up. Beside them, on the same
+architectures, what Once-for-All's code does: a look-up of every block in a table, added up one by one; and
 nn-Meter (Zhang et al. 2021) from PyPI, in an environment of its own (``benchmarks/nn_meter_peer.py``), from ONNX models
 in memory. Where that cannot be installed there is no figure of it, and stderr says why.
 """
@@ -24,21 +26,29 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.latency.conformal import fit_conformal
 from natdeploy.latency.features import feature_names
 from natdeploy.latency.gene_sums import feature_sums
+from natdeploy.latency.kernel_chains import empty_chains, kernels_of, random_archs, single_chain
+from natdeploy.latency.kernel_fit import fit_kernels, fit_whole
 from natdeploy.latency.library import prior_latency_model, shipped_latency_model
-from natdeploy.latency.model import LatencyModel
+from natdeploy.latency.model import LatencyModel, Predictor
 from natdeploy.latency.prediction import IntervalPredictor
 from natdeploy.latency.table_predictor import table_blocks
+from natdeploy.latency.transferred import SourceKnowledge
 from natdeploy.latency.xgboost_model import fit_xgboost
+from natdeploy.measure.kernel_timing import chain_key
 from natdeploy.spaces import Arch, Space, get_space, random_network
 
 BATCH, ROUNDS, LOOKED_UP, MEASURED = 10_000, 20, 200, 900
+#: Shipped predictors from which one is transferred, architectures that they are asked about, and measurements.
+OTHERS, SPOKEN_FOR, FEW = ("mi8se", "galaxy-s10", "pixel4"), 400, 10
+#: Kernels of a kind, and networks, from which a model of kernels is made.
+OF_A_KIND, WHOLE = 12, 30
 SPACE = "ofa-mbv3-w1.0"
 #: nn-Meter and what reads models for it; architectures that it predicts.
 PACKAGES, NN_METER = ("nn-meter==2.0", "onnx==1.23.2"), 10
 
 
 def speed_figures(seeds: Sequence[int]) -> dict[str, float]:
-    """Architectures per second: of a measured model, one of a table, a prior; and of the table's look-up."""
+    """Architectures per second: of models of every source; and of the table's look-up."""
     space, rng = get_space(SPACE), np.random.default_rng([seeds[0], 91])
     genomes = np.stack([space.encode(space.sample(rng)) for _ in range(BATCH)])
     table = shipped_latency_model(load_profile("note10"), space)
@@ -47,6 +57,8 @@ def speed_figures(seeds: Sequence[int]) -> dict[str, float]:
         "": _measured(space, genomes[:MEASURED], table, seeds[0]),
         "table_": table,
         "prior_": _roofline(space),
+        "transferred_": _transferred(space, genomes[-SPOKEN_FOR:], table),
+        "kernels_": _kernels(space, table),
     }
     figures = {}
     for name, model in models.items():
@@ -110,7 +122,34 @@ def _measured(space: Space, genomes: np.ndarray, like: LatencyModel, seed: int) 
     found = fit_xgboost(features, latency_ms, seed=seed)
     ranges = np.stack([features.min(0), features.max(0)])
     predictor = IntervalPredictor(found.predictor, fit_conformal(latency_ms, found.left_out_ms), ranges)
-    names = {"space": space.name, "device": "made-up", "device_fingerprint": "made-up", "runtime": "made-up"}
-    return LatencyModel(
-        **names, source="measured", coverage=0.9, quality=like.quality, toolchain={}, predictor=predictor
-    )
+    return _model(predictor, "measured", like)
+
+
+def _transferred(space: Space, genomes: np.ndarray, like: LatencyModel) -> LatencyModel:
+    """A model of few measurements, which are another one's predictions."""
+    archs = [space.decode(genome) for genome in genomes]
+    known = {}
+    for device in OTHERS:
+        other = shipped_latency_model(load_profile(device), space)
+        assert other is not None
+        known[device] = dict(zip(archs, other.predict(archs).mean_ms.tolist()))
+    few = dict(zip(archs[:FEW], like.predict(archs[:FEW]).mean_ms.tolist()))
+    return _model(SourceKnowledge.of(space, known).transfer(few), "transferred", like)
+
+
+def _kernels(space: Space, like: LatencyModel) -> LatencyModel:
+    """A model of kernels, each of which takes a made-up time for its multiply-adds and elements."""
+    archs = random_archs(space)
+    singles = [layer for found in kernels_of(space, archs).singles.values() for layer in found[:OF_A_KIND]]
+    chains = [*empty_chains(), *(chain for layer in singles for chain in single_chain(layer).chains)]
+    made_up = {
+        chain_key(chain): 1e-3 + sum(1e-8 * one.macs + 1e-7 * one.out_elements for one in chain) for chain in chains
+    }
+    sums = fit_kernels(made_up, singles, ())
+    networks = [space.layers(arch) for arch in archs[:WHOLE]]
+    return _model(fit_whole(sums, networks, sums.networks_ms(networks)[:, 0], space)[0], "measured", like)
+
+
+def _model(predictor: Predictor, source: str, like: LatencyModel) -> LatencyModel:
+    names = {"space": like.space, "device": "made-up", "device_fingerprint": "made-up", "runtime": "made-up"}
+    return LatencyModel(**names, source=source, coverage=0.9, quality=like.quality, toolchain={}, predictor=predictor)

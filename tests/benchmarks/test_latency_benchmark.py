@@ -76,7 +76,7 @@ def test_scaling_has_no_sources_of_the_targets_family(tmp_path: Path, monkeypatc
     file = write(tmp_path / "a.csv", *(rows(number).assign(device=name) for number, name in enumerate(names)))
     asked: list[list[str]] = []
     monkeypatch.setattr(
-        "benchmarks.latency_protocols.scaling", lambda table, targets, sources, seeds: asked.append(list(sources))
+        "benchmarks.latency_protocols.scaling", lambda table, targets, sources, *_: asked.append(list(sources))
     )
     run_scaling(Asked([file]), range(1))
     run_scaling(Asked([file], targets=["myriad"]), range(1))
