@@ -44,7 +44,7 @@ def measure(space_name: str, networks: int) -> dict[str, float]:
         )
     truth = np.array([known[arch] for arch in archs])
     prior, processor = load_prior(), processor_of(host)
-    predictors = {
+    predictors: dict[str, MachineCodePredictor | PriorPredictor] = {
         "mca": MachineCodePredictor(prior, Machine.of(host), space),
         "roofline": PriorPredictor(own_prior(prior), processor, space),
         "published_costs": PriorPredictor(prior, processor, space),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from natdeploy.devices import HardwareProfile
-from natdeploy.ground.errors import BadInput
+from natdeploy.ground.errors import BadInput, NatdeployError
 from natdeploy.latency.features import layer_kind
 from natdeploy.latency.kernel_predictor import KernelPredictor
 from natdeploy.latency.library import find_latency_model, prior_latency_model, shipped_latency_model
@@ -62,7 +62,15 @@ def layers_latency(profile: HardwareProfile, layers: Sequence[Layer], *, coverag
     if model is None or not isinstance(model.predictor, (RatesPredictor, PriorPredictor)):
         model = prior_latency_model(profile, SPACE, profile.runtimes[0])
     assert isinstance(model.predictor, (RatesPredictor, PriorPredictor, MachineCodePredictor))
-    layers_ms, found = model.predictor.of_layers(layers, coverage)
+    try:
+        layers_ms, found = model.predictor.of_layers(layers, coverage)
+    except NatdeployError as error:
+        if not isinstance(model.predictor, MachineCodePredictor):
+            raise
+        # Other people's layers need not be ones that natdeploy's own kernels compute.
+        model = prior_latency_model(profile, SPACE, model.runtime, but=str(error))
+        assert isinstance(model.predictor, PriorPredictor)
+        layers_ms, found = model.predictor.of_layers(layers, coverage)
     ends = (float(found.mean_ms[0]), float(found.lower_ms[0]), float(found.upper_ms[0]))
     return LayersLatency(
         *ends, layers_ms, model.source, model.runtime, "; ".join(filter(None, (model.caution, caution))), coverage

@@ -78,18 +78,23 @@ def shipped_latency_model(profile: HardwareProfile, space: Space | str) -> Laten
     return replace(LatencyModel.load(path, space), device_fingerprint=device_fingerprint(profile))
 
 
-def prior_latency_model(profile: HardwareProfile, space: Space | str, runtime: str) -> LatencyModel:
+def prior_latency_model(
+    profile: HardwareProfile, space: Space | str, runtime: str, *, but: str | None = None
+) -> LatencyModel:
     """What a device's hardware profile alone tells, with intervals as wide as other devices were off theirs.
 
     natdeploy's own artifacts are known by their machine code where llvm-mca is installed and has a model of the
     processor; a roofline serves all else. The model's ``origin["method"]`` says which of them it is, and why.
+
+    Args:
+        but: why machine code will not do, where the caller knows that.
 
     Raises BadInput for an unknown runtime, and naming the field where the profile lacks what it takes.
     """
     latency_model_path(profile, space, runtime)
     space = get_space(space) if isinstance(space, str) else space
     prior = load_prior()
-    predictor, method = _prior_predictor(prior, profile, space, runtime)
+    predictor, method = _prior_predictor(prior, profile, space, runtime, but)
     figures = prior.figures
     quality = Quality(
         **{name: figures[name] for name in ("spearman", "kendall", "mape", "within5", "within10", "coverage")},
@@ -97,7 +102,8 @@ def prior_latency_model(profile: HardwareProfile, space: Space | str, runtime: s
         interval_width=figures["width"],
         networks=int(figures["networks"]),
         training_networks=0,
-        evaluated_on=f"published latencies of {len(prior.devices)} other devices, each left out",
+        evaluated_on=f"published latencies of {len(prior.devices)} other devices, each left out"
+        + (", by a roofline with their own runtimes' costs" if runtime == OWN_RUNTIME else ""),
         repeatability_within5=None,
         repeatability_within10=None,
         repeats=0,
@@ -123,17 +129,20 @@ def prior_latency_model(profile: HardwareProfile, space: Space | str, runtime: s
 
 
 def _prior_predictor(
-    prior: Prior, profile: HardwareProfile, space: Space, runtime: str
+    prior: Prior, profile: HardwareProfile, space: Space, runtime: str, but: str | None
 ) -> tuple[PriorPredictor | MachineCodePredictor, str]:
     """The better one of two, and what it is."""
     processor = processor_of(profile)
     if runtime != OWN_RUNTIME:
         return PriorPredictor(prior, processor, space), f"roofline, since {runtime} compiles no kernels to look into"
-    try:
-        machine = Machine.of(profile)
-    except BadInput as why:
-        return PriorPredictor(own_prior(prior), processor, space), f"roofline ({why})"
-    return MachineCodePredictor(prior, machine, space), machine.says
+    if but is None:
+        try:
+            machine = Machine.of(profile)
+        except BadInput as error:
+            but = str(error)
+        else:
+            return MachineCodePredictor(prior, machine, space), machine.says
+    return PriorPredictor(own_prior(prior), processor, space), f"roofline ({but})"
 
 
 def own_prior(prior: Prior) -> Prior:

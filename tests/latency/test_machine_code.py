@@ -9,7 +9,9 @@ import pytest
 from natdeploy.compiler.kernel_cycles import CoreModel, KernelCost
 from natdeploy.compiler.machine_code import llvm_tool
 from natdeploy.devices import load_profile
+from natdeploy.ground.errors import ChildFailed
 from natdeploy.latency import LatencyModel, machine_code, prior_latency_model
+from natdeploy.latency.any_network import layers_latency
 from natdeploy.latency.library import load_prior, own_prior
 from natdeploy.latency.machine_code import FEW, WORK, Machine, MachineCodePredictor
 from natdeploy.latency.prior import PriorPredictor
@@ -115,6 +117,18 @@ def test_without_llvm_mca_a_roofline_says_so(tmp_path: Path, monkeypatch: pytest
         llvm_tool.cache_clear()
     assert isinstance(model.predictor, PriorPredictor)
     assert "a prior: roofline (no llvm-mca of LLVM 19 or later on PATH; install it: apt-get install" in model.caution
+
+
+def test_a_network_with_a_strange_layer_has_a_roofline(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise ChildFailed("kernel compiler: crashed")
+
+    monkeypatch.setattr(Machine, "of", lambda profile: MACHINE)
+    monkeypatch.setattr(machine_code, "kernel_costs", fails)
+    found = layers_latency(load_profile("rpi5"), SPACE.layers(SPACE.smallest()))
+    assert found.source == "prior"
+    assert "a prior: roofline (kernel compiler: crashed)" in found.caution
+    assert found.layers_ms.sum() == pytest.approx(found.mean_ms)
 
 
 def test_natdeploys_own_kernels_cost_less_per_operator_than_other_runtimes() -> None:
