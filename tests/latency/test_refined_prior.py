@@ -8,7 +8,7 @@ import pytest
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.latency import LatencyModel
-from natdeploy.latency.prior import EXPECTED, DeviceTimes, fit_costs
+from natdeploy.latency.prior import EXPECTED, DeviceTimes, PriorPredictor, fit_costs
 from natdeploy.latency.refined_prior import Judge, Little, fit_refined_prior
 from natdeploy.latency.roofline import Processor
 from natdeploy.measure.published import Publication
@@ -101,9 +101,9 @@ def test_a_model_is_judged_by_other_devices_and_its_intervals_hold_on_new_ones()
     for seed in range(50, 60):
         cost = device(seed)
         model = fitted(Little((small(cost, 1.1),), full_size=False))
-        judged = times(OFA.name, cost, 60, seed)
-        found = model.predict(sampled(OFA, 60, seed))
-        held.append(np.mean((found.lower_ms <= judged.latency_ms) & (judged.latency_ms <= found.upper_ms)))
+        assert isinstance(model.predictor, PriorPredictor)
+        prior = model.predictor.prior
+        held.append(np.mean(errors(prior.cost, times(OFA.name, cost, 20, seed)) <= prior.half_width(0.9)))
     assert np.mean(held) >= 0.85
     assert model.source == "table"
     assert model.quality.networks == sum(len(judge.judged.latency_ms) for judge in JUDGES.values())
@@ -125,8 +125,10 @@ def test_a_model_is_saved_and_loaded(tmp_path: Path) -> None:
     model = fitted(Little((small(device(80)),), full_size=False))
     model.save(tmp_path / "model.json")
     loaded = LatencyModel.load(tmp_path / "model.json", OFA)
-    archs = sampled(OFA, 20, 3)
-    assert np.array_equal(loaded.predict(archs).upper_ms, model.predict(archs).upper_ms)
+    assert isinstance(loaded.predictor, PriorPredictor) and isinstance(model.predictor, PriorPredictor)
+    layers = OFA.layers(OFA.largest())
+    found, wanted = (predictor.of_layers(layers, 0.9)[1] for predictor in (loaded.predictor, model.predictor))
+    assert np.array_equal(found.upper_ms, wanted.upper_ms)
     assert loaded.origin["source"] == "a table"
 
 

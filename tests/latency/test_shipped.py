@@ -115,6 +115,14 @@ def test_small_images_of_a_little_known_device_lie_in_its_intervals(device: str,
     assert np.mean(held) > 0.9 if device == "rpi4" else abs(np.mean(errors)) < 0.4
 
 
+def test_a_search_of_small_images_for_a_board_starts_from_published_measurements() -> None:
+    job = load_job(None, {"device": "rpi4", "space": "mbv3-micro", "latency_ms": 9, "runtime": "tvm"})
+    said: list[str] = []
+    model = ensure_latency_model(job, load_profile("rpi4"), lambda stage, fraction: said.append(stage))
+    assert (model.source, said) == ("table", [model.caution])
+    assert "natdeploy profile --device rpi4" in model.caution
+
+
 def test_a_device_or_space_without_published_measurements_has_none() -> None:
     assert shipped_latency_model(load_profile("host", derive=False), "ofa-mbv3-w1.0") is None
     assert shipped_latency_model(load_profile("pixel4"), "mbv3-micro") is None
