@@ -69,7 +69,9 @@ def charge_power(readings: Sequence[Reading]) -> tuple[float, float] | str:
     changes = [place for place in range(1, len(points)) if charges[place] != charges[place - 1]]
     length_s = points[-1][0] - points[0][0] if points else 0.0
     if len(changes) < 2:
-        return f"moved {'once' if changes else 'not at all'} in {length_s:.0f} s, twice is the least"
+        return (
+            f"moved {'once' if changes else 'not at all'} in {length_s:.0f} s, and twice is the least that tells power"
+        )
     first, last = changes[0], changes[-1]
     used, seconds = charges[first] - charges[last], points[last][0] - points[first][0]
     if used <= 0 or seconds <= 0:

@@ -21,6 +21,7 @@ from natdeploy.verbs import bench
 from tests.deploy.stand_ins import CLASSES, PREPROCESSING, SPACE, make_bundle, manifest_of
 from tests.devices.boards import emulator
 from tests.devices.phones import Phone, make_phone
+from tests.devices.test_charge import hasten, say
 from tests.devices.test_meter import BATTERY, tree
 from tests.measure.phones import use_stand_in
 
@@ -129,6 +130,33 @@ def test_a_measured_latency_is_filled_in(make: Callable[..., Path], phone: Phone
     assert (path / "native" / "model_run").read_bytes() == before and not phone.left()
     again = bench(path, device=device, test_only_clock=clock(8.5))
     assert again.latency_ms == 8.5 and len(verify_bundle(path).manifest.latency.measured or ()) == 1
+
+
+@pytest.mark.parametrize(
+    ("counter", "source", "words"),
+    [
+        ("900000000 - 100 * (t / 10)", "measured", r"charge counter \(dumpsys battery\), known to \d+ %"),
+        (
+            "900000000",
+            None,
+            r"charge counter \(dumpsys battery\) moved not at all in \d+ s, .*'power'.*",
+        ),
+    ],
+)
+def test_energy_is_measured_by_the_charge_counter_where_that_tells_it(
+    make: Callable[..., Path],
+    phone: Phone,
+    device: str,
+    monkeypatch: pytest.MonkeyPatch,
+    counter: str,
+    source: str | None,
+    words: str,
+) -> None:
+    hasten(monkeypatch)
+    say(phone, counter=counter)
+    found = bench(make(), device=device, test_only_clock=clock(7.5)).energy
+    assert found.source == source and re.fullmatch(words, found.meter or found.reason) and not phone.left()
+    assert (found.watts is None) == (source is None) and found.idle_watts is None
 
 
 def test_energy_is_measured_where_the_phone_has_a_gauge(
