@@ -142,6 +142,7 @@ def test_the_installed_command_is_the_wheels(installed: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_a_quick_job_runs_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     folder, home = tmp_path / "empty", tmp_path / "home"
     folder.mkdir()

@@ -163,6 +163,7 @@ def test_the_scripts_from_plan_to_publish(runner: Runner) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_the_scripts_that_build_and_verify(runner: Runner) -> None:
     small = {
         "data": "digits",

@@ -25,6 +25,7 @@ def test_its_pipelines_are_valid(tmp_path: Path, quick: bool, devices: list[str]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_its_quick_form_passes_every_gate() -> None:
     command = [sys.executable, str(CHECKOUT / "benchmarks" / "ci_roundtrip.py"), "--quick", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

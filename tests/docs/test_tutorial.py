@@ -29,6 +29,7 @@ def test_all_but_the_installation_is_followed() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_the_tutorial_works(tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
