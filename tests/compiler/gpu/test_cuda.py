@@ -198,6 +198,23 @@ def test_nvcc_compiles_the_micro_space(arch: str, tmp_path: Path) -> None:
 
 
 @needs_nvcc
+@pytest.mark.parametrize("arch", ["sm_75", "sm_90"])
+def test_nvcc_compiles_sums_across_a_warp(arch: str, kernels: Path) -> None:
+    source = kernels.read_bytes()
+    assert b"__shfl_down_sync" in source
+    assert cubin(source, arch)[:4] == b"\x7fELF"
+
+
+@needs_nvcc
+@pytest.mark.slow
+def test_nvcc_compiles_a_full_size_subnet(tmp_path: Path) -> None:
+    space = get_space("ofa-mbv3-w1.0")
+    network = random_network(space.layers(space.sample(np.random.default_rng(4))), 0)
+    kernels = build_gpu_artifacts(make_network_plan(network, target=TARGET), tmp_path)["source"].path
+    assert cubin(kernels.read_bytes(), "sm_80")[:4] == b"\x7fELF"
+
+
+@needs_nvcc
 def test_nvcc_names_what_it_refuses() -> None:
     with pytest.raises(ChildFailed, match=r"nvcc -arch=sm_75 ended with status \d+: .*error"):
         cubin(b"__global__ void broken() { return 1 + ; }", "sm_75")
