@@ -49,6 +49,14 @@ def read_source(source: str) -> SourceData:
     return SOURCES.get(_kind(path))(str(path))
 
 
+def is_downloaded(source: str) -> bool:
+    """Whether the images of a source come from the Hugging Face hub, or may."""
+    from natdeploy.data.sources.known import known_sets
+
+    name, _, text = source.partition(":")
+    return name == "hf" or (name in known_sets() and (not text or text.startswith("hf:")))
+
+
 def _kind(path: Path) -> str:
     """Name of the source that reads this path."""
     if path.is_dir():

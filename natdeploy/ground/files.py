@@ -97,8 +97,13 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
-    write_bytes(path, text.encode())
+    """Write UTF-8 text atomically. Raises BadInput also where it holds a file's name that is not UTF-8."""
+    try:
+        data = text.encode()
+    except UnicodeEncodeError as error:
+        name = ascii(text[max(0, error.start - 20) : error.end + 10])
+        raise BadInput(f"{path}: cannot be written in UTF-8: {name} is a name in other bytes; rename it") from None
+    write_bytes(path, data)
 
 
 def write_json(path: Path, value: Any) -> None:

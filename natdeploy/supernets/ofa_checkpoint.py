@@ -67,9 +67,12 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
         with path.open("rb") as file:  # by name, torch would choose the format after the suffix
             loaded = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise anything
-        said = str(error).strip().partition("\n")[0][:120]
+        said = str(error).strip().partition("\n")[0].partition(". In PyTorch")[0][:120]
         reason = said if " " in said else f"{type(error).__name__} {said}".strip()  # of a KeyError, only the key
-        raise BadInput(f"{path}: neither a safetensors file nor a torch file of tensors only ({reason})") from None
+        raise BadInput(
+            f"{path}: neither a safetensors file nor a torch file of tensors only ({reason}); give "
+            "one that natdeploy pretrain made or Once-for-All published"
+        ) from None
     state = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else None
     if not isinstance(state, Mapping) or not state:
         raise BadInput(f"{path}: a torch file without a state dict")

@@ -112,12 +112,14 @@ def _checks(job: JobConfig, profile: HardwareProfile) -> Iterator[tuple[str, str
 
 
 def _classes(job: JobConfig) -> tuple[int | None, str]:
-    """Number of classes of a job's images, or why they were not read."""
-    from natdeploy.data import load_dataset
+    """Number of classes of a job's own images, if these were read, and which of its images were not."""
+    from natdeploy.data import is_downloaded, load_dataset
 
-    if job.data.startswith("hf:"):
-        return None, "they are downloaded when the search starts"
-    return len(load_dataset(job.data, seed=job.seed).classes), ""
+    sources = {job.data, *job.further_data.values()}
+    later = sorted(filter(is_downloaded, sources))
+    classes = {source: len(load_dataset(source, seed=job.seed).classes) for source in sorted(sources - {*later})}
+    reason = f"{', '.join(later)}: downloaded when the search starts" if later else ""
+    return classes.get(job.data), reason
 
 
 def _check_budget(job: JobConfig, profile: HardwareProfile, classes: int | None) -> str:

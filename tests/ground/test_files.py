@@ -12,6 +12,7 @@ from natdeploy.ground.files import (
     read_json,
     write_bytes,
     write_json,
+    write_text,
 )
 from natdeploy.ground.registry import Registry
 
@@ -50,6 +51,12 @@ def test_a_file_in_the_way_is_bad_input(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "a"))
     with pytest.raises(BadInput, match="set NATDEPLOY_HOME to a folder that can be written"):
         write_bytes(tmp_path / "a" / "b", b"x")
+
+
+def test_a_name_that_is_not_utf_8_is_bad_input(tmp_path) -> None:
+    with pytest.raises(BadInput, match=r"run: cannot be written in UTF-8: '.*caf\\udce9.*'.*; rename it"):
+        write_text(tmp_path / "run", f"the folder {os.fsdecode(b'caf' + bytes([0xE9]))}")
+    assert not list(tmp_path.iterdir())
 
 
 def test_unreadable_json_names_the_file(tmp_path) -> None:

@@ -53,12 +53,21 @@ def test_the_readmes_pipeline_is_valid() -> None:
         ({"limits": ["macs=1000"]}, BadInput, "expected NAME<=VALUE"),
         ({"objectives": ["top1", "energy_mj"]}, BadInput, "field 'power'"),
         ({"further_devices": {"nope": 3}}, BadInput, "unknown device 'nope'"),
+        ({"further_data": {"pets": "no/such/folder"}}, BadInput, "data 'no/such/folder'"),
     ],
 )
 def test_limits_energies_and_further_devices_are_looked_at(fields: dict, kind: type[Exception], words: str) -> None:
     Path("job.yaml").write_text(yaml.safe_dump({"device": "pixel4", "latency_ms": 2, **fields}))
     with pytest.raises(kind, match=words):
         validate("job.yaml")
+
+
+def test_nothing_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("natdeploy.data.sources.huggingface._load", lambda text: pytest.fail(f"{text} is downloaded"))
+    further = {"hub": "hf:some/set", "cifar": "cifar10", "copy": "dtd:hf:some/copy"}
+    Path("job.yaml").write_text(yaml.safe_dump({"device": "pixel4", "latency_percentile": 40, "further_data": further}))
+    (job,) = validate("job.yaml").jobs
+    assert "images: cifar10, dtd:hf:some/copy, hf:some/set: downloaded when the search starts" in job.not_checked
 
 
 def test_there_is_a_pipeline_to_start_from() -> None:
