@@ -14,7 +14,7 @@ import numpy as np
 from natdeploy.ground.errors import BadInput
 from natdeploy.latency.model import LatencyModel, published_model
 from natdeploy.latency.prior import MIN_DEVICES, DeviceTimes, PriorPredictor, fit_costs, judged_prior
-from natdeploy.latency.quality import Quality
+from natdeploy.latency.quality import PointQuality, Quality
 from natdeploy.measure.published import Publication
 from natdeploy.spaces import Space, get_space
 
@@ -69,10 +69,10 @@ class Judge:
     known: Little
     judged: DeviceTimes
 
-    def pairs(self, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Measured and predicted milliseconds."""
-        predicted = self.judged.predicted_ms(self.known.costs(expected))
-        return self.judged.judged_ms(self.judged.latency_ms), self.judged.judged_ms(predicted)
+    def pair(self, cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Milliseconds as measured, and as predicted by costs."""
+        measured, predicted = self.judged.latency_ms, self.judged.predicted_ms(cost)
+        return self.judged.judged_ms(measured), self.judged.judged_ms(predicted)
 
 
 def fit_refined_prior(
@@ -88,6 +88,8 @@ def fit_refined_prior(
     coverage: float = 0.9,
 ) -> LatencyModel:
     """A device's costs from little; intervals and quality from judges and, at full size, its own networks left out.
+
+    Beside the quality stands that of the prior alone on the same networks.
 
     Args:
         little: what is known of the device.
@@ -108,25 +110,32 @@ def fit_refined_prior(
         raise BadInput(f"refined prior: {len(judges)} devices to judge by, at least {MIN_DEVICES} are needed")
     if device in judges or device in others:
         raise BadInput(f"refined prior: {device!r} is known by little; it cannot be one of the devices beside it")
-    pairs = {}
+    pairs, unrefined = {}, {}
     for name, judge in judges.items():
-        pairs[name] = judge.pairs(fit_costs([found for other, found in others.items() if other != name]))
+        without = fit_costs([found for other, found in others.items() if other != name])
+        pairs[name], unrefined[name] = judge.pair(judge.known.costs(without)), judge.pair(without)
     expected = fit_costs(list(others.values()))
     of_itself = ""
     if little.full_size:
         if len(little.sets[0].latency_ms) < MIN_NETWORKS:
             raise BadInput(f"refined prior: at least {MIN_NETWORKS} networks of full size are needed")
         pairs[device] = little.left_out(expected)
+        unrefined[device] = (little.sets[0].latency_ms, little.sets[0].predicted_ms(expected))
         of_itself = f", and {len(pairs[device][0])} of its own, each left out"
     prior = judged_prior(little.costs(expected), pairs, coverage)
-    figures = prior.figures
+    figures, plain = prior.figures, judged_prior(expected, unrefined, coverage).figures
+    names = ("spearman", "kendall", "mape", "within5", "within10")
     quality = Quality(
-        **{name: figures[name] for name in ("spearman", "kendall", "mape", "within5", "within10", "coverage")},
+        **{name: figures[name] for name in (*names, "coverage")},
         nominal_coverage=coverage,
         interval_width=figures["width"],
         networks=int(figures["networks"]),
         training_networks=training_networks,
         evaluated_on=f"networks of {', '.join(judges)}, each known by {how_known} alone{of_itself}",
+        repeatability_within5=None,
+        repeatability_within10=None,
+        repeats=0,
+        baselines={"prior": PointQuality(**{name: plain[name] for name in names})},
     )
     predictor = PriorPredictor(prior, little.sets[0].processor, space)
     return published_model(predictor, space, device=device, publication=publication, quality=quality)

@@ -106,6 +106,7 @@ def test_a_model_is_judged_by_other_devices_and_its_intervals_hold_on_new_ones()
         held.append(np.mean(errors(prior.cost, times(OFA.name, cost, 20, seed)) <= prior.half_width(0.9)))
     assert np.mean(held) >= 0.85
     assert model.source == "table"
+    assert model.quality.mape < model.quality.baselines["prior"].mape
     assert model.quality.networks == sum(len(judge.judged.latency_ms) for judge in JUDGES.values())
     assert model.quality.training_networks == 60
     assert "other0" in model.quality.evaluated_on
