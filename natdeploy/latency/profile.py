@@ -33,7 +33,7 @@ from natdeploy.measure import (
     runtime_toolchain,
     time_archs,
 )
-from natdeploy.spaces import Space, get_space
+from natdeploy.spaces import Arch, Space, get_space
 
 Progress = Callable[[str, float], None]
 #: What is timed: whole networks, kernels and a few networks, or both; and how many networks beside kernels, at least.
@@ -59,8 +59,8 @@ def profile_device(
 ) -> dict[str, LatencyModel]:
     """Time networks on a device and train one latency model for each runtime.
 
-    Every timing is stored as it is taken and none that is stored is taken again, so a profile that was stopped at any
-    instant goes on where it was. Timings of earlier builds on the same device are trained on, too, and so is what is
+    Every timing is stored as it is taken and none that is stored is taken again (one that cannot be trusted, once), so
+    a profile that was stopped at any instant goes on where it was. Timings of earlier builds on the same device are trained on, too, and so is what is
     known of other devices, where that makes the model better; its ``source`` says so.
 
     Args:
@@ -181,10 +181,11 @@ class _Job:
     def whole(self, plan: ProfilePlan, tell: Progress | None) -> LatencyModel:
         """All of a plan."""
         measured: list[Measurement] = []
-        total = sum(len(part.archs) for part in plan.parts)
+        done, total = 0, sum(len(part.archs) for part in plan.parts)
         for part in plan.parts:
-            share = None if tell is None else Share(tell, len(measured) / total, len(part.archs) / total)
+            share = None if tell is None else Share(tell, done / total, len(part.archs) / total)
             measured += self.time(part, share)
+            done += len(part.archs)
         return self.fit(measured, self._knowledge())
 
     def adaptive(self, plan: ProfilePlan, networks: int, goal: Goal, tell: Progress | None) -> LatencyModel:
@@ -256,19 +257,26 @@ class _Job:
         return (kernels if np.abs(errors).mean() < np.abs(others).mean() else networks), kernels
 
     def time(self, part: Part, tell: Progress | None) -> list[Measurement]:
-        """Time a part; what is stored already is read."""
-        return time_archs(
-            part.archs,
-            space=self.space,
-            profile=self.profile,
-            runtime=self.runtime,
-            protocol=self.protocol,
-            store=self.store,
-            role=part.roles,
-            num_classes=self.num_classes,
-            progress=tell,
-            access=self.access,
-        )
+        """Time a part; what is stored already is read, and what cannot be trusted is timed once more."""
+
+        def timed(archs: Sequence[Arch], occurrence: int) -> list[Measurement]:
+            return time_archs(
+                archs,
+                space=self.space,
+                profile=self.profile,
+                runtime=self.runtime,
+                protocol=self.protocol,
+                store=self.store,
+                role=part.roles,
+                num_classes=self.num_classes,
+                occurrence=occurrence,
+                progress=tell,
+                access=self.access,
+            )
+
+        found = timed(part.archs, 0)
+        disturbed = [arch for arch, item in zip(part.archs, found) if not item.trusted]
+        return found + timed(disturbed, 1) if disturbed else found
 
     def fit(self, measured: Sequence[Measurement], knowledge: Callable[[], SourceKnowledge | None]) -> LatencyModel:
         """A model from these timings and those of earlier builds."""

@@ -39,7 +39,7 @@ class EstimateResult(Result):
         model, device: the ONNX file and the hardware profile.
         latency_ms, lower_ms, upper_ms: estimate and its interval.
         coverage: share of such intervals that hold.
-        source: where the knowledge comes from: ``table`` or ``prior``.
+        source: where the knowledge comes from: ``measured`` (kernels timed on the device), ``table`` or ``prior``.
         runtime: that it is of.
         caution: what to know of it.
         macs: multiply-accumulates of all layers.
