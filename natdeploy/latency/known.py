@@ -14,15 +14,19 @@ from natdeploy.measure import MeasurementStore, protocol_for, runtime_toolchain
 from natdeploy.spaces import Space, get_space
 
 
-def unmeasured_latency_model(profile: HardwareProfile, space: Space | str, runtime: str) -> LatencyModel:
+def unmeasured_latency_model(
+    profile: HardwareProfile, space: Space | str, runtime: str, *, but: str | None = None
+) -> LatencyModel:
     """The best that can be said without timing: ``transferred``, ``table`` or ``prior``, in this order.
+
+    ``but``: why a prior shall not look into machine code, where the caller knows that.
 
     Raises BadInput naming the field of the profile without which there is no prior.
     """
     return (
         started_latency_model(profile, space, runtime)
         or published_latency_model(profile, space)
-        or prior_latency_model(profile, space, runtime)
+        or prior_latency_model(profile, space, runtime, but=but)
     )
 
 

@@ -96,18 +96,13 @@ class MachineCodePredictor:
     machine: Machine
     space: Space
     known: dict[str, KernelCost] = field(default_factory=dict)
+    _asked: set[int] = field(default_factory=set, repr=False)
     _sums: dict[int, tuple[GeneSums, GeneSums, dict[str, Layer]]] = field(default_factory=dict, repr=False)
 
     def predict(self, archs: Archs, coverage: float, num_classes: int | None = None) -> LatencyPrediction:
         """Latencies of architectures. Raises BadInput where LLVM's tools are needed and missing, ChildFailed."""
         classes = self.space.num_classes if num_classes is None else num_classes
-        if len(archs) <= FEW and classes not in self._sums:
-            listed = [self.space.decode(one) for one in archs] if isinstance(archs, np.ndarray) else archs
-            networks = [self.space.layers(arch, classes) for arch in listed]
-            self._analyse([layer for network in networks for layer in network])
-            sums = np.array([self._work(network) for network in networks]).reshape(-1, len(WORK))
-        else:
-            sums = self._by_table(archs, classes)
+        sums = self._by_layers(archs, classes) if self._are_few(archs, classes) else self._by_table(archs, classes)
         return self._prediction(self.machine.ms(sums), coverage)
 
     def of_layers(self, layers: Sequence[Layer], coverage: float) -> tuple[np.ndarray, LatencyPrediction]:
@@ -124,6 +119,18 @@ class MachineCodePredictor:
     def _prediction(self, mean_ms: np.ndarray, coverage: float) -> LatencyPrediction:
         factor = np.exp(self.prior.half_width(coverage))
         return LatencyPrediction(mean_ms, mean_ms / factor, mean_ms * factor, np.zeros(len(mean_ms), bool))
+
+    def _are_few(self, archs: Archs, classes: int) -> bool:
+        """Whether only their own kernels shall be compiled: once, since whoever asks for few again and again asks for
+        all in the end, and each time takes a compiler's start."""
+        return len(archs) <= FEW and classes not in self._sums and classes not in self._asked
+
+    def _by_layers(self, archs: Archs, classes: int) -> np.ndarray:
+        listed = [self.space.decode(one) for one in archs] if isinstance(archs, np.ndarray) else archs
+        networks = [self.space.layers(arch, classes) for arch in listed]
+        if self._analyse([layer for network in networks for layer in network]):
+            self._asked.add(classes)
+        return np.array([self._work(network) for network in networks]).reshape(-1, len(WORK))
 
     def _by_table(self, archs: Archs, classes: int) -> np.ndarray:
         if classes not in self._sums:
@@ -150,13 +157,15 @@ class MachineCodePredictor:
         far, memory = (max(0, held - 1024 * kib) for kib in (processor.near_kib, processor.last_kib))
         return 1, round(cost.cycles), held + cost.weight_bytes, far, memory, cost.weight_bytes
 
-    def _analyse(self, layers: Sequence[Layer]) -> None:
+    def _analyse(self, layers: Sequence[Layer]) -> bool:
+        """Whether there was anything to do."""
         asked: dict[str, Layer] = {}
         _note(layers, asked)
         missing = {key: layer for key, layer in asked.items() if key not in self.known}
         if missing:
             found = kernel_costs(list(missing.values()), self.machine.target, self.machine.model, KernelCache(), None)
             self.known.update(zip(missing, found))
+        return bool(missing)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready; the space is not part of it."""

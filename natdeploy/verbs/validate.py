@@ -138,14 +138,13 @@ def _check_budget(job: JobConfig, profile: HardwareProfile, classes: int | None)
     if model is None and profile.derived:
         return "this machine was not profiled"
     try:
-        model = model or unmeasured_latency_model(profile, space, job.runtime)
+        model = model or unmeasured_latency_model(profile, space, job.runtime, but="nothing is compiled for a check")
     except BadInput as error:
         return f"nothing is known of the device's latencies: {error}"
     of_the_network = tuple(limit for limit in job.requested if limit.name in STATIC)
     wanted = Requirements({"latency_ms": job.latency_ms}, of_the_network)
-    check_budget(
-        Estimator(space, model, job.latency_ms, classes or space.num_classes, requirements=wanted), profile.name
-    )
+    where = f"{profile.name}, by {model.origin['method']}" if model.source == "prior" else profile.name
+    check_budget(Estimator(space, model, job.latency_ms, classes or space.num_classes, requirements=wanted), where)
     return ""
 
 

@@ -50,8 +50,8 @@ def predictor() -> MachineCodePredictor:
 
 def test_few_architectures_and_many_get_the_same_latencies(asked: list[int]) -> None:
     archs = [SPACE.sample(np.random.default_rng(seed)) for seed in range(FEW + 1)]
-    few, many = predictor(), predictor()
-    alone = np.concatenate([few.predict([arch], 0.9).mean_ms for arch in archs])
+    many = predictor()
+    alone = np.concatenate([predictor().predict([arch], 0.9).mean_ms for arch in archs])
     asked.clear()
     genomes = np.stack([SPACE.encode(arch) for arch in archs])
     np.testing.assert_array_equal(many.predict(genomes, 0.9).mean_ms, alone)
@@ -62,6 +62,17 @@ def test_few_architectures_and_many_get_the_same_latencies(asked: list[int]) -> 
     factor = np.exp(load_prior().half_width(0.9))
     np.testing.assert_allclose(again.upper_ms / again.mean_ms, factor)
     np.testing.assert_allclose(again.mean_ms / again.lower_ms, factor)
+
+
+def test_who_asks_for_few_again_gets_all_at_once(asked: list[int]) -> None:
+    found = predictor()
+    sizes = [SPACE.smallest(), SPACE.largest()]
+    first = [found.predict([arch], 0.9).mean_ms[0] for arch in sizes]
+    assert len(asked) == 2
+    for seed in range(20):
+        arch = replace(SPACE.sample(np.random.default_rng(seed)), r=SPACE.largest().r)
+        assert first[0] < found.predict([arch], 0.9).mean_ms[0] < first[1]
+    assert len(asked) == 2
 
 
 def test_layers_add_up_to_the_network(asked: list[int]) -> None:
