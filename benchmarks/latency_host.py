@@ -31,6 +31,8 @@ SPACE, QUICK_SPACE = "ofa-mbv3-w1.0", "mbv3-micro"
 #: Networks to train on, and others to judge by.
 NETWORKS, UNSEEN = 200, 200
 RUNTIMES = {"onnxruntime": "ort", "tvm": "tvm"}
+#: Load average up to which nothing else to speak of is running.
+QUIET = 0.5
 WHAT = ("within5", "within10", "mape", "spearman", "coverage", "interval_width", "networks", "training_networks")
 
 
@@ -52,6 +54,8 @@ def host_figures(
         left = sum(found.networks.values()) - found.stored
         minutes = f"{found.least_s / 60:.0f} to {found.most_s / 60:.0f} minutes and kernels to compile"
         _tell(f"{found.runtime}: {found.stored} timings are stored, {left} to take: {minutes}")
+    if (busy := os.getloadavg()[0]) > QUIET:
+        _tell(f"{busy:.1f} programs run on this machine: its timings are not what they are when it is quiet")
     started = time.monotonic()
     profile = load_profile("host")
     models = profile_device(

@@ -21,8 +21,9 @@ from natdeploy.spaces import Arch, Space, costs
 _BUILD_S = {"onnxruntime": 0.1, "tvm": 1.0}
 #: Seconds that a process takes to start on a device, and what a cable or a network carries in a second.
 _START_S, _BYTES_PER_S = 0.05, 10e6
-#: Share of a core's peak rate that a network reaches, where no predictor knows better.
-_OF_PEAK = 0.3
+#: Share of a core's peak rate that a network reaches, where no predictor knows better, and a core's peak rate in
+#: billions of operations a second where the profile knows none.
+_OF_PEAK, _UNKNOWN_GOPS = 0.3, 200.0
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _stored(
 
 
 def _latencies_ms(profile: HardwareProfile, space: Space, runtime: str, archs: Sequence[Arch]) -> np.ndarray:
-    """Roughly what networks take: by the device's predictor, by its peak rate, or nothing where neither is known."""
+    """Roughly what networks take: by the device's predictor, by its peak rate, or by that of any core."""
     if not archs:
         return np.zeros(0)
     try:
@@ -120,7 +121,7 @@ def _latencies_ms(profile: HardwareProfile, space: Space, runtime: str, archs: S
         return model.predict(archs).mean_ms
     peak_gops = profile.timed_cluster.peak_gops() if profile.clusters else None
     macs = np.array([costs(space.layers(arch)).macs for arch in archs], np.float64)
-    return np.zeros(len(archs)) if peak_gops is None else 2 * macs / (_OF_PEAK * peak_gops * 1e6)
+    return np.asarray(2 * macs / (_OF_PEAK * (peak_gops or _UNKNOWN_GOPS) * 1e6))
 
 
 def _seconds(

@@ -49,6 +49,18 @@ def test_few_networks_and_others_say_whom_they_learned_from(stopwatch: Stopwatch
     assert planned.runtimes[0].networks == {"train": 9, "holdout": 8, "repeat": 8}
 
 
+def test_a_plan_for_an_unknown_processor_reckons_with_the_size_of_networks(
+    board: HardwareProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = board.model_copy(update={"clusters": ()})
+    monkeypatch.setattr("natdeploy.devices.load_profile", lambda name, derive=True: bare)
+    small, large = (
+        verbs.plan_profile("board", space=space, runtimes=["onnxruntime"], networks=30, holdout=8).runtimes[0].least_s
+        for space in ("mbv3-micro", "ofa-mbv3-w1.0")
+    )
+    assert large > 5 * small > 0
+
+
 def test_a_goal_through_the_verb(stopwatch: Stopwatch) -> None:
     (one,) = verbs.profile("board", runtimes=["tvm"], holdout=10, target_within10=0.8, minutes=60).runtimes
     assert one.source == "measured" and one.quality.training_networks < 120
