@@ -60,8 +60,9 @@ def profile_device(
     """Time networks on a device and train one latency model for each runtime.
 
     Every timing is stored as it is taken and none that is stored is taken again (one that cannot be trusted, once), so
-    a profile that was stopped at any instant goes on where it was. Timings of earlier builds on the same device are trained on, too, and so is what is
-    known of other devices, where that makes the model better; its ``source`` says so.
+    a profile that was stopped at any instant goes on where it was. Timings of earlier builds on the same device are
+    trained on, too, and so is what is known of other devices, where that makes the model better; its ``source`` says
+    so.
 
     Args:
         profile: the device.
