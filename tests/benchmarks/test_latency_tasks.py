@@ -96,7 +96,7 @@ def test_this_machines_figures_are_its_predictors(
     from natdeploy.spaces import get_space
     from tests.latency.timings import measurement
 
-    monkeypatch.setenv("NATDEPLOY_HOME", "elsewhere")  # what the task sets is undone after the test
+    monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "before"))  # what the task sets is undone after the test
     model = shipped_latency_model(load_profile("note10"), "ofa-mbv3-w1.0")
     assert model is not None
     here = {"device_fingerprint": device_fingerprint(load_profile("host")), "space": "mbv3-micro"}
