@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SPACE = "mbv3-micro"
 SEARCH: Mapping[str, Any] = {"initial": 24, "iterations": 5, "candidates": 8, "archive": 60, "random_baseline": False}
-#: What all ways have in common, batches for instance, was chosen on inner validation parts of both data sets.
+#: What all ways have in common, batches for instance, was chosen on an inner validation part of flowers12.
 ADAPT: Mapping[str, Any] = {
     "largest_epochs": 25,
     "warm_up_epochs": 8,

@@ -32,7 +32,7 @@ WORK = (
 FUSED = ("add",)
 #: Cycles that a call of one of natdeploy's own kernels takes beyond its loops, and costs of its artifacts in the order
 #: of :data:`WORK`: other runtimes spend thousands of cycles on an operator, and some of them more on a multiply-add.
-#: Round numbers near those of least squares on subnets of three spaces on a Zen 5.
+#: Round numbers, chosen among some that least squares led to, on timings of subnets of three spaces on one Zen 5.
 OWN_CALL_CYCLES = 200.0
 OWN_COST = (OWN_CALL_CYCLES, 1.2, 1.5, 1.5, 0.2, 1.0, 2.0, 16.0)
 #: Vector multiply-adds a cycle that are taken for granted where a measured peak is all that is known of a clock.
