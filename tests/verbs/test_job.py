@@ -111,8 +111,8 @@ def test_a_started_run_keeps_its_budget(tmp_path: Path) -> None:
 def test_a_device_is_profiled_only_when_it_has_no_model(monkeypatch) -> None:
     asked: list[dict[str, Any]] = []
 
-    def profile_device(profile: Any, space: Any, **settings: Any) -> dict[str, str]:
-        asked.append({"space": space.name, **settings})
+    def profile_device(profile: Any, space: str, **settings: Any) -> dict[str, str]:
+        asked.append({"space": space, **settings})
         return {name: f"new {name}" for name in settings["runtimes"]}
 
     monkeypatch.setattr("natdeploy.latency.profile_device", profile_device)
