@@ -36,10 +36,20 @@ def relative_values(values_ms: Sequence[float], references_ms: Sequence[float]) 
     return np.asarray(values_ms, dtype=np.float64) / np.asarray(references_ms, dtype=np.float64)
 
 
-def kept_visits(references_ms: Sequence[float], share: float) -> np.ndarray:
-    """Indices of the visits that count: the share in which the reference ran fastest, at least three."""
-    count = min(len(references_ms), max(3, round(share * len(references_ms))))
-    return np.sort(np.argsort(np.asarray(references_ms), kind="stable")[:count])
+def kept_visits(references_ms: Sequence[float], share: float, slowdown: float = 0.0) -> np.ndarray:
+    """Indices of the visits that count: those in which the machine was at its fastest, by the reference.
+
+    Args:
+        references_ms: the reference around each visit.
+        share: of the visits, at least three, in which the reference ran fastest: these count in any case.
+        slowdown: the others count where the reference took at most so much longer than in the median of these, as a
+            share. On a quiet machine all do, and nothing is thrown away.
+    """
+    references = np.asarray(references_ms)
+    order = np.argsort(references, kind="stable")
+    count = min(len(references), max(3, round(share * len(references))))
+    limit_ms = np.median(references[order[:count]]) * (1 + slowdown)
+    return np.sort(order[: max(count, int(np.count_nonzero(references <= limit_ms)))])
 
 
 def relative_interval(values: np.ndarray) -> float:

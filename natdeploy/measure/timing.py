@@ -251,7 +251,7 @@ class Stand:
         metered = timed.timing.metered[place] if timed.timing.metered else None
         baseline_ms = self.baseline(timed.timing.reference_ms)
         around = [visit.reference_ms for visit in visits]
-        kept = kept_visits(around, self.protocol.kept_share)
+        kept = kept_visits(around, self.protocol.kept_share, self.protocol.kept_slowdown)
         values = [visit_value(visit.samples_ms, self.protocol.visit_quantile) for visit in visits]
         latency_ms, mad_ms = median_and_deviation(relative_values(values, around)[kept] * baseline_ms)
         drift = float(np.median(np.asarray(around)[kept])) / baseline_ms - 1

@@ -86,4 +86,5 @@ def _interval(taken: Sequence[_Taken], references: Sequence[float], protocol: Ti
     """Relative confidence interval of an artifact as its visits stand now."""
     around = [local_reference(references, before) for _, before in taken]
     values = [visit_value(found, protocol.visit_quantile) for found, _ in taken]
-    return relative_interval(relative_values(values, around)[kept_visits(around, protocol.kept_share)])
+    kept = kept_visits(around, protocol.kept_share, protocol.kept_slowdown)
+    return relative_interval(relative_values(values, around)[kept])

@@ -44,6 +44,13 @@ def test_visits_that_count() -> None:
     assert list(kept_visits([2, 2, 2, 2], 0.1)) == [0, 1, 2]
 
 
+def test_visits_at_nearly_full_speed_count_as_well() -> None:
+    quiet, neighbour = [1.0, 1.02, 1.01, 1.04, 1.05, 1.03], [1.0, 1.45, 1.01, 1.45, 1.0, 1.5]
+    assert list(kept_visits(quiet, 0.5, 0.06)) == [0, 1, 2, 3, 4, 5]
+    assert list(kept_visits(neighbour, 0.5, 0.06)) == [0, 2, 4]
+    assert list(kept_visits([1.0, 1.45, 1.01, 1.5], 0.25, 0.06)) == [0, 1, 2]  # three always
+
+
 def test_interval_narrows_with_the_spread_and_the_number() -> None:
     rng = np.random.default_rng(1)
     wide, narrow = rng.normal(1, 0.1, 20), rng.normal(1, 0.01, 20)
