@@ -41,7 +41,8 @@ def test_the_reference_around_a_place() -> None:
 def test_visits_that_count() -> None:
     assert list(kept_visits([5, 1, 4, 2, 3, 6], 0.5)) == [1, 3, 4]
     assert list(kept_visits([5, 1], 0.5)) == [0, 1]
-    assert list(kept_visits([2, 2, 2, 2], 0.1)) == [0, 1, 2]
+    assert list(kept_visits([2, 3, 4, 5], 0.1)) == [0, 1, 2]
+    assert list(kept_visits([2, 2, 2, 2], 0.1)) == [0, 1, 2, 3]  # none was faster than another
 
 
 def test_visits_at_nearly_full_speed_count_as_well() -> None:
