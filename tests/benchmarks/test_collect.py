@@ -38,6 +38,11 @@ PROMISED = {
         "repeatability_within10",
     ],
     "static_rank": ["networks", "mca_spearman", "roofline_spearman", "macs_spearman"],
+    "timing_protocol": [
+        *(f"{what}{loaded}" for what in ("repeatability_corrected", "repeatability_raw") for loaded in ("", "_loaded")),
+        *("rank_correlation", "rank_correlation_loaded", "networks"),
+    ],
+    "ci_roundtrip": ["seconds_first", "seconds_unchanged", "gates_remeasured_green", "bundles"],
     "training_steps": ["ratio", "ratio_processor", "steps", "threads"],
     "surrogates": [
         *(
