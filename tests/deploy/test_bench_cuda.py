@@ -4,20 +4,14 @@ import importlib
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from natdeploy.compiler import build_gpu_artifacts, make_network_plan
 from natdeploy.deploy import verify_bundle
-from natdeploy.deploy.bundle import REFERENCE, Reference, write_bundle
-from natdeploy.deploy.manifest import Manifest
-from natdeploy.devices import compile_target, load_profile, shipped_profiles_dir
+from natdeploy.devices import load_profile, shipped_profiles_dir
 from natdeploy.ground.errors import DeviceNotReachable, VerificationFailed
-from natdeploy.spaces import random_network
 from natdeploy.verbs import bench
 from tests.compiler.gpu.conftest import cuda_libraries, stand_in_cuda  # noqa: F401
-from tests.compiler.reference import reference
-from tests.deploy.stand_ins import CLASSES, PREPROCESSING, SPACE, manifest_of
+from tests.deploy.kernels_bundle import write_kernels_bundle
 
 BENCH = importlib.import_module("natdeploy.deploy.bench")
 pytestmark = pytest.mark.usefixtures("home", "stand_in_cuda")
@@ -28,34 +22,7 @@ def make(tmp_path: Path) -> Callable[..., Path]:
     """Writes a bundle of kernels, as ``build --device`` would."""
 
     def bundle(device: str, *, error: float = 0.0) -> Path:
-        profile = load_profile(device)
-        arch, path = SPACE.smallest(), tmp_path / "bundle"
-        network = random_network(SPACE.layers(arch, len(CLASSES)), seed=1)
-        plan = make_network_plan(network, target=compile_target(profile))
-        kernels = build_gpu_artifacts(plan, tmp_path / "built" / "native")["source"]
-        preprocessing = type(PREPROCESSING)(arch.r, PREPROCESSING.mean, PREPROCESSING.std)
-        images = np.random.default_rng(0).integers(0, 256, (2, arch.r, arch.r, 3), np.uint8)
-        inputs = preprocessing(images)
-        outputs = np.concatenate([reference(network, image[None]) for image in inputs]) + error
-        found = manifest_of(arch).to_json()
-        found["device"].update(name=profile.name, machine=profile.machine, target=dict(plan.target))
-        source = {"kind": "source", "runtime": "tvm", "path": "native/kernels.cu", "toolchain": {}}
-        found["artifacts"] = [{**source, "digest": kernels.digest}]
-        found["preprocessing"] = preprocessing.to_json()
-        found["latency"] |= {"budget_ms": None, "measured": None, "predicted": None}
-        checks = [{"path": "native/kernels.cu", "runtime": "tvm", "images": 2, "max_abs_error": 0, "allowed": 1}]
-        found["verification"] |= {"checks": checks, "verified": "on this machine", "reference": REFERENCE}
-        write_bundle(
-            path,
-            Manifest.model_validate(found),
-            artifacts=tmp_path / "built",
-            arch=arch,
-            labels=CLASSES,
-            preprocessing=preprocessing,
-            reference=Reference(images, inputs, outputs.astype(np.float32)),
-            measurements=[],
-        )
-        return path
+        return write_kernels_bundle(tmp_path, load_profile(device), verified="on this machine", error=error)
 
     return bundle
 

@@ -9,20 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from natdeploy.compiler import build_gpu_artifacts, make_network_plan
 from natdeploy.deploy import verify_bundle
-from natdeploy.deploy.bundle import REFERENCE, Reference, write_bundle
-from natdeploy.deploy.manifest import Manifest
 from natdeploy.devices import load_profile
-from natdeploy.devices.gpu import gpu_target
 from natdeploy.devices.model_run import ModelRun, refuse_other_opencl
 from natdeploy.ground.errors import DeviceNotReachable, TimingNotPossible, VerificationFailed
-from natdeploy.spaces import random_network
 from natdeploy.verbs import bench
 from tests.compiler.gpu.conftest import needs_opencl
 from tests.compiler.gpu.ndk_stand_in import stand_in_ndk, without_ndk
-from tests.compiler.reference import reference
-from tests.deploy.stand_ins import CLASSES, PREPROCESSING, SPACE, manifest_of
+from tests.deploy.kernels_bundle import write_kernels_bundle
 from tests.devices.phones import Phone, make_phone, wait_until
 from tests.devices.rpc_farm import HOST, start_farm
 from tests.measure.phones import use_stand_in
@@ -70,35 +64,7 @@ def make(device: str, tmp_path: Path) -> Callable[..., Path]:
     """Writes a bundle of kernels, as ``build --device`` would."""
 
     def bundle(*, error: float = 0.0) -> Path:
-        arch, path = SPACE.smallest(), tmp_path / "bundle"
-        network = random_network(SPACE.layers(arch, len(CLASSES)), seed=1)
-        target = gpu_target(load_profile(device))
-        kernels = build_gpu_artifacts(make_network_plan(network, target=target), tmp_path / "built" / "native")[
-            "source"
-        ]
-        preprocessing = type(PREPROCESSING)(arch.r, PREPROCESSING.mean, PREPROCESSING.std)
-        images = np.random.default_rng(0).integers(0, 256, (2, arch.r, arch.r, 3), np.uint8)
-        inputs = preprocessing(images)
-        outputs = np.concatenate([reference(network, image[None]) for image in inputs]) + error
-        found = manifest_of(arch).to_json()
-        found["device"].update(name="stand-in-gpu", machine=MACHINE, target=target)
-        source = {"kind": "source", "runtime": "tvm", "path": "native/kernels.cl", "toolchain": {}}
-        found["artifacts"] = [{**source, "digest": kernels.digest}]
-        found["preprocessing"] = preprocessing.to_json()
-        found["latency"] |= {"budget_ms": None, "measured": None, "predicted": None}
-        checks = [{"path": "native/kernels.cl", "runtime": "tvm", "images": 2, "max_abs_error": 0, "allowed": 1}]
-        found["verification"] |= {"checks": checks, "verified": "emulated (pocl)", "reference": REFERENCE}
-        write_bundle(
-            path,
-            Manifest.model_validate(found),
-            artifacts=tmp_path / "built",
-            arch=arch,
-            labels=CLASSES,
-            preprocessing=preprocessing,
-            reference=Reference(images, inputs, outputs.astype(np.float32)),
-            measurements=[],
-        )
-        return path
+        return write_kernels_bundle(tmp_path, load_profile(device), verified="emulated (pocl)", error=error)
 
     return bundle
 
