@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.verbs.test_ci import built
+from tests.verbs.made_entries import built
 
 CHECKOUT = Path(__file__).parents[1]
 WORKFLOW = CHECKOUT / ".github" / "workflows" / "natdeploy.yml"

@@ -14,9 +14,10 @@ from natdeploy.devices.adb import AdbLink
 from natdeploy.devices.charge import charge_meter, charge_power
 from natdeploy.devices.meter import MeteredRun, NotMetered, Reading, quick_meter
 from natdeploy.devices.remote_run import RemoteRunner
-from tests.devices.boards import emulator, image
+from tests.devices.boards import image
 from tests.devices.phones import ADB, Phone, make_phone
 from tests.devices.test_meter import BATTERY, tree
+from tests.measure.phones import use_stand_in
 
 #: ``dumpsys battery`` of a phone over the air, and ``dumpsys batterystats -c``, as AOSP prints them. {counter} and
 #: {discharged} are arithmetic of a shell.
@@ -48,12 +49,8 @@ def hasten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Phone]:
-    root = tmp_path / "stand-in"
-    root.mkdir()
-    monkeypatch.setenv("STAND_IN", str(root))
-    monkeypatch.setenv("QEMU", emulator("aarch64"))
     hasten(monkeypatch)
-    phone = make_phone(root, "R58M123")
+    phone = make_phone(use_stand_in(tmp_path / "phones", monkeypatch), "R58M123")
     yield phone
     phone.end()
 

@@ -15,15 +15,12 @@ from tests.devices.boards import emulator, image
 from tests.devices.boards_over_ssh import Board
 from tests.devices.phones import ADB, Phone, make_phone
 from tests.devices.test_meter import BATTERY, JETSON_NANO, tree
+from tests.measure.phones import use_stand_in
 
 
 @pytest.fixture
 def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Phone]:
-    root = tmp_path / "stand-in"
-    root.mkdir()
-    monkeypatch.setenv("STAND_IN", str(root))
-    monkeypatch.setenv("QEMU", emulator("aarch64"))
-    phone = make_phone(root, "R58M123")
+    phone = make_phone(use_stand_in(tmp_path / "phones", monkeypatch), "R58M123")
     yield phone
     phone.end()
 

@@ -8,64 +8,23 @@ import json
 import shutil
 import sys
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
-from natdeploy.cli.main import app
 from natdeploy.deploy.archive import pack_folder
-from natdeploy.deploy.manifest import Manifest
 from natdeploy.devices import load_profile
 from natdeploy.ground.errors import BadInput, VerificationFailed
 from natdeploy.ground.files import read_json, sha256_file, write_json
 from natdeploy.verbs import ci
-from natdeploy.verbs.ci.record import EntryRecord, bundle_digest, write_record
-from tests.deploy.stand_ins import make_bundle, timing
+from tests.deploy.stand_ins import timing
 from tests.deploy.test_signature import PROGRAM
-
-KEY = "0" * 64
+from tests.verbs.made_entries import KEY, built, enter_pipeline, status, write_pipeline
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A pipeline of one entry, in the working directory, and a cache of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path / "home"))
-    write_pipeline()
-    yield tmp_path
-
-
-def write_pipeline(**changes: object) -> None:
-    value = {"tasks": {"digits": {"data": "digits"}}, "devices": {"host": {"latency_ms": 2}}, **changes}
-    Path("natdeploy.yaml").write_text(yaml.safe_dump(value))
-
-
-def built(entry: str = "digits-host", device: str = "host", *, measured_ms: float = 1.5) -> Path:
-    """An entry as ci build leaves it, with a made-up bundle."""
-    folder = Path("ci") / entry
-    (folder / "runs").mkdir(parents=True, exist_ok=True)
-    scratch = folder.parent / "scratch" / "host-bundle"
-    manifest = make_bundle(scratch, measured_ms=measured_ms)
-    bundle = folder / "bundles" / manifest.name
-    shutil.rmtree(bundle, ignore_errors=True)
-    shutil.copytree(scratch, bundle)
-    record(folder, entry, device, manifest)
-    return bundle
-
-
-def record(folder: Path, entry: str, device: str, manifest: Manifest) -> None:
-    keys = {"inputs": KEY, "latency_model": KEY, "search": KEY, "build": KEY, "latency_source": "measured"}
-    digests = {manifest.name: bundle_digest(manifest)}
-    write_record(folder, EntryRecord(name=entry, task="digits", device=device, bundles=digests, **keys))
-
-
-def status(*arguments: str) -> int:
-    try:
-        return int(app(list(arguments), standalone_mode=False) or 0)
-    except SystemExit as left:
-        return int(left.code or 0)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return enter_pipeline(tmp_path, monkeypatch)
 
 
 # plan
@@ -313,63 +272,3 @@ def test_archives_that_reach_outside_or_belong_elsewhere_are_refused() -> None:
     with pytest.raises(BadInput, match="holds no archive"):
         ci.unpack("empty")
     assert not Path("ci").exists()
-
-
-# what a shell sees
-
-
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    """Exit status of a command that must fail, and its last line; progress comes before."""
-    capsys.readouterr()
-    code = status(*arguments)
-    line = capsys.readouterr().err.splitlines()[-1]
-    return code, line
-
-
-def test_an_unknown_device_of_the_matrix_leaves_with_2(capsys: pytest.CaptureFixture[str]) -> None:
-    write_pipeline(devices={"pixl4": {"latency_ms": 2}})
-    for verb in (("ci", "plan"), ("ci", "build"), ("validate", "natdeploy.yaml")):
-        code, line = said(capsys, *verb)
-        where = "natdeploy.yaml: task 'digits' on device 'pixl4': "
-        assert code == 2 and f"{where}unknown device 'pixl4' (did you mean pixel4?)" in line
-
-
-def test_a_budget_that_no_device_can_meet_leaves_with_4(capsys: pytest.CaptureFixture[str]) -> None:
-    write_pipeline(devices={"pixel4": {"latency_ms": 0.001}})
-    for verb in (("ci", "build", "--device", "pixel4"), ("validate", "natdeploy.yaml")):
-        code, line = said(capsys, *verb)
-        assert code == 4 and "no architecture of mbv3-micro meets 0.001 ms on pixel4" in line
-    assert not list(Path().rglob("manifest.json"))
-
-
-def test_a_baseline_of_another_schema_leaves_with_2(capsys: pytest.CaptureFixture[str]) -> None:
-    built()
-    ci.gate(update=True)
-    path = Path("baselines/digits-host.json")
-    write_json(path, {**read_json(path, "baseline"), "schema_version": 7})
-    for verb in (("ci", "gate"), ("validate", "natdeploy.yaml")):
-        code, line = said(capsys, *verb)
-        assert code == 2 and "digits-host.json: field 'schema_version' is 7" in line
-
-
-def test_damaged_bundles_leave_with_5(capsys: pytest.CaptureFixture[str]) -> None:
-    for damage, fault in (
-        (lambda bundle: (bundle / "model.onnx").unlink(), "model.onnx: missing"),
-        (lambda bundle: (bundle / "secret").symlink_to("/etc/passwd"), "secret: a symbolic link"),
-    ):
-        bundle = built()
-        damage(bundle)
-        for verb in (("ci", "gate"), ("ci", "publish"), ("ci", "pack"), ("verify", str(bundle))):
-            code, line = said(capsys, *verb)
-            assert code == 5 and fault in line, (verb, line)
-
-
-def test_an_archive_that_reaches_outside_leaves_with_5(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("digits-host/../../evil", "/evil", "digits-host/..\\evil"):
-        with tarfile.open("digits-host.tar.gz", "w:gz") as tar:
-            info = tarfile.TarInfo(name)
-            info.size = 1
-            tar.addfile(info, io.BytesIO(b"x"))
-        code, line = said(capsys, "ci", "unpack", "digits-host.tar.gz")
-        assert code == 5 and "would be written outside of its folder" in line
-    assert not list(folder.rglob("evil")) and not Path("ci").exists()
