@@ -10,8 +10,9 @@ import pytest
 from natdeploy.devices import Runnable
 from natdeploy.devices.units import Access, open_units
 from natdeploy.ground.errors import BadInput, DeviceNotReachable, TimingNotPossible
-from natdeploy.measure import MeasurementStore, batch, remote_timer, time_archs
+from natdeploy.measure import Measurement, MeasurementStore, batch, remote_timer, time_archs
 from natdeploy.measure.spread import unit_shares
+from natdeploy.measure.timing import Progress
 from natdeploy.spaces import Arch, get_space
 from tests.devices.phones import Phone, make_phone
 from tests.measure.phones import QUICK, clock, own_home, phone_profile, use_stand_in
@@ -46,7 +47,9 @@ def small(count: int) -> list[Arch]:
     return found
 
 
-def timed(archs: list[Arch], store: MeasurementStore, access: Access, **changes: object):
+def timed(
+    archs: list[Arch], store: MeasurementStore, access: Access, progress: Progress | None = None, **changes: object
+) -> list[Measurement]:
     return time_archs(
         archs,
         space=SPACE,
@@ -55,6 +58,7 @@ def timed(archs: list[Arch], store: MeasurementStore, access: Access, **changes:
         protocol=QUICK,
         store=store,
         access=access,
+        progress=progress,
     )
 
 
@@ -96,16 +100,7 @@ def test_units_share_the_work_and_one_that_is_lost_gives_its_share_back(root: Pa
         return clock()(runnable, repeats)
 
     access = Access(units=("left", "right"), test_only_clock=unplug)
-    found = time_archs(
-        archs,
-        space=SPACE,
-        profile=phone_profile(),
-        runtime="tvm",
-        protocol=QUICK,
-        store=store,
-        access=access,
-        progress=tell,
-    )
+    found = timed(archs, store, access, tell)
     assert once.locked() and [one.arch for one in found] == archs and len(store.query()) == 4
     assert {one.conditions["unit"] for one in found} == {"right"}
     assert any(stage.startswith("2 devices are timing") for stage in seen)
@@ -125,16 +120,7 @@ def test_three_of_those_attached_share_the_work_and_one_vanishes(root: Path, sto
             phones["b"].stop(signal.SIGKILL)
         return clock()(runnable, repeats)
 
-    found = time_archs(
-        archs,
-        space=SPACE,
-        profile=phone_profile(),
-        runtime="tvm",
-        protocol=QUICK,
-        store=store,
-        access=Access(matching=3, test_only_clock=unplug),
-        progress=lambda stage, _: seen.append(stage),
-    )
+    found = timed(archs, store, Access(matching=3, test_only_clock=unplug), lambda stage, _: seen.append(stage))
     assert [one.arch for one in found] == archs and len(store.query()) == 6 and once.locked()
     assert {one.unit for one in unit_shares(found)} == {"a", "c"}
     assert any(stage.startswith("3 devices are timing") for stage in seen)
