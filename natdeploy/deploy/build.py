@@ -130,6 +130,7 @@ def build(
             folder=folder,
             access=access or Access(),
             finetune_epochs=finetune_epochs,
+            augmentation=config.adapt.augmentation,
             say=lambda what: tell(what, done),
         )
         picks = [pick] if isinstance(pick, str) else list(pick)

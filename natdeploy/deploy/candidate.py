@@ -90,6 +90,7 @@ class Workshop:
         folder: where artifacts are built.
         access: how to reach a device that is not this machine.
         finetune_epochs: how long what is built is trained on its own; 0: not at all.
+        augmentation: of that training's images, as the search adapted its supernet.
         say: told what goes on.
     """
 
@@ -101,6 +102,7 @@ class Workshop:
     folder: Path
     access: Access = field(default_factory=Access)
     finetune_epochs: int = 0
+    augmentation: str = "auto"
     say: Callable[[str], None] = lambda what: None
 
     @property
@@ -150,6 +152,7 @@ class Workshop:
             arch,
             self.dataset,
             self.finetune_epochs,
+            augmentation=self.augmentation,
             calibration_images=self.calibration_images,
             seed=self.seed,
             say=self.say,

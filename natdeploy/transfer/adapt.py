@@ -91,13 +91,8 @@ class Adaptation:
         self._device = device
         self._dataset = dataset
         self._optimizer = sgd(self.supernet, weight_decay=config.weight_decay)
-        self._batches = TrainingBatches(
-            dataset.train,
-            supernet.space.resolutions[-1],
-            config.batch_size,
-            mean=dataset.mean,
-            std=dataset.std,
-            augmentation=dataset.augmentation if config.augmentation == "auto" else config.augmentation,
+        self._batches = TrainingBatches.of(
+            dataset, supernet.space.resolutions[-1], config.batch_size, config.augmentation
         )
 
     @property

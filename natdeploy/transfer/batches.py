@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from natdeploy.data import Split
+from natdeploy.data import Dataset, Split
 from natdeploy.ground.errors import BadInput
 
 #: ``none``; ``crop``: shifted by up to an eighth, black border; ``crop-flip``: mirrored half of the time as well;
@@ -49,7 +49,13 @@ class TrainingBatches:
         self._batch_size = min(batch_size, len(self._labels))
         self._mean = torch.tensor(mean).view(1, 3, 1, 1)
         self._std = torch.tensor(std).view(1, 3, 1, 1)
-        self._augmentation = augmentation
+        self.augmentation = augmentation
+
+    @classmethod
+    def of(cls, dataset: Dataset, resolution: int, batch_size: int, augmentation: str) -> TrainingBatches:
+        """Of a data set's training images; augmentation ``auto`` is what suits these."""
+        chosen = dataset.augmentation if augmentation == "auto" else augmentation
+        return cls(dataset.train, resolution, batch_size, mean=dataset.mean, std=dataset.std, augmentation=chosen)
 
     @property
     def size(self) -> int:
@@ -72,13 +78,13 @@ class TrainingBatches:
         for start in range(0, len(self) * self._batch_size, self._batch_size):
             picked = order[start : start + self._batch_size]
             images = self._images[picked]
-            if self._augmentation.startswith("crop"):
+            if self.augmentation.startswith("crop"):
                 images = shifted(images, rng)
-            if self._augmentation == "crop-flip":
+            if self.augmentation == "crop-flip":
                 images = mirrored(images, rng)
             batch = torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255)
             batch = batch.sub_(self._mean).div_(self._std)
-            if self._augmentation == "zoom-flip":
+            if self.augmentation == "zoom-flip":
                 batch = zoomed(batch, rng)
             yield batch.to(device), torch.from_numpy(self._labels[picked]).to(device)
 

@@ -61,6 +61,7 @@ def fine_tune(
     epochs: int,
     *,
     batch_size: int = 64,
+    augmentation: str = "auto",
     calibration_images: int = 1000,
     seed: int = 0,
     say: Callable[[str], None] = lambda what: None,
@@ -73,6 +74,7 @@ def fine_tune(
         dataset: training and validation part are used.
         epochs: of the second phase, at least one.
         batch_size: images a step.
+        augmentation: one of :data:`natdeploy.transfer.AUGMENTATIONS`.
         calibration_images, seed: of the batch norm's statistics; ``seed`` also of order and augmentation.
         say: told what goes on.
 
@@ -80,9 +82,7 @@ def fine_tune(
     """
     before = evaluate(subnet, arch, dataset).top1
     tuned = placed(copy.deepcopy(subnet), next(subnet.parameters()).device)
-    batches = TrainingBatches(
-        dataset.train, arch.r, batch_size, mean=dataset.mean, std=dataset.std, augmentation=dataset.augmentation
-    )
+    batches = TrainingBatches.of(dataset, arch.r, batch_size, augmentation)
     head = tuned.get_submodule(next(layer.name for layer in reversed(tuned.layers) if layer.op == "linear"))
     for phase, (part, count, peak) in enumerate(((head, head_epochs(epochs), HEAD_LR), (tuned, epochs, LR))):
         optimizer = sgd(part, weight_decay=_WEIGHT_DECAY)

@@ -142,14 +142,7 @@ def _train(
     origin: dict[str, Any] = {} if start is None else {"started_from": sha256_file(start)}
     key = content_key({"space": space.name, "data": dataset.fingerprint, "config": config.model_dump(), **origin})
     supernet, optimizer, log = _start(space, dataset, config, out, key, device, start)
-    batches = TrainingBatches(
-        dataset.train,
-        space.resolutions[-1],
-        config.batch_size,
-        mean=dataset.mean,
-        std=dataset.std,
-        augmentation=_augmentation(config, dataset),
-    )
+    batches = TrainingBatches.of(dataset, space.resolutions[-1], config.batch_size, config.augmentation)
     teacher = None
     if config.teacher_epochs:
         teacher = trained_teacher(
@@ -157,7 +150,7 @@ def _train(
             space.resolutions[-1],
             config.teacher_epochs,
             out / "teacher.safetensors",
-            augmentation=_augmentation(config, dataset),
+            augmentation=batches.augmentation,
             seed=config.seed,
             progress=progress,
         )
@@ -195,10 +188,6 @@ def _train(
     if teacher is not None:
         origin["teacher"] = {"split": "val", **asdict(evaluate(teacher, space.largest(), dataset))}
     return _finish(space, dataset, config, supernet, log, out, origin)
-
-
-def _augmentation(config: PretrainConfig, dataset: Dataset) -> str:
-    return dataset.augmentation if config.augmentation == "auto" else config.augmentation
 
 
 def _students(space: Space, config: PretrainConfig, rng: np.random.Generator) -> list[Arch]:

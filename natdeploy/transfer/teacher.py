@@ -134,9 +134,7 @@ def _train(
     keep_freed_memory()
     some = normalise(dataset.train.at(resolution)[:_WHITENING_IMAGES], dataset.mean, dataset.std)
     network.whiten_patches(torch.as_tensor(some).to(device))
-    batches = TrainingBatches(
-        dataset.train, resolution, BATCH_SIZE, mean=dataset.mean, std=dataset.std, augmentation=augmentation
-    )
+    batches = TrainingBatches.of(dataset, resolution, BATCH_SIZE, augmentation)
     biases = [module.bias for module in network.modules() if isinstance(module, _BiasNorm)]
     others = [p for p in network.parameters() if p.requires_grad and all(p is not bias for bias in biases)]
     optimizer = torch.optim.SGD(others, lr=PEAK_LR, momentum=0.85, nesterov=True, weight_decay=WEIGHT_DECAY / PEAK_LR)

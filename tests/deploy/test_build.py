@@ -65,17 +65,25 @@ def test_picks_that_choose_one_architecture_share_a_bundle(run: RunFolder, built
     assert sorted(path.name for path in (run.path / "bundles").iterdir()) == sorted(b.manifest.name for b in built)
 
 
-def test_what_is_fine_tuned_says_so(run: RunFolder, tmp_path: Path) -> None:
+def test_what_is_fine_tuned_says_so(run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from natdeploy.deploy import candidate
+
     stages: list[tuple[str, float]] = []
+    asked: list[dict[str, object]] = []
+    real = candidate.fine_tune
+    monkeypatch.setattr(candidate, "fine_tune", lambda *given, **more: (asked.append(more), real(*given, **more))[1])
     store = MeasurementStore(tmp_path / "m.sqlite")
-    (bundle,) = build(
-        run,
-        pick="fastest",
-        out=tmp_path / "out",
-        store=store,
-        finetune_epochs=1,
-        progress=lambda *told: stages.append(told),
-    )
+    adapt = read_json(run.path / "run.json", "run")["adapt"]
+    with changed(run.path / "run.json", adapt={**adapt, "augmentation": "crop-flip"}):
+        (bundle,) = build(
+            run,
+            pick="fastest",
+            out=tmp_path / "out",
+            store=store,
+            finetune_epochs=1,
+            progress=lambda *told: stages.append(told),
+        )
+    assert [more["augmentation"] for more in asked] == ["crop-flip"]  # the run's
     assert [fraction for _, fraction in stages] == sorted(fraction for _, fraction in stages)
     told = next(stage for stage, _ in stages if stage.startswith("fine-tuned"))
     assert bundle.manifest.model.arch_id in told

@@ -49,6 +49,16 @@ def test_equal_seeds_give_equal_weights(subnet, stripes) -> None:
     assert all(torch.equal(value, two.state_dict()[name]) for name, value in one.state_dict().items())
 
 
+@pytest.mark.parametrize(("asked", "used"), [("auto", "crop"), ("none", "none"), ("zoom-flip", "zoom-flip")])
+def test_images_are_varied_as_asked(subnet, stripes, monkeypatch: pytest.MonkeyPatch, asked: str, used: str) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(
+        finetune, "_epoch", lambda network, part, optimizer, batches, **_: seen.append(batches.augmentation)
+    )
+    fine_tune(subnet, ARCH, stripes, 1, calibration_images=64, augmentation=asked)
+    assert seen == [used, used] and stripes.augmentation == "crop"
+
+
 def test_what_does_not_help_is_not_taken(subnet, stripes, monkeypatch: pytest.MonkeyPatch) -> None:
     good = fine_tune(subnet, ARCH, stripes, 8, batch_size=20, calibration_images=64).subnet
 
