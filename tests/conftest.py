@@ -1,5 +1,7 @@
 """Settings of all tests."""
 
+import os
+
 import pytest
 from hypothesis import settings
 
@@ -8,6 +10,12 @@ from natdeploy.ground.errors import BadInput
 # Absolute times say nothing on a busy machine: an example may take as long as it takes.
 settings.register_profile("natdeploy", deadline=None)
 settings.load_profile("natdeploy")
+
+# There are as many workers as cores. Were each to compute on all cores, threads would spin while they wait for others
+# that are not running; so each has one, in what it starts as well. Before any test imports torch or NumPy.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for _library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
 
 @pytest.fixture
