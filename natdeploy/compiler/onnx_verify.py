@@ -13,6 +13,7 @@ import numpy as np
 from natdeploy.compiler.artifact import Artifact
 from natdeploy.compiler.gpu.artifacts import gpu_outputs
 from natdeploy.compiler.gpu.cuda_local import open_sources
+from natdeploy.compiler.onnx_read import read_onnx
 from natdeploy.compiler.plan import Plan
 from natdeploy.devices.native_model import NativeModel
 from natdeploy.ground.errors import BadInput, ChildFailed, DeviceNotReachable, VerificationFailed
@@ -94,12 +95,21 @@ def onnxruntime_outputs(path: Path, inputs: Sequence[Sequence[np.ndarray]]) -> l
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(_loadable(path), options, providers=["CPUExecutionProvider"])
         names = [value.name for value in session.get_inputs()]
         return [[np.asarray(value) for value in session.run(None, dict(zip(names, arrays)))] for arrays in inputs]
     except Exception as error:  # ONNX Runtime raises a type of its own for each kind of fault
         text = " ".join(str(error).split())[:160]
         raise BadInput(f"{path}: ONNX Runtime cannot run it, so nothing can be compared: {text}") from None
+
+
+def _loadable(path: Path) -> str | bytes:
+    """The path, or the model with its external data where ONNX Runtime, which takes UTF-8 only, does not take that."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return bytes(read_onnx(path).SerializeToString())
+    return str(path)
 
 
 def native_outputs(path: Path, inputs: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:

@@ -171,10 +171,12 @@ def load_library(path: Path) -> ctypes.CDLL:
         library = ctypes.CDLL(str(path.resolve()), mode=getattr(ctypes, "RTLD_LOCAL", 0))
     except OSError as error:
         raise BadInput(f"{path}: not a loadable library: {' '.join(str(error).split())[:200]}") from None
+    except UnicodeDecodeError:  # ctypes reads the reason, which holds the path, as UTF-8
+        raise BadInput(f"{path}: not a loadable library") from None
     for name, (result, arguments) in _FUNCTIONS.items():
         try:
             function = getattr(library, name)
-        except AttributeError:
+        except (AttributeError, UnicodeDecodeError):
             raise BadInput(f"{path}: not a natdeploy library, {name} is missing") from None
         function.restype, function.argtypes = result, arguments
         if name == _VERSION and (version := function()) != _INTERFACE_VERSION:

@@ -84,7 +84,7 @@ class NativeModel:
     def _opencl_device(self) -> str | None:
         try:
             function = self._library.natdeploy_opencl_device
-        except AttributeError:
+        except (AttributeError, UnicodeDecodeError):  # ctypes reads the reason, which holds the path, as UTF-8
             return None
         function.restype, function.argtypes = ctypes.c_char_p, (ctypes.c_void_p,)
         return str(function(self._instance).decode(errors="replace"))

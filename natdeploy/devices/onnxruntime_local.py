@@ -58,10 +58,9 @@ class _OrtSession:
         # Several sessions live at once while networks are timed in turn: idle pools must not spin on each other's core.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         self._path = Path(runnable.path)
+        model = self._path.read_bytes()  # ONNX Runtime takes no path that is not UTF-8
         try:
-            self._session: Any = onnxruntime.InferenceSession(
-                str(self._path), options, providers=["CPUExecutionProvider"]
-            )
+            self._session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises a type of its own for each kind of damage
             raise BadInput(f"{self._path}: ONNX Runtime cannot load it: {_one_line(error)}") from None
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()

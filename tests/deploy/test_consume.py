@@ -1,6 +1,7 @@
 """What a bundle brings for programs without natdeploy, used the way those would use it."""
 
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -120,6 +121,13 @@ def test_run_py_checks_the_bundle(bundle: Path, tmp_path: Path) -> None:
     bad = run_py(damaged, "--check")
     assert bad.returncode == 2
     assert "labels.json: its content is not what SHA256SUMS says" in bad.stderr
+
+
+def test_a_bundle_in_a_folder_of_any_name_is_checked(bundle: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(bundle, tmp_path / os.fsdecode(b"caf\xe9")))
+    assert len(verify_bundle(copy).artifacts) == 2
+    done = run_py(copy, "--check")
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("nowhere.png",), ("--top", "0", "x.png")])

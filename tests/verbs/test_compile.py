@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,17 @@ def test_the_explanation_accounts_for_everything(result: CompileResult) -> None:
     assert (blocks * lanes, pixels) == (8, 5 * 6)
     assert all(layer.bytes > 0 and layer.measured_ms is not None and layer.measured_ms > 0 for layer in result.layers)
     assert json.dumps(result.to_json())
+
+
+def test_a_model_in_a_folder_of_any_name_is_compiled_and_verified(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    (folder / "weights.bin").write_bytes(np.arange(4, dtype="<f4").tobytes())
+    path = add_weight(folder / "model.onnx", location="weights.bin")
+    assert verbs.compile(path, target=HERE, out=folder / "out").verified is not None
+    (folder / "out" / "libmodel.so").write_bytes(b"damaged")
+    with pytest.raises(BadInput, match="not a loadable library"):
+        native_outputs(folder / "out" / "libmodel.so", [])
 
 
 def test_a_folder_with_other_content_is_left_alone(model: Path, result: CompileResult, tmp_path: Path) -> None:

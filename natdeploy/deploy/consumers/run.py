@@ -33,9 +33,8 @@ class Classifier:
         self.preprocess = self._read("preprocess.json")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        self.session = onnxruntime.InferenceSession(
-            str(self.folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+        model = (self.folder / "model.onnx").read_bytes()  # ONNX Runtime takes no path that is not UTF-8
+        self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def classify(self, picture, top=5):
         """``[(label, probability)]`` of a picture file or a Pillow image, the most probable first."""
