@@ -41,7 +41,7 @@ class VerbGroup(TyperGroup):
             refuse_unknown_system()
             status = super().main(given, prog_name, complete_var, False, windows_expand_args, **extra)
         except NatdeployError as error:
-            status = _fail(str(error), type(error).__name__, error.exit_code, "--json" in given)
+            status = refused(error, "--json" in given)
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG or error.filename is None:
                 raise
@@ -75,6 +75,11 @@ def _usage(error: Exception) -> str | int | None:
     context = getattr(error, "ctx", None)
     hint = f" (see {context.command_path} --help)" if context is not None else ""
     return " ".join(error.format_message().split()).rstrip(".") + hint
+
+
+def refused(error: NatdeployError, as_json: bool) -> int:
+    """Say an expected error as every verb does. Returns its exit status."""
+    return _fail(str(error), type(error).__name__, error.exit_code, as_json)
 
 
 def _fail(message: str, kind: str, exit_code: int, as_json: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -28,7 +29,8 @@ from natdeploy.cli import (
     validate,
     verify,
 )
-from natdeploy.cli.app import app
+from natdeploy.cli.app import app, refused
+from natdeploy.ground.errors import BadInput
 from natdeploy.ground.torchrun import place
 
 for module in (
@@ -72,7 +74,11 @@ def natdeploy_command(
 
 def main() -> None:
     """Entry point of the installed command."""
-    if place().size == 1:
+    try:
+        alone = place().size == 1
+    except BadInput as error:
+        sys.exit(refused(error, "--json" in sys.argv))
+    if alone:
         app()
     else:
         from natdeploy.verbs.torchrun import lead_or_help

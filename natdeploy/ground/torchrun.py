@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 
+from natdeploy.ground.errors import BadInput
+
 _VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_MOST = 999_999_999
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,23 @@ class Place:
 
 
 def place() -> Place:
-    """This process's place; the only one where torchrun did not start it."""
+    """This process's place; the only one where torchrun did not start it.
+
+    Raises BadInput for a variable of torchrun's that is no such number.
+    """
     if not all(name in os.environ for name in _VARIABLES):
         return Place()
-    return Place(*(int(os.environ[name]) for name in _VARIABLES[:3]))
+    _number("MASTER_PORT", 0, 65_535)  # torch reads it itself
+    size = _number("WORLD_SIZE", 1)
+    return Place(_number("RANK", 0, size - 1), _number("LOCAL_RANK", 0), size)
+
+
+def _number(name: str, least: int, most: int = _MOST) -> int:
+    text = os.environ[name]
+    if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
+        expected = f"a whole number from {least}" + (f" to {most}" if most < _MOST else "")
+        raise BadInput(
+            f"environment variable {name}: is {text!r:.60}, expected {expected}, as torchrun sets it; "
+            f"start with torchrun, or unset {name}"
+        )
+    return int(text)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.processes import allowed_processors
@@ -27,9 +27,17 @@ PREDICTOR = "predictor:"
 #: Images or weights that a job does not have.
 NOT_GIVEN = "none"
 
+
+def _without_nul(text: str) -> str:
+    """Many a name is a file's, and no system has a file of such a name."""
+    if "\0" in text:
+        raise ValueError("expected a name without NUL characters")
+    return text
+
+
 Budget = Annotated[Real, Field(gt=0)]
 Share = Annotated[Real, Field(ge=0, le=1)]
-Name = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(min_length=1), AfterValidator(_without_nul)]
 #: Also the name of a folder, and what stands after a colon.
 TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 Seed = Annotated[Whole, Field(ge=0, lt=2**32)]

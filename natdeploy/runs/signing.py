@@ -24,6 +24,8 @@ def signing_command(value: Any) -> tuple[str, ...]:
         raise ValueError(f"not a command: {error}") from None
     if not parts or not all(isinstance(part, str) for part in parts):
         raise ValueError("expected a program and its arguments")
+    if any("\0" in part for part in parts):
+        raise ValueError("expected a program and its arguments without NUL characters")
     for place, what in ((FILE, "the file to sign"), (SIGNATURE, "the signature's file")):
         if not any(place in part for part in parts[1:]):
             raise ValueError(f"{place} is missing, which stands for {what}")

@@ -141,6 +141,21 @@ def test_a_full_disk_behind_stdout_is_one_line_and_2(flags: tuple[str, ...]) -> 
     assert "standard output: the disk is full" in found.stderr
 
 
+def test_torchruns_variables_are_checked(command, monkeypatch) -> None:
+    for name, value in {
+        "RANK": "x",
+        "LOCAL_RANK": "0",
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "::1",
+        "MASTER_PORT": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    result = command("doctor", "--json")
+    assert result.returncode == 2
+    assert result.stderr.startswith("natdeploy: environment variable RANK: is 'x'") and result.stderr.count("\n") == 1
+    assert json.loads(result.stdout)["error"]["kind"] == "BadInput"
+
+
 def test_errors_are_json_too(natdeploy) -> None:
     result = natdeploy("verify", "/nope", "--json")
     found = json.loads(result.stdout)["error"]

@@ -78,6 +78,8 @@ def test_a_percentile_needs_its_value(tmp_path) -> None:
         ("latency_ms: 1\nlatency_percentile: 40\n", "exactly one"),
         ("latency_ms: [1\n", "line"),
         ("- 1\n", "expected fields"),
+        ('latency_ms: 1\nout: "a\\0b"\n', "'out': expected a name without NUL"),
+        ('latency_ms: 1\ndata: "a\\0b"\n', "'data': expected a name without NUL"),
         ("search: 3\nlatency_ms: 1\n", "'search'"),
         ("!!python/object/apply:os.system ['true']\n", "not a readable job file"),
     ],

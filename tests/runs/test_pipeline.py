@@ -60,6 +60,8 @@ def test_a_devices_fields_go_before_the_tasks(tmp_path: Path) -> None:
         ({"gates": {"latency": {"rise": -1}}}, "field 'gates.latency.rise'"),
         ({"gates": {"accuracy": {"split": "train"}}}, "field 'gates.accuracy.split'"),
         ({"schema_version": 2}, "field 'schema_version'"),
+        ({"out": "a\0b"}, "field 'out': expected a name without NUL characters"),
+        ({"signing": {"sign": ["a\0b", "{file}", "{signature}"]}}, "field 'signing.sign'"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, changes: dict, fault: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from natdeploy.ground.errors import BadInput
 from natdeploy.ground.torchrun import place
 from natdeploy.transfer.crew import split
 
@@ -158,3 +159,23 @@ def test_a_process_is_alone_unless_torchrun_started_it(monkeypatch: pytest.Monke
     for name, value in (("RANK", "3"), ("LOCAL_RANK", "1"), ("MASTER_ADDR", "localhost"), ("MASTER_PORT", "1")):
         monkeypatch.setenv(name, value)
     assert (place().rank, place().local_rank, place().size) == (3, 1, 4)
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "", "1.0", "9" * 5000])
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_PORT"])
+def test_a_variable_of_torchruns_that_is_no_number_is_named(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = {"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    for each, text in {**started, name: value}.items():
+        monkeypatch.setenv(each, text)
+    with pytest.raises(BadInput, match=f"^environment variable {name}: is "):
+        place()
+
+
+def test_a_rank_is_below_the_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = {"RANK": "4", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    for each, text in started.items():
+        monkeypatch.setenv(each, text)
+    with pytest.raises(BadInput, match="RANK: is '4', expected a whole number from 0 to 3"):
+        place()
