@@ -125,7 +125,12 @@ class Workshop:
         """
         emulator = self._emulator()
         subnet = calibrated_subnet(
-            self.supernet, arch, self.dataset, calibration_images=self.calibration_images, seed=self.seed
+            self.supernet,
+            arch,
+            self.dataset,
+            calibration_images=self.calibration_images,
+            seed=self.seed,
+            say=self.say,
         )
         subnet, tuned = self._tuned(subnet, arch)
         network = to_network(subnet)

@@ -17,6 +17,10 @@ class BadInput(NatdeployError):
     exit_code = 2
 
 
+class OutOfMemory(BadInput):
+    """Not even the smallest batch of images fits into memory: exit 2."""
+
+
 class DeviceNotReachable(NatdeployError):
     """The device, or a way to it, is not there: exit 3."""
 

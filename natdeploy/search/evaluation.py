@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from natdeploy.ground.errors import NatdeployError
+from natdeploy.ground.errors import NatdeployError, OutOfMemory
 from natdeploy.runs import ArchiveEntry
 from natdeploy.search.accuracy.evaluator import PredictedAccuracy
 from natdeploy.search.estimates import Estimate
-from natdeploy.search.evaluator import Accuracy, Evaluator, Prepared, Progress
+from natdeploy.search.evaluator import Accuracy, Evaluator, Prepared, Progress, Say, Telling
 from natdeploy.search.tasks import SeveralAccuracies
 from natdeploy.spaces import Arch
 
@@ -50,7 +50,7 @@ def evaluate_all(
     stage: str,
     progress: Progress | None = None,
 ) -> tuple[list[ArchiveEntry], list[Failure]]:
-    """Evaluate architectures in order; a crash or a value that is not a number counts as a failure.
+    """Evaluate architectures in order; a crash, a value that is not a number, too little memory count as a failure.
 
     Errors that concern the user, not the architecture (a full disk, damaged images), are raised. When not a single
     one of several architectures can be evaluated the fault is not theirs either: the last error is raised.
@@ -61,6 +61,8 @@ def evaluate_all(
     if isinstance(evaluator, Prepared):
         evaluator.prepare([estimate.arch for estimate in estimates])
     for index, estimate in enumerate(estimates):
+        if progress and isinstance(evaluator, Telling):
+            evaluator.tell(_during(progress, stage, index / len(estimates)))
         for attempt in range(_ATTEMPTS):
             try:
                 found = evaluator.evaluate(estimate.arch)
@@ -73,9 +75,9 @@ def evaluate_all(
                 more = {name: value for task in tasks for name, value in _named(task, tasks[task]).items()}
                 entries.append(estimate.with_accuracy(*figures, predicted_within=error, tasks=more))
                 break
-            except NatdeployError:
-                raise
             except Exception as error:
+                if isinstance(error, NatdeployError) and not isinstance(error, OutOfMemory):
+                    raise
                 last_error = error
                 if attempt == _ATTEMPTS - 1:
                     reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
@@ -85,6 +87,11 @@ def evaluate_all(
     if last_error is not None and not entries and len(estimates) > 1:
         raise last_error
     return entries, failures
+
+
+def _during(progress: Progress, stage: str, done: float) -> Say:
+    """Whom to tell of what happens in a stage."""
+    return lambda what: progress(f"{stage}: {what}", done)
 
 
 def _named(task: str, found: Accuracy) -> dict[str, float]:

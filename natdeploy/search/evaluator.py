@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from natdeploy.transfer import Adaptation
 
 Progress = Callable[[str, float], None]
+Say = Callable[[str], None]
 Sampler = Callable[[np.random.Generator], Arch]
 
 
@@ -78,6 +79,15 @@ class Prepared(Protocol):
         ...
 
 
+@runtime_checkable
+class Telling(Protocol):
+    """An evaluator that has something to say at times, such as that memory was short."""
+
+    def tell(self, say: Say) -> None:
+        """Whom to tell from now on."""
+        ...
+
+
 class Power(Protocol):
     """What a network draws while it runs, of a model of its energy."""
 
@@ -117,6 +127,11 @@ class SupernetEvaluator:
 
     def __init__(self, adaptation: Adaptation, dataset: Dataset, config: RunConfig) -> None:
         self._adaptation, self._dataset, self._config = adaptation, dataset, config
+        self._say: Say = lambda what: None
+
+    def tell(self, say: Say) -> None:
+        """Whom to tell from now on."""
+        self._say = say
 
     @property
     def num_classes(self) -> int:
@@ -134,7 +149,9 @@ class SupernetEvaluator:
 
         images = self._config.adapt.calibration_images
         supernet = self._adaptation.evaluated
-        return evaluate_arch(supernet, arch, self._dataset, calibration_images=images, seed=self._config.seed)
+        return evaluate_arch(
+            supernet, arch, self._dataset, calibration_images=images, seed=self._config.seed, say=self._say
+        )
 
     def warm_up(self, progress: Progress | None) -> object:
         """Train on the whole space."""

@@ -32,7 +32,7 @@ class SpreadEvaluator(SupernetEvaluator):
     def __init__(self, adaptation: Adaptation, dataset: Dataset, config: RunConfig, cluster: Cluster) -> None:
         super().__init__(adaptation, dataset, config)
         self._cluster = cluster
-        self._under_way: dict[Arch, Task[Measured]] = {}
+        self._under_way: dict[Arch, Task[tuple[Measured, list[str]]]] = {}
 
     def prepare(self, archs: Sequence[Arch]) -> None:
         """Hand out the evaluation of all, with the present weights."""
@@ -51,11 +51,16 @@ class SpreadEvaluator(SupernetEvaluator):
     def evaluate(self, arch: Arch) -> Accuracy:
         """What the cluster found; here, where it was not asked or its answer has been taken before."""
         task = self._under_way.pop(arch, None)
-        return super().evaluate(arch) if task is None else task.result()
+        if task is None:
+            return super().evaluate(arch)
+        found, told = task.result()
+        for what in told:
+            self._say(f"on the cluster: {what}")
+        return found
 
 
-def evaluate_there(job: tuple[bytes, str, Any, str], arch: Any, fingerprint: str) -> Measured:
-    """On a worker: accuracy of one subnet. Raises BadInput where the images are not the same there."""
+def evaluate_there(job: tuple[bytes, str, Any, str], arch: Any, fingerprint: str) -> tuple[Measured, list[str]]:
+    """On a worker: accuracy of one subnet, and what was said. Raises BadInput where the images are not the same."""
     import torch
 
     from natdeploy.ground.errors import BadInput
@@ -70,8 +75,11 @@ def evaluate_there(job: tuple[bytes, str, Any, str], arch: Any, fingerprint: str
     if dataset.fingerprint != fingerprint:
         raise BadInput(f"data {config.data!r}: other images on a machine of the cluster than where the search runs")
     supernet = _Supernets.get(weights, digest, config)
-    images = config.adapt.calibration_images
-    return evaluate_arch(supernet, Arch.from_json(arch), dataset, calibration_images=images, seed=config.seed)
+    images, told = config.adapt.calibration_images, list[str]()
+    found = evaluate_arch(
+        supernet, Arch.from_json(arch), dataset, calibration_images=images, seed=config.seed, say=told.append
+    )
+    return found, told
 
 
 @lru_cache(maxsize=12)

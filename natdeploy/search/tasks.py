@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from natdeploy.ground.files import content_key
-from natdeploy.search.evaluator import Accuracy, Evaluator, Prepared, Progress, Sampler
+from natdeploy.search.evaluator import Accuracy, Evaluator, Prepared, Progress, Sampler, Say, Telling
 from natdeploy.spaces import Arch
 
 #: Folder of the further data sets' weights, beside the first one's.
@@ -54,6 +54,16 @@ class SeveralTasks:
         for one in (self._first, *self._others.values()):
             if isinstance(one, Prepared):
                 one.prepare(archs)
+
+    def tell(self, say: Say) -> None:
+        """What is said of a further data set begins with its name."""
+        for name, one in ({"": self._first} | self._others).items():
+
+            def told(what: str, name: str = name) -> None:
+                say(f"{name}: {what}" if name else what)
+
+            if isinstance(one, Telling):
+                one.tell(told)
 
     def evaluate(self, arch: Arch) -> SeveralAccuracies:
         """On every data set."""

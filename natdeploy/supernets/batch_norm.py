@@ -14,7 +14,7 @@ def calibrate(module: nn.Module, batches: Iterable[Tensor]) -> None:
 
     As in Once-for-All's ``set_running_statistics``, a batch counts by its images, and variances are those that the
     batches themselves were normalised with (torch's running ones are larger by ``n / (n - 1)``). The network is left in
-    evaluation mode.
+    evaluation mode, also where a batch fails; statistics are worth nothing then.
     """
     norms = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
     values: dict[nn.Module, int] = {}  # per channel, in the batch that went through last
@@ -29,18 +29,21 @@ def calibrate(module: nn.Module, batches: Iterable[Tensor]) -> None:
         norm.train()
     sums = [torch.zeros(2, norm.num_features, device=norm.weight.device) for norm in norms]
     images = 0
-    for batch in batches:
-        module(batch)
-        images += len(batch)
+    try:
+        for batch in batches:
+            module(batch)
+            images += len(batch)
+            for norm, total in zip(norms, sums):
+                assert norm.running_mean is not None and norm.running_var is not None
+                biased = norm.running_var * ((values[norm] - 1) / values[norm])
+                total += len(batch) * torch.stack([norm.running_mean, biased])
+    finally:
+        for norm, momentum, hook in zip(norms, momenta, hooks):
+            hook.remove()
+            norm.momentum = momentum
+            norm.eval()
+    if images:
         for norm, total in zip(norms, sums):
-            assert norm.running_mean is not None and norm.running_var is not None
-            biased = norm.running_var * ((values[norm] - 1) / values[norm])
-            total += len(batch) * torch.stack([norm.running_mean, biased])
-    for norm, total, momentum, hook in zip(norms, sums, momenta, hooks):
-        hook.remove()
-        norm.momentum = momentum
-        norm.eval()
-        if images:
             assert norm.running_mean is not None and norm.running_var is not None
             norm.running_mean.copy_(total[0] / images)
             norm.running_var.copy_(total[1] / images)

@@ -8,6 +8,7 @@ run continued from its saved state takes the very steps of an undisturbed one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ from natdeploy.transfer.average import MovingAverage
 from natdeploy.transfer.batches import TrainingBatches
 from natdeploy.transfer.compute import compute_device, placed
 from natdeploy.transfer.epoch import train_epoch
-from natdeploy.transfer.memory import within_memory
+from natdeploy.transfer.memory import train_within_memory
 from natdeploy.transfer.optimizer import cosine, load_momentum, save_momentum, sgd
 
 ArchSampler = Callable[[np.random.Generator], Arch]
@@ -137,40 +138,27 @@ class Adaptation:
         """Train ``epochs``; the first ``alone`` of them on the largest subnet only."""
         config, mean_loss = self.config, float("nan")
         for epoch in range(epochs):
-            students = 0 if epoch < alone else config.subnets_per_step
 
             def lr(fraction: float, done: int = self.epochs_done) -> float:
                 return cosine(min((done + fraction) / config.epochs, 1.0), config.lr, warm_up=0.05)
 
-            def told(loss: float, fraction: float, epoch: int = epoch) -> None:
+            def say(what: str, fraction: float = 0.0, epoch: int = epoch) -> None:
                 if progress:
-                    progress(f"{stage}: loss {loss:.3f}", (epoch + fraction) / epochs)
+                    progress(f"{stage}: {what}", (epoch + fraction) / epochs)
 
-            def say(what: str, epoch: int = epoch) -> None:
-                if progress:
-                    progress(f"{stage}: {what}", epoch / epochs)
-
-            def train(
-                batches: TrainingBatches,
-                epoch: int = epoch,
-                lr: Callable[[float], float] = lr,
-                told: Callable[[float, float], None] = told,
-                students: int = students,
-            ) -> float:
-                return train_epoch(
-                    self.supernet,
-                    self._optimizer,
-                    batches,
-                    np.random.default_rng([self.seed, iteration, epoch]),
-                    config,
-                    students=lambda rng: [sample(rng) for _ in range(students)],
-                    lr=lr,
-                    device=self._device,
-                    progress=told,
-                    after_step=None if self._average is None else self._average.step,
-                )
-
-            mean_loss, self._batches = within_memory(self._batches, train, say)
+            train = partial(
+                train_epoch,
+                self.supernet,
+                self._optimizer,
+                config,
+                key=[self.seed, iteration, epoch],
+                students=partial(_drawn, sample, 0 if epoch < alone else config.subnets_per_step),
+                lr=lr,
+                device=self._device,
+                progress=say,
+                after_step=None if self._average is None else self._average.step,
+            )
+            mean_loss, self._batches = train_within_memory(self._batches, train, say, "training")
             self.epochs_done += 1
         return mean_loss
 
@@ -215,3 +203,7 @@ class Adaptation:
         load_momentum(folder / "optimizer.safetensors", adaptation.supernet, adaptation._optimizer)
         adaptation.epochs_done = state.epochs_done
         return adaptation
+
+
+def _drawn(sample: ArchSampler, count: int, rng: np.random.Generator) -> list[Arch]:
+    return [sample(rng) for _ in range(count)]

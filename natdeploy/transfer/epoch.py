@@ -40,32 +40,34 @@ class StepSettings(Protocol):
 def train_epoch(
     supernet: MobileNetV3Supernet,
     optimizer: torch.optim.Optimizer,
-    batches: TrainingBatches,
-    rng: np.random.Generator,
     settings: StepSettings,
+    batches: TrainingBatches,
     *,
+    key: Sequence[int],
     students: Callable[[np.random.Generator], Sequence[Arch]],
     lr: Callable[[float], float],
     device: torch.device,
     student_weight: float = 1.0,
     teacher: Teacher | None = None,
     teacher_weight: float = 0.0,
-    progress: Callable[[float, float], None] | None = None,
+    progress: Callable[[str, float], None] | None = None,
     after_step: Callable[[], None] | None = None,
 ) -> float:
-    """Train on every batch once; ``rng`` draws order, augmentation and students.
+    """Train on every batch once.
 
     Args:
+        key: of the random generator that draws order, augmentation and students.
         students: the subnets of a step beside the largest.
         student_weight, teacher, teacher_weight: see :func:`elastic_step`.
         lr: learning rate at a fraction of the epoch, 0..1.
-        progress: told the mean loss of the last 50 steps and the fraction of the epoch, after each step.
+        progress: told the mean loss of the last 50 steps, in words, and the fraction of the epoch, after each step.
         after_step: called when the weights have changed.
 
     Returns:
         The largest subnet's mean loss. Raises TrainingDiverged when a loss is not a number.
     """
     losses: list[float] = []
+    rng = np.random.default_rng(list(key))
     with replicas(supernet, settings.parts) as side_by_side:
         for step, (images, labels) in enumerate(batches.epoch(rng, device)):
             fraction = step / len(batches)
@@ -87,5 +89,5 @@ def train_epoch(
             if after_step:
                 after_step()
             if progress:
-                progress(float(np.mean(losses[-50:])), fraction)
+                progress(f"loss {np.mean(losses[-50:]):.3f}", fraction)
     return float(np.mean(losses))

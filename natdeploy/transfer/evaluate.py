@@ -15,10 +15,12 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.spaces.arch import Arch
 from natdeploy.supernets import MobileNetV3Supernet, Subnet, calibrate, extract
 from natdeploy.transfer.compute import placed
+from natdeploy.transfer.memory import Say, nobody, within_memory
 
 #: As many as the NAT paper takes; with a quarter of them a network's accuracy varies by half a point with the sample.
 CALIBRATION_IMAGES = 1000
-_BATCH = 256
+#: Images that go through a network at once, where memory suffices for so many.
+AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -43,34 +45,62 @@ def calibrated_subnet(
     *,
     calibration_images: int = CALIBRATION_IMAGES,
     seed: int = 0,
+    say: Say = nobody,
 ) -> Subnet:
-    """The stand-alone subnet with batch-norm statistics of a fixed sample of training images at its resolution."""
+    """The stand-alone subnet with batch-norm statistics of a fixed sample of training images at its resolution.
+
+    Where memory is short, images go through in smaller batches, and ``say`` is told; the statistics are those of these
+    batches then. Raises OutOfMemory where not even two images fit.
+    """
     subnet = extract(supernet, arch)
     placed(subnet, _device(subnet))
-    recalibrate(subnet, arch, dataset, calibration_images=calibration_images, seed=seed)
+    recalibrate(subnet, arch, dataset, calibration_images=calibration_images, seed=seed, say=say)
     return subnet
 
 
-def recalibrate(subnet: Subnet, arch: Arch, dataset: Dataset, *, calibration_images: int, seed: int) -> None:
-    """Give a subnet the batch-norm statistics of a fixed sample of training images; it is in evaluation mode then."""
+def recalibrate(
+    subnet: Subnet, arch: Arch, dataset: Dataset, *, calibration_images: int, seed: int, say: Say = nobody
+) -> None:
+    """Give a subnet the batch-norm statistics of a fixed sample of training images; it is in evaluation mode then.
+
+    Short memory is dealt with as in :func:`calibrated_subnet`.
+    """
     images = dataset.train.at(arch.r)
     picked = np.random.default_rng(seed).permutation(len(images))[:calibration_images]
-    calibrate(subnet, _batches(images[np.sort(picked)], dataset, _device(subnet)))
+    pixels, device = images[np.sort(picked)], _device(subnet)
+    within_memory(
+        min(AT_ONCE, len(pixels)),
+        lambda size: calibrate(subnet, _batches(pixels, dataset, device, size)),
+        say,
+        f"calibrating {arch.id}",
+    )
 
 
 def evaluate(
-    network: nn.Module, arch: Arch, dataset: Dataset, *, split: str = "val", images: int | None = None
+    network: nn.Module,
+    arch: Arch,
+    dataset: Dataset,
+    *,
+    split: str = "val",
+    images: int | None = None,
+    say: Say = nobody,
 ) -> Accuracy:
     """Accuracy on ``"train"``, ``"val"`` or ``"test"``, or on the split's first ``images``.
 
     The network may be any that takes images of ``arch``'s resolution; it is run as it is, in the mode that it is in.
+    Short memory is dealt with as in :func:`calibrated_subnet`.
     """
     if split not in ("train", "val", "test"):
         raise BadInput(f"split must be train, val or test, not {split!r}")
     part = getattr(dataset, split)
     pixels, labels = part.at(arch.r)[:images], torch.from_numpy(part.labels[:images])
-    with torch.inference_mode():
-        logits = torch.cat([network(batch).float().cpu() for batch in _batches(pixels, dataset, _device(network))])
+    device = _device(network)
+
+    @torch.inference_mode()
+    def run(size: int) -> Tensor:
+        return torch.cat([network(batch).float().cpu() for batch in _batches(pixels, dataset, device, size)])
+
+    logits, _ = within_memory(min(AT_ONCE, len(labels)), run, say, f"evaluating {arch.id}")
     return Accuracy(
         top1=(logits.argmax(1) == labels).double().mean().item(),
         loss=F.cross_entropy(logits.double(), labels).item(),
@@ -87,17 +117,21 @@ def evaluate_arch(
     calibration_images: int = CALIBRATION_IMAGES,
     seed: int = 0,
     images: int | None = None,
+    say: Say = nobody,
 ) -> Accuracy:
-    """Accuracy of one subnet with the supernet's present weights; the supernet is not changed."""
-    subnet = calibrated_subnet(supernet, arch, dataset, calibration_images=calibration_images, seed=seed)
-    return evaluate(subnet, arch, dataset, split=split, images=images)
+    """Accuracy of one subnet with the supernet's present weights; the supernet is not changed.
+
+    Short memory is dealt with as in :func:`calibrated_subnet`.
+    """
+    subnet = calibrated_subnet(supernet, arch, dataset, calibration_images=calibration_images, seed=seed, say=say)
+    return evaluate(subnet, arch, dataset, split=split, images=images, say=say)
 
 
 def _device(module: nn.Module) -> torch.device:
     return next(module.parameters()).device
 
 
-def _batches(images: np.ndarray, dataset: Dataset, device: torch.device) -> Iterator[Tensor]:
-    for start in range(0, len(images), _BATCH):
-        batch = torch.from_numpy(normalise(images[start : start + _BATCH], dataset.mean, dataset.std))
+def _batches(images: np.ndarray, dataset: Dataset, device: torch.device, size: int) -> Iterator[Tensor]:
+    for start in range(0, len(images), size):
+        batch = torch.from_numpy(normalise(images[start : start + size], dataset.mean, dataset.std))
         yield batch.to(device, memory_format=torch.channels_last)

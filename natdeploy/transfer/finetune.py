@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,7 +22,7 @@ from natdeploy.supernets import Subnet
 from natdeploy.transfer.batches import TrainingBatches
 from natdeploy.transfer.compute import placed
 from natdeploy.transfer.evaluate import evaluate, recalibrate
-from natdeploy.transfer.memory import within_memory
+from natdeploy.transfer.memory import Say, nobody, train_within_memory
 from natdeploy.transfer.optimizer import cosine, set_learning_rate, sgd
 from natdeploy.transfer.step import TrainingDiverged
 
@@ -64,7 +63,7 @@ def fine_tune(
     augmentation: str = "auto",
     calibration_images: int = 1000,
     seed: int = 0,
-    say: Callable[[str], None] = lambda what: None,
+    say: Say = nobody,
 ) -> FineTuned:
     """Train a copy of a calibrated subnet on training images at its resolution; the validation images decide.
 
@@ -80,7 +79,7 @@ def fine_tune(
 
     Raises TrainingDiverged when a loss is not a number.
     """
-    before = evaluate(subnet, arch, dataset).top1
+    before = evaluate(subnet, arch, dataset, say=say).top1
     tuned = placed(copy.deepcopy(subnet), next(subnet.parameters()).device)
     batches = TrainingBatches.of(dataset, arch.r, batch_size, augmentation)
     head = tuned.get_submodule(next(layer.name for layer in reversed(tuned.layers) if layer.op == "linear"))
@@ -97,9 +96,9 @@ def fine_tune(
                 place=(epoch, count),
                 key=[seed, phase, epoch, int(arch.id, 16)],
             )
-            _, batches = within_memory(batches, train, say)
-    recalibrate(tuned, arch, dataset, calibration_images=calibration_images, seed=seed)
-    after = evaluate(tuned, arch, dataset).top1
+            _, batches = train_within_memory(batches, train, say, f"fine-tuning {arch.id}")
+    recalibrate(tuned, arch, dataset, calibration_images=calibration_images, seed=seed, say=say)
+    after = evaluate(tuned, arch, dataset, say=say).top1
     better = after >= before
     return FineTuned(tuned if better else subnet, epochs if better else 0, before, after)
 

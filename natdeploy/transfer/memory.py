@@ -1,4 +1,4 @@
-"""Training where memory is short: a batch that does not fit is halved, and that is said."""
+"""Work in batches where memory is short: a batch that does not fit is halved, and that is said."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ from typing import TypeVar
 
 import torch
 
-from natdeploy.ground.errors import BadInput
+from natdeploy.ground.errors import OutOfMemory
 from natdeploy.transfer.batches import TrainingBatches
 
 Result = TypeVar("Result")
+#: Told of what is worth knowing, one line each.
+Say = Callable[[str], None]
 #: What PyTorch's allocators say on the CPU, where they have no exception of their own.
 _CPU_SAYS = ("can't allocate memory", "not enough memory")
+#: Batch norm in training mode needs more than one.
+_LEAST = 2
+
+
+def nobody(what: str) -> None:
+    """Whom to tell where nobody wants to know."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -22,33 +30,41 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _CPU_SAYS)
 
 
-def within_memory(
-    batches: TrainingBatches, epoch: Callable[[TrainingBatches], Result], say: Callable[[str], None]
+def train_within_memory(
+    batches: TrainingBatches, epoch: Callable[[TrainingBatches], Result], say: Say, what: str
 ) -> tuple[Result, TrainingBatches]:
-    """Run an epoch; where memory runs out, run it anew with batches of half the size, as often as it takes.
+    """Run an epoch as :func:`within_memory` does; the steps that fitted stay taken, the learning rate stays as it is.
 
-    The steps that fitted stay taken. The learning rate stays as it is.
+    Returns what ``epoch`` returned, and the batches that fitted.
+    """
+    result, size = within_memory(batches.size, lambda size: epoch(batches.of_size(size)), say, what)
+    return result, batches.of_size(size)
+
+
+def within_memory(size: int, work: Callable[[int], Result], say: Say, what: str) -> tuple[Result, int]:
+    """Do some work in batches; where memory runs out, do it anew with half as many images each, as often as it takes.
 
     Args:
-        batches: to begin with.
-        epoch: trains on batches.
-        say: told of each halving, one line.
+        size: images a batch to begin with.
+        work: given the images a batch.
+        say: told of each halving.
+        what: what the work is, as in ``training``.
 
     Returns:
-        What ``epoch`` returned, and the batches that fitted. Raises BadInput where not even two images fit.
+        What ``work`` returned, and the images a batch that fitted. Raises OutOfMemory where not even two fit.
     """
     while True:
         try:
-            return epoch(batches), batches
+            return work(size), size
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-        if batches.size < 4:
-            raise BadInput(
-                f"field 'adapt.batch_size': out of memory with batches of {batches.size} images already; use a machine "
-                "with more memory, smaller resolutions (field 'resolutions') or fewer 'adapt.subnets_per_step'"
+        if size < 2 * _LEAST:
+            raise OutOfMemory(
+                f"out of memory while {what}, with batches of {size} images already; use a machine with more memory, "
+                "or lower input resolutions (a job's field 'resolutions')"
             )
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        batches = batches.of_size(batches.size // 2)
-        say(f"out of memory: batches have {batches.size} images from here on")
+        size //= 2
+        say(f"out of memory while {what}: on with batches of {size} images")

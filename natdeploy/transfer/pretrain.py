@@ -45,6 +45,7 @@ from natdeploy.transfer.batches import TrainingBatches
 from natdeploy.transfer.compute import compute_device, placed
 from natdeploy.transfer.epoch import train_epoch
 from natdeploy.transfer.evaluate import evaluate, evaluate_arch
+from natdeploy.transfer.memory import Say, train_within_memory
 from natdeploy.transfer.optimizer import cosine, load_momentum, save_momentum, sgd
 from natdeploy.transfer.teacher import trained_teacher
 
@@ -142,7 +143,8 @@ def _train(
     origin: dict[str, Any] = {} if start is None else {"started_from": sha256_file(start)}
     key = content_key({"space": space.name, "data": dataset.fingerprint, "config": config.model_dump(), **origin})
     supernet, optimizer, log = _start(space, dataset, config, out, key, device, start)
-    batches = TrainingBatches.of(dataset, space.resolutions[-1], config.batch_size, config.augmentation)
+    size = log[-1].get("batch_size", config.batch_size) if log else config.batch_size
+    batches = TrainingBatches.of(dataset, space.resolutions[-1], size, config.augmentation)
     teacher = None
     if config.teacher_epochs:
         teacher = trained_teacher(
@@ -154,40 +156,45 @@ def _train(
             seed=config.seed,
             progress=progress,
         )
+
+    def say(epoch: int, what: str, fraction: float = 0.0) -> None:
+        if progress:
+            progress(f"epoch {epoch + 1}/{config.epochs}, {what}", (epoch + fraction) / config.epochs)
+
     for epoch in range(len(log), config.epochs):
         started = time.monotonic()
         elastic = epoch >= config.epochs_largest
         if epoch == config.epochs_largest > 0:
             sort_channels(supernet)
             optimizer = sgd(supernet, weight_decay=config.weight_decay)  # momentum belongs to the old order
-        rng = np.random.default_rng([config.seed, epoch])
 
         def lr(fraction: float, epoch: int = epoch) -> float:
             return cosine((epoch + fraction) / config.epochs, config.lr, warm_up=0.02)
 
-        def told(loss: float, fraction: float, epoch: int = epoch) -> None:
-            if progress:
-                progress(f"epoch {epoch + 1}/{config.epochs}, loss {loss:.3f}", (epoch + fraction) / config.epochs)
-
-        loss = train_epoch(
+        train = partial(
+            train_epoch,
             supernet,
             optimizer,
-            batches,
-            rng,
             config,
+            key=[config.seed, epoch],
             students=partial(_students, space, config) if elastic else lambda _: [],
             lr=lr,
             device=device,
             student_weight=config.student_weight,
             teacher=teacher,
             teacher_weight=config.teacher_weight,
-            progress=told,
+            progress=partial(say, epoch),
         )
-        log.append(_log_entry(supernet, dataset, epoch, elastic, loss, time.monotonic() - started))
+        loss, batches = train_within_memory(batches, train, partial(say, epoch), "training")
+        entry = {"epoch": epoch + 1, "phase": "elastic" if elastic else "largest", "loss": round(loss, 4)}
+        entry |= _top1(supernet, dataset, elastic, partial(say, epoch, fraction=1.0))
+        log.append({**entry, "batch_size": batches.size, "seconds": round(time.monotonic() - started, 1)})
         _save(out / "state", supernet, optimizer, log, key)
+    say_at_last = partial(say, config.epochs - 1, fraction=1.0)
     if teacher is not None:
-        origin["teacher"] = {"split": "val", **asdict(evaluate(teacher, space.largest(), dataset))}
-    return _finish(space, dataset, config, supernet, log, out, origin)
+        found = evaluate(teacher, space.largest(), dataset, say=say_at_last)
+        origin["teacher"] = {"split": "val", **asdict(found)}
+    return _finish(dataset, config, supernet, log, out, origin, say_at_last)
 
 
 def _students(space: Space, config: PretrainConfig, rng: np.random.Generator) -> list[Arch]:
@@ -225,25 +232,14 @@ def _start(
     return supernet, optimizer, saved["log"]
 
 
-def _log_entry(
-    supernet: MobileNetV3Supernet,
-    dataset: Dataset,
-    epoch: int,
-    elastic: bool,
-    loss: float,
-    seconds: float,
-) -> dict[str, Any]:
+def _top1(supernet: MobileNetV3Supernet, dataset: Dataset, elastic: bool, say: Say) -> dict[str, float]:
+    """Of the largest subnet, once all are trained of the smallest too, on some validation images."""
     space = supernet.space
-    entry = {
-        "epoch": epoch + 1,
-        "phase": "elastic" if elastic else "largest",
-        "loss": round(loss, 4),
-        "val_top1_largest": evaluate_arch(supernet, space.largest(), dataset, images=2000).top1,
-        "seconds": round(seconds, 1),
+    chosen = {"largest": space.largest(), **({"smallest": space.smallest()} if elastic else {})}
+    return {
+        f"val_top1_{name}": evaluate_arch(supernet, arch, dataset, images=2000, say=say).top1
+        for name, arch in chosen.items()
     }
-    if elastic:
-        entry["val_top1_smallest"] = evaluate_arch(supernet, space.smallest(), dataset, images=2000).top1
-    return entry
 
 
 def _save(
@@ -260,20 +256,21 @@ def _save(
 
 
 def _finish(
-    space: Space,
     dataset: Dataset,
     config: PretrainConfig,
     supernet: MobileNetV3Supernet,
     log: list[dict[str, Any]],
     out: Path,
     origin: dict[str, Any],
+    say: Say,
 ) -> Path:
     """Measure on the test split, once, and write checkpoint and log."""
+    space = supernet.space
     rng = np.random.default_rng([config.seed, config.epochs])
     chosen = {"largest": space.largest(), "smallest": space.smallest()}
     chosen |= {f"random {index}": space.sample(rng) for index in range(8)}
     results = {
-        name: {"arch": arch.to_json(), **asdict(evaluate_arch(supernet, arch, dataset, split="test"))}
+        name: {"arch": arch.to_json(), **asdict(evaluate_arch(supernet, arch, dataset, split="test", say=say))}
         for name, arch in chosen.items()
     }
     meta = {

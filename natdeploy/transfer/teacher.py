@@ -23,6 +23,7 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import content_key, write_bytes
 from natdeploy.transfer.batches import TrainingBatches
 from natdeploy.transfer.compute import autocast, compute_device, keep_freed_memory, placed
+from natdeploy.transfer.memory import train_within_memory
 from natdeploy.transfer.optimizer import set_learning_rate
 from natdeploy.transfer.step import TrainingDiverged
 
@@ -31,7 +32,7 @@ BATCH_SIZE = 512
 PEAK_LR = 1.5e-3
 WEIGHT_DECAY = 1e-3
 _WIDTHS = (64, 256, 256)
-_WHITENING_IMAGES = 5000
+_WHITENING_IMAGES, _WHITENED_AT_ONCE = 5000, 250
 
 
 class TeacherNetwork(nn.Module):
@@ -58,8 +59,12 @@ class TeacherNetwork(nn.Module):
     @torch.no_grad()
     def whiten_patches(self, images: Tensor) -> None:
         """Set the first layer to the principal components of 2x2 patches, and their negatives."""
-        patches = F.unfold(images, 2).transpose(1, 2).reshape(-1, 12).double()
-        values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
+        products, count = torch.zeros(12, 12, dtype=torch.float64, device=images.device), 0
+        for some in images.split(_WHITENED_AT_ONCE):  # in float64 the patches take eight times the images' memory
+            patches = F.unfold(some, 2).transpose(1, 2).reshape(-1, 12).double()
+            products += patches.T @ patches
+            count += len(patches)
+        values, vectors = torch.linalg.eigh(products / count)
         filters = (vectors / (values + 5e-4).sqrt()).T.reshape(12, 3, 2, 2).float()
         self.whiten.weight.copy_(torch.cat([filters, -filters]))
         nn.init.zeros_(self.whiten.bias)  # type: ignore[arg-type]
@@ -141,22 +146,30 @@ def _train(
     for_biases = torch.optim.SGD(biases, lr=PEAK_LR, momentum=0.85, nesterov=True)
     network.train()
     for epoch in range(epochs):
-        rng = np.random.default_rng([seed, epoch])
-        for step, (images, labels) in enumerate(batches.epoch(rng, device)):
-            done = (epoch + step / len(batches)) / epochs
-            rate = PEAK_LR * triangle(done)
-            set_learning_rate(optimizer, rate)
-            set_learning_rate(for_biases, 64 * rate)
-            loss = F.cross_entropy(network(images), labels, reduction="sum")
-            if not math.isfinite(loss.item()):
-                raise TrainingDiverged("training the teacher diverged")
-            optimizer.zero_grad()
-            for_biases.zero_grad()
-            loss.backward()
-            optimizer.step()
-            for_biases.step()
-            if progress and step % 10 == 0:
-                progress(f"teacher: epoch {epoch + 1}/{epochs}, loss {loss.item() / len(labels):.3f}", done)
+
+        def train(batches: TrainingBatches, epoch: int = epoch) -> None:
+            rng = np.random.default_rng([seed, epoch])
+            for step, (images, labels) in enumerate(batches.epoch(rng, device)):
+                done = (epoch + step / len(batches)) / epochs
+                rate = PEAK_LR * triangle(done)
+                set_learning_rate(optimizer, rate)
+                set_learning_rate(for_biases, 64 * rate)
+                loss = F.cross_entropy(network(images), labels, reduction="sum")
+                if not math.isfinite(loss.item()):
+                    raise TrainingDiverged("training the teacher diverged")
+                optimizer.zero_grad()
+                for_biases.zero_grad()
+                loss.backward()
+                optimizer.step()
+                for_biases.step()
+                if progress and step % 10 == 0:
+                    progress(f"teacher: epoch {epoch + 1}/{epochs}, loss {loss.item() / len(labels):.3f}", done)
+
+        def say(what: str, epoch: int = epoch) -> None:
+            if progress:
+                progress(f"teacher: {what}", epoch / epochs)
+
+        _, batches = train_within_memory(batches, train, say, "training")
 
 
 def triangle(done: float) -> float:

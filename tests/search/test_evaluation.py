@@ -1,7 +1,8 @@
 import pytest
 
-from natdeploy.ground.errors import BadInput
+from natdeploy.ground.errors import BadInput, OutOfMemory
 from natdeploy.search.evaluation import Failure, evaluate_all
+from natdeploy.search.tasks import SeveralTasks
 from natdeploy.spaces import Arch
 from tests.search.make import estimator, sample
 from tests.search.synthetic import Accuracy
@@ -54,6 +55,31 @@ def test_when_everything_fails_the_error_comes_out() -> None:
         run(Fake({arch: [RuntimeError("broken")] for arch in ARCHS}))
     entries, failures = run(Fake({ARCHS[0]: [RuntimeError("broken")]}), ARCHS[:1])
     assert not entries and len(failures) == 1
+
+
+def test_too_little_memory_is_a_failure_of_the_architecture() -> None:
+    entries, failures = run(Fake({ARCHS[1]: [OutOfMemory("out of memory with batches of 2 images")]}))
+    assert len(entries) == 3 and [failure.arch for failure in failures] == [ARCHS[1]]
+    assert failures[0].reason == "OutOfMemory: out of memory with batches of 2 images"
+    with pytest.raises(OutOfMemory):
+        run(Fake({arch: [OutOfMemory("none")] for arch in ARCHS}))
+
+
+def test_what_an_evaluator_has_to_say_is_passed_on() -> None:
+    class Talkative(Fake):
+        def tell(self, say) -> None:
+            self.say = say
+
+        def evaluate(self, arch: Arch) -> Accuracy:
+            self.say(f"memory is short for {arch.id}")
+            return super().evaluate(arch)
+
+    told: list[tuple[str, float]] = []
+    both = SeveralTasks(Talkative({}), {"pets": Talkative({})})
+    evaluate_all(both, estimator()(ARCHS[:2]), generation=0, stage="x", progress=lambda *said: told.append(said))
+    first, second = (f"memory is short for {arch.id}" for arch in ARCHS[:2])
+    assert told[:3] == [(f"x: {first}", 0.0), (f"x: pets: {first}", 0.0), ("x: 1 of 2", 0.5)]
+    assert told[3:5] == [(f"x: {second}", 0.5), (f"x: pets: {second}", 0.5)]
 
 
 def test_a_users_error_comes_out_at_once() -> None:

@@ -88,6 +88,21 @@ def test_calibration_gives_the_statistics_of_its_batches(supernet) -> None:
 
 
 @torch.no_grad()
+def test_a_batch_that_fails_leaves_nothing_of_a_calibration_behind(supernet) -> None:
+    subnet = extract(supernet, SPACE.smallest())
+    norms = [module for module in subnet.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    momenta, images = [norm.momentum for norm in norms], torch.randn(16, 3, 24, 24)
+    with pytest.raises(RuntimeError, match="expected input"):
+        calibrate(subnet, [images, torch.randn(16, 5, 24, 24)])
+    assert [norm.momentum for norm in norms] == momenta and not any(module.training for module in norms)
+    assert not any(norm._forward_pre_hooks for norm in norms)
+    again = extract(supernet, SPACE.smallest())
+    for network in (subnet, again):
+        calibrate(network, [images])
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in subnet.state_dict().items())
+
+
+@torch.no_grad()
 def test_folded_weights_give_the_same_first_layer(supernet) -> None:
     subnet = extract(supernet, SPACE.smallest())
     network = to_network(subnet)

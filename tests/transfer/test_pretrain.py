@@ -1,4 +1,6 @@
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from natdeploy.ground.files import sha256_file
 from natdeploy.ground.lock import only_process_in
 from natdeploy.spaces import get_space
 from natdeploy.supernets import load_supernet
-from natdeploy.transfer import PretrainConfig, pretrain
+from natdeploy.transfer import PretrainConfig, epoch, pretrain
 from natdeploy.transfer.batches import TrainingBatches, mirrored, resize, shifted
 from natdeploy.transfer.optimizer import cosine
 from natdeploy.transfer.step import TrainingDiverged
@@ -23,9 +25,19 @@ class Stopped(Exception):
     pass
 
 
-def test_stopped_and_started_again_it_ends_with_the_same_weights(stripes, tmp_path) -> None:
-    straight = pretrain(SPACE, stripes, CONFIG, tmp_path / "straight")
+@pytest.fixture(scope="module")
+def straight(stripes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint of an undisturbed training, to be read only."""
+    return pretrain(SPACE, stripes, CONFIG, tmp_path_factory.mktemp("straight"))
 
+
+@pytest.fixture
+def finished(straight: Path, tmp_path: Path) -> Path:
+    """A folder in which that training has ended."""
+    return shutil.copytree(straight.parent, tmp_path / "finished")
+
+
+def test_stopped_and_started_again_it_ends_with_the_same_weights(stripes, straight, tmp_path) -> None:
     def stop(stage: str, fraction: float) -> None:
         if stage.startswith("epoch 2"):
             raise Stopped
@@ -36,10 +48,42 @@ def test_stopped_and_started_again_it_ends_with_the_same_weights(stripes, tmp_pa
     continued = pretrain(SPACE, stripes, CONFIG, tmp_path / "stopped")
     one, two = load_file(straight), load_file(continued)
     assert all(torch.equal(one[name], two[name]) for name in one)
-    written = json.loads((tmp_path / "straight" / "training.json").read_text())
+    written = json.loads(straight.with_name("training.json").read_text())
     assert [entry["phase"] for entry in written["log"]] == ["largest", "elastic"]
     assert written["test"]["smallest"]["images"] == 40
     assert load_supernet(straight).num_classes == 2
+
+
+def test_out_of_memory_halves_the_batch_and_a_continued_run_keeps_to_it(
+    stripes, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = pretrain(SPACE, stripes, CONFIG.model_copy(update={"batch_size": 40}), tmp_path / "small")
+    real, sizes, stages = epoch.elastic_step, [], []
+
+    def step(replicas, optimizer, images, *rest, **more) -> float:
+        sizes.append(len(images))
+        if len(images) > 50:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return real(replicas, optimizer, images, *rest, **more)
+
+    def stop(stage: str, fraction: float) -> None:
+        stages.append(stage)
+        if stage.startswith("epoch 2"):
+            raise Stopped
+
+    monkeypatch.setattr(epoch, "elastic_step", step)
+    with pytest.raises(Stopped):
+        pretrain(SPACE, stripes, CONFIG, tmp_path / "short", progress=stop)
+    assert (
+        sizes[:2] == [80, 40] and stages[0] == "epoch 1/2, out of memory while training: on with batches of 40 images"
+    )
+    sizes.clear()
+    short = pretrain(SPACE, stripes, CONFIG, tmp_path / "short")
+    assert set(sizes) == {40}
+    one, two = load_file(small), load_file(short)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    written = json.loads((tmp_path / "short" / "training.json").read_text())
+    assert [entry["batch_size"] for entry in written["log"]] == [40, 40] and written["config"]["batch_size"] == 80
 
 
 def test_a_teacher_is_trained_once_and_its_accuracy_told(stripes, tmp_path) -> None:
@@ -64,43 +108,40 @@ def test_a_teacher_is_trained_once_and_its_accuracy_told(stripes, tmp_path) -> N
     assert written["teacher"]["top1"] > 0.9
 
 
-def test_trained_further_it_starts_from_the_checkpoint(stripes, tmp_path) -> None:
-    first = pretrain(SPACE, stripes, CONFIG, tmp_path / "first")
+def test_trained_further_it_starts_from_the_checkpoint(stripes, straight, tmp_path) -> None:
     standing = CONFIG.model_copy(update={"epochs_largest": 0, "lr": 1e-12})
-    further = pretrain(SPACE, stripes, standing, tmp_path / "further", start=first)
-    one, two = load_file(first), load_file(further)
+    further = pretrain(SPACE, stripes, standing, tmp_path / "further", start=straight)
+    one, two = load_file(straight), load_file(further)
     weights = [name for name in one if "running" not in name and "batches" not in name]
     assert all(torch.allclose(one[name], two[name], atol=1e-6) for name in weights)
     written = json.loads((tmp_path / "further" / "training.json").read_text())
     assert [entry["phase"] for entry in written["log"]] == ["elastic"]
-    assert written["started_from"] == sha256_file(first)
+    assert written["started_from"] == sha256_file(straight)
     with pytest.raises(BadInput, match="another space, data set or configuration"):
         pretrain(SPACE, stripes, standing, tmp_path / "further", start=further)
     with pytest.raises(BadInput, match="missing"):
         pretrain(SPACE, stripes, standing, tmp_path / "none", start=tmp_path / "missing.safetensors")
     with pytest.raises(BadInput, match=r"a supernet of space mbv3-micro, expected ofa-mbv3-w1\.0"):
-        pretrain(get_space("ofa-mbv3-w1.0"), stripes, standing, tmp_path / "none", start=first)
+        pretrain(get_space("ofa-mbv3-w1.0"), stripes, standing, tmp_path / "none", start=straight)
     assert not (tmp_path / "none").exists()
 
 
-def test_a_second_process_is_kept_out_and_a_half_replaced_state_comes_back(stripes, tmp_path) -> None:
-    with only_process_in(tmp_path), pytest.raises(BadInput, match="another natdeploy process"):
-        pretrain(SPACE, stripes, CONFIG, tmp_path)
-    pretrain(SPACE, stripes, CONFIG, tmp_path)
-    weights = (tmp_path / "supernet.safetensors").read_bytes()
-    aside = tmp_path / ".state.old.killed"
+def test_a_second_process_is_kept_out_and_a_half_replaced_state_comes_back(stripes, finished) -> None:
+    with only_process_in(finished), pytest.raises(BadInput, match="another natdeploy process"):
+        pretrain(SPACE, stripes, CONFIG, finished)
+    weights = (finished / "supernet.safetensors").read_bytes()
+    aside = finished / ".state.old.killed"
     aside.mkdir()
-    (tmp_path / "state").rename(aside / "state")
+    (finished / "state").rename(aside / "state")
     stages: list[str] = []
-    pretrain(SPACE, stripes, CONFIG, tmp_path, progress=lambda stage, _: stages.append(stage))
+    pretrain(SPACE, stripes, CONFIG, finished, progress=lambda stage, _: stages.append(stage))
     assert stages == []  # nothing was trained again
-    assert (tmp_path / "supernet.safetensors").read_bytes() == weights
+    assert (finished / "supernet.safetensors").read_bytes() == weights
 
 
-def test_a_folder_of_another_configuration_is_refused(stripes, tmp_path) -> None:
-    pretrain(SPACE, stripes, CONFIG, tmp_path)
+def test_a_folder_of_another_configuration_is_refused(stripes, finished) -> None:
     with pytest.raises(BadInput, match="another space, data set or configuration"):
-        pretrain(SPACE, stripes, CONFIG.model_copy(update={"lr": 0.01}), tmp_path)
+        pretrain(SPACE, stripes, CONFIG.model_copy(update={"lr": 0.01}), finished)
 
 
 def test_divergence_is_an_error(stripes, tmp_path) -> None:

@@ -9,6 +9,7 @@ from natdeploy.data import Dataset
 from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import get_space
 from natdeploy.supernets import build_supernet
+from natdeploy.transfer import teacher
 from natdeploy.transfer.lesson import softened_divergence
 from natdeploy.transfer.optimizer import sgd
 from natdeploy.transfer.replicas import Replicas
@@ -39,6 +40,26 @@ def test_it_learns_and_is_kept(stripes: Dataset, tmp_path: Path) -> None:
     assert all(torch.equal(one, again.state_dict()[name]) for name, one in trained.state_dict().items())
     with pytest.raises(BadInput, match="not a teacher of these images and settings"):
         train(stripes, path, epochs=4)
+
+
+def test_out_of_memory_halves_its_batch_too(stripes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = TeacherNetwork.forward
+
+    def forward(network: TeacherNetwork, images: torch.Tensor) -> torch.Tensor:
+        if len(images) > 50:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+        return real(network, images)
+
+    stages: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(TeacherNetwork, "forward", forward)
+        short = train(stripes, tmp_path / "short", 1, lambda stage, _: stages.append(stage))
+    monkeypatch.setattr(teacher, "BATCH_SIZE", 40)
+    small = train(stripes, tmp_path / "small", 1)
+    assert [stage for stage in stages if "memory" in stage] == [
+        f"teacher: out of memory while training: on with batches of {size} images" for size in (80, 40)
+    ]
+    assert all(torch.equal(value, small.state_dict()[name]) for name, value in short.state_dict().items())
 
 
 def test_a_file_that_is_not_a_teacher_is_refused(stripes: Dataset, tmp_path: Path) -> None:
