@@ -51,7 +51,7 @@ def test_another_seed_takes_other_steps(stripes) -> None:
 
 def test_adaptation_learns_the_task(stripes) -> None:
     torch.manual_seed(0)
-    config = AdaptConfig(warm_up_epochs=12, iterations=1, epochs_per_iteration=1, batch_size=32, lr=0.05)
+    config = AdaptConfig(**{**CONFIG.model_dump(), "warm_up_epochs": 3, "batch_size": 16})
     adaptation = Adaptation(build_supernet(SPACE, 2), stripes, config, 0)
     before = evaluate_arch(adaptation.supernet, SPACE.smallest(), stripes)
     adaptation.warm_up()
