@@ -15,6 +15,7 @@ from tvm import relax
 from tvm.relax.frontend.onnx import from_onnx
 
 from natdeploy.compiler.kernels.isa import Isa, isa_of
+from natdeploy.compiler.onnx_combine import pairwise
 from natdeploy.compiler.onnx_jobs import AXES, BLOCKED, DEPTHWISE, PLAIN, Job, stored_shape
 from natdeploy.compiler.relax_schedule import inline_before_reduction, schedule
 from natdeploy.compiler.tvm_target import resolve, vector_bits
@@ -55,7 +56,7 @@ def fused(job: Job) -> Any:
     model = onnx.load_model_from_string(job.model)
     module = from_onnx(model, keep_params_in_input=False)
     filters = "HWOI" if DEPTHWISE in job.layouts else "HWIO"
-    module = _stored(module["main"], job)
+    module = _stored(pairwise(module["main"]), job)
     passes = [
         relax.transform.InlinePrivateFunctions(),
         relax.transform.DecomposeOpsForInference(),

@@ -18,7 +18,7 @@ import onnx
 from onnx import TensorProto, defs, helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
-from natdeploy.compiler.onnx_operators import RANDOM
+from natdeploy.compiler.onnx_operators import RANDOM, VARIADIC
 from natdeploy.compiler.onnx_read import opset_of, read_onnx, unsupported
 from natdeploy.ground.errors import BadInput
 
@@ -116,7 +116,7 @@ def _simplify(
         for name, array in zip(node.output, _compute(node, {name: constants[name] for name in read}, model, path)):
             if name:
                 constants[name] = array
-    elif node.op_type in ("Identity", "Dropout"):
+    elif node.op_type in ("Identity", "Dropout") or (node.op_type in VARIADIC and len(read) == 1):
         same[node.output[0]] = same.get(read[0], read[0])
     else:
         values.update(_infer(node, model, path, constants, values))

@@ -10,9 +10,11 @@ def _named(names: str) -> frozenset[str]:
 #: Each number of the output depends on the numbers at the same place of the inputs alone.
 ELEMENTWISE = _named(
     "Abs Add And Cast Ceil Clip Cos Div Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish "
-    "LeakyRelu Less LessOrEqual Log Max Min Mish Mul Neg Not Or PRelu Pow Reciprocal Relu Round Selu Sigmoid Sign Sin "
-    "Softplus Softsign Sqrt Sub Tanh ThresholdedRelu Where Xor"
+    "LeakyRelu Less LessOrEqual Log Max Mean Min Mish Mul Neg Not Or PRelu Pow Reciprocal Relu Round Selu Sigmoid Sign "
+    "Sin Softplus Softsign Sqrt Sub Sum Tanh ThresholdedRelu Where Xor"
 )
+#: Elementwise operators of any number of tensors; of a single one they are that one.
+VARIADIC = _named("Max Mean Min Sum")
 #: Sums of products; elementwise operators that follow may join them in one kernel.
 CONTRACTIONS = _named("Conv Gemm MatMul")
 #: They only give memory another shape.
@@ -30,6 +32,6 @@ CONFIGURED = _named(
     "ReduceProd ReduceSum ReduceSumSquare Reshape Resize Slice Split Squeeze Tile TopK Trilu Unsqueeze Upsample"
 )
 #: They take a number alone as an immediate.
-IMMEDIATE = _named("Add Div Equal Greater GreaterOrEqual Less LessOrEqual Max Min Mul Pow Sub")
+IMMEDIATE = _named("Add Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mul Pow Sub Sum")
 #: Their outputs differ from run to run.
 RANDOM = _named("RandomNormal RandomUniform RandomNormalLike RandomUniformLike Bernoulli Multinomial")

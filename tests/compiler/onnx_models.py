@@ -78,3 +78,20 @@ def small_convnet(path: Path) -> Path:
         node("Softmax", "logits", "probabilities", axis=1),
     ]
     return save(path, nodes, {"image": [1, 3, 10, 12]}, ["probabilities", "logits"], constants)
+
+
+def variadic(path: Path) -> Path:
+    """Maximum, minimum, sum and mean of images: behind a convolution and a pool, of one, with numbers and channels."""
+    rng = np.random.default_rng(0)
+    weight, channels = (rng.standard_normal(shape, dtype=np.float32) for shape in ((4, 4, 1, 1), (1, 4, 1, 1)))
+    nodes = [node("MaxPool", "y", "pool", kernel_shape=[1, 1])]
+    for kind in ("Max", "Min", "Sum", "Mean"):
+        nodes += [
+            node("Conv", "x w", f"{kind}.conv"),
+            node(kind, f"{kind}.conv pool", f"{kind}.one"),
+            node(kind, f"{kind}.one", f"{kind}.same"),
+            node(kind, f"{kind}.same number channels x", f"{kind}.y"),
+        ]
+    outputs = [f"{kind}.y" for kind in ("Max", "Min", "Sum", "Mean")]
+    constants = {"w": weight, "channels": channels, "number": np.full(1, 0.25, np.float32)}
+    return save(path, nodes, {"x": [1, 4, 5, 6], "y": [1, 4, 5, 6]}, outputs, constants)

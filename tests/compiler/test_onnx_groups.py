@@ -9,7 +9,7 @@ from natdeploy.compiler import load_onnx
 from natdeploy.compiler.onnx_groups import group_nodes
 from natdeploy.compiler.onnx_jobs import bind
 from natdeploy.compiler.onnx_model import attributes
-from tests.compiler.onnx_models import node, save, small_convnet
+from tests.compiler.onnx_models import node, save, small_convnet, variadic
 
 
 def names(path: Path) -> list[str]:
@@ -32,6 +32,11 @@ def test_a_convnet_becomes_one_group_for_each_convolution(tmp_path: Path) -> Non
     ]
     conv = load_onnx(path).nodes[0]
     assert list(attributes(conv)["pads"]) == [0, 0, 1, 1]  # the model's own Pad
+
+
+def test_operators_of_any_number_of_tensors_join_a_convolution(tmp_path: Path) -> None:
+    found = names(variadic(tmp_path / "model.onnx"))
+    assert found == ["MaxPool", *(f"Conv+{kind}+{kind}" for kind in ("Max", "Min", "Sum", "Mean"))]
 
 
 def test_batch_normalisation_becomes_weights(tmp_path: Path) -> None:

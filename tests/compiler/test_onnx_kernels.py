@@ -15,7 +15,7 @@ from natdeploy.compiler.onnx_verify import verify_onnx
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.processes import call_in_child
 from tests.compiler.conftest import TARGET
-from tests.compiler.onnx_models import node, save, small_convnet
+from tests.compiler.onnx_models import node, save, small_convnet, variadic
 
 ISA = Isa(8, 16)
 OWN = OwnKernels(ISA, default_schedule)
@@ -132,6 +132,14 @@ def test_own_kernels_compute_what_onnx_runtime_computes(branches: Path, tmp_path
     assert plan.producer == "onnx-kernels" and plan.max_threads >= 1
     artifacts = build_artifacts(plan, tmp_path, kinds=("native",))
     assert verify_onnx(branches, plan, artifacts).max_rel_error < 1e-5
+
+
+@pytest.mark.parametrize("producer", ["kernels", "relax"])
+def test_operators_of_any_number_of_images_compute_what_onnx_runtime_computes(producer: str, tmp_path: Path) -> None:
+    path = variadic(tmp_path / "model.onnx")
+    plan = make_onnx_plan(load_onnx(path), target=TARGET, producer=producer)
+    artifacts = build_artifacts(plan, tmp_path / "out", kinds=("native",))
+    assert verify_onnx(path, plan, artifacts).max_rel_error < 1e-5
 
 
 def test_an_unknown_producer_is_refused(branches: Path) -> None:

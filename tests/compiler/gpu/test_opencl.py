@@ -17,7 +17,7 @@ from natdeploy.spaces import Network, get_space, random_network
 from tests.compiler import reference
 from tests.compiler.conftest import ODD, odd_network, tiny_layers
 from tests.compiler.gpu.conftest import needs_opencl
-from tests.compiler.onnx_models import node, save, small_convnet
+from tests.compiler.onnx_models import node, save, small_convnet, variadic
 
 TARGET = {"kind": "opencl", "mtriple": f"{platform.machine()}-linux-gnu"}
 
@@ -78,6 +78,19 @@ def test_an_onnx_model_equals_onnx_runtime(tmp_path: Path) -> None:
     (expected,) = onnxruntime_outputs(path, [arrays])
     for found, wanted in zip(run(plan, arrays, tmp_path), expected):
         assert relative_error(found, wanted) < 1e-4
+
+
+@needs_opencl
+def test_operators_of_any_number_of_images_equal_onnx_runtime(tmp_path: Path) -> None:
+    """A NaN of either image stays one."""
+    path = variadic(tmp_path / "model.onnx")
+    plan = make_onnx_plan(load_onnx(path), target=TARGET)
+    (arrays,) = random_inputs(plan, 1, 0)
+    arrays[0][0, 1, 2, 3] = arrays[1][0, 2, 3, 4] = np.nan
+    (expected,) = onnxruntime_outputs(path, [arrays])
+    assert all(5 <= np.isnan(wanted).sum() < wanted.size for wanted in expected)
+    for found, wanted in zip(run(plan, arrays, tmp_path), expected):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
 @needs_opencl
