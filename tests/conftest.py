@@ -6,6 +6,7 @@ import pytest
 from hypothesis import settings
 
 from natdeploy.ground.errors import BadInput
+from natdeploy.ground.files import cache_root
 
 # Absolute times say nothing on a busy machine: an example may take as long as it takes.
 settings.register_profile("natdeploy", deadline=None)
@@ -16,6 +17,10 @@ settings.load_profile("natdeploy")
 if "PYTEST_XDIST_WORKER" in os.environ:
     for _library in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+
+# zig builds parts of a C library for each kind of processor, which takes up to a minute: once for all tests, whatever
+# cache folder they have.
+os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(cache_root() / "zig"))
 
 
 @pytest.fixture

@@ -1,4 +1,3 @@
-import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from natdeploy.compiler import Artifact, KernelCache, build_native, compile_layers
-from natdeploy.ground.files import cache_root
 from natdeploy.spaces import Layer, Network, random_network
 
 #: Runs on every machine of its kind.
@@ -53,10 +51,10 @@ def odd_network(kind: str) -> Network:
 
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache folder of the session's own; only what zig builds of the C library is shared with other sessions."""
+    """A cache folder of the session's own, also for other rooms' tests that import this fixture."""
+    folder = tmp_path_factory.getbasetemp() / "compiler-home"
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZIG_GLOBAL_CACHE_DIR", os.environ.get("ZIG_GLOBAL_CACHE_DIR") or str(cache_root() / "zig"))
-        folder = tmp_path_factory.mktemp("home")
         patch.setenv("NATDEPLOY_HOME", str(folder))
         yield folder
 

@@ -52,11 +52,11 @@ def use_stand_in(root: Path, monkeypatch: pytest.MonkeyPatch, qemu: str | None =
 
 
 def own_home(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache of its own; compiled kernels are shared, being kept by content."""
+    """A cache of its own; what is compiled or found out of this machine is shared, being kept by content."""
     kept = cache_root()
-    for name in ("kernels", "zig", "host"):
+    path.mkdir(parents=True, exist_ok=True)
+    for name in ("kernels", "host", "host_libraries"):
         (kept / name).mkdir(parents=True, exist_ok=True)
-        path.mkdir(parents=True, exist_ok=True)
         (path / name).symlink_to(kept / name, target_is_directory=True)
     monkeypatch.setenv("NATDEPLOY_HOME", str(path))
 
