@@ -3,7 +3,8 @@
 A runtime fuses operators into kernels; what a kernel computes besides its first operator is told by its name. A
 kernel's time is nearly a sum of what it computes and moves, at rates of its kind, so that sizes beyond those measured
 are priced as well; gradient boosting (Chen and Guestrin 2016) on its shapes predicts the logarithm of the ratio to that
-sum. A network takes the sum of its kernels, scaled, and a constant: what a whole costs beside its parts.
+sum. A network takes the sum of its kernels, scaled, a constant, and as much again for each kernel: what a whole costs
+beside its parts.
 """
 
 from __future__ import annotations
@@ -105,21 +106,40 @@ class KernelModel:
 
 @dataclass(frozen=True)
 class WholeOfParts:
-    """A network's milliseconds from the sum of its kernels'."""
+    """A network's milliseconds from the sum of its kernels', and from how many they are.
+
+    Attributes:
+        scale: of the sum.
+        constant_ms: of every network.
+        kernel_ms: of every kernel, beside its own time; below zero where each alone was timed with more than it costs
+            among others.
+    """
 
     scale: float
     constant_ms: float
+    kernel_ms: float = 0.0
 
     @staticmethod
-    def fit(sums_ms: np.ndarray, whole_ms: np.ndarray) -> WholeOfParts:
-        """Least squares of relative errors, from sums and whole networks float64 ``[n]``, n at least 2."""
-        columns = np.stack([sums_ms, np.ones(len(sums_ms))], axis=1) / whole_ms[:, None]
-        scale, constant_ms = np.linalg.lstsq(columns, np.ones(len(sums_ms)), rcond=None)[0]
-        return WholeOfParts(float(scale), float(constant_ms))
+    def fit(sums_ms: np.ndarray, whole_ms: np.ndarray, kernels: np.ndarray | None = None) -> WholeOfParts:
+        """Least squares of relative errors.
 
-    def __call__(self, sums_ms: np.ndarray) -> np.ndarray:
-        """Milliseconds of networks, float64 ``[n]``."""
-        return np.asarray(self.scale * sums_ms + self.constant_ms)
+        Args:
+            sums_ms, whole_ms: of networks, float64 ``[n]``, n at least 2 (3 with the next).
+            kernels: how many each network has, ``[n]``; without, kernels have no time beside their own.
+        """
+        ones = np.ones(len(sums_ms))
+        columns = np.stack([sums_ms, ones] if kernels is None else [sums_ms, ones, kernels], axis=1)
+        found = np.linalg.lstsq(columns / whole_ms[:, None], ones, rcond=None)[0]
+        return WholeOfParts(*map(float, found))
+
+    def __call__(self, sums_ms: np.ndarray, kernels: np.ndarray | None = None) -> np.ndarray:
+        """Milliseconds of networks, float64 ``[n]``. Raises ValueError where it needs to know how many kernels."""
+        line = self.scale * sums_ms + self.constant_ms
+        if kernels is None:
+            if self.kernel_ms:
+                raise ValueError("a network's milliseconds depend on how many kernels it has")
+            return np.asarray(line)
+        return np.asarray(line + self.kernel_ms * kernels)
 
 
 def _sums_ms(shapes: KernelShapes, rates_ms: Mapping[str, np.ndarray], floor_ms: float) -> np.ndarray:

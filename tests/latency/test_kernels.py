@@ -73,6 +73,16 @@ def test_a_whole_is_its_parts_scaled_and_a_constant() -> None:
     assert found(sums) == pytest.approx(1.1 * sums + 3)
 
 
+def test_a_whole_counts_its_parts_as_well() -> None:
+    sums, kernels = np.array([1.0, 2.0, 5.0, 9.0]), np.array([30.0, 10.0, 40.0, 20.0])
+    whole = 1.1 * sums + 3 - 0.01 * kernels
+    found = WholeOfParts.fit(sums, whole, kernels)
+    assert (found.scale, found.constant_ms, found.kernel_ms) == pytest.approx((1.1, 3.0, -0.01))
+    assert found(sums, kernels) == pytest.approx(whole)
+    with pytest.raises(ValueError, match="how many kernels"):
+        found(sums)
+
+
 def test_networks_of_other_devices_tell_those_of_a_new_one() -> None:
     rng = np.random.default_rng(1)
     size = np.exp(rng.normal(2, 0.7, 120))
