@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from natdeploy.devices.answers import answers
 from natdeploy.devices.link import Link
 from natdeploy.devices.profile import HardwareProfile
 from natdeploy.devices.reach import Adb, Ssh, TvmRpc, Via
@@ -68,11 +70,15 @@ def connect_adb(profile: HardwareProfile, unit: str | None, settings: Mapping[st
     if serial is None:
         serials = [found for found, state in attached_devices().items() if state == "device"] or [None]
     refusals = []
-    for one in serials:
-        try:
-            return _runner(AdbLink(one, folder=way.folder), profile, settings)
-        except DeviceNotReachable as error:
-            refusals.append(error)
+
+    def ask(one: str | None) -> Runner:
+        return _runner(AdbLink(one, folder=way.folder), profile, settings)
+
+    with closing(answers(serials, ask, lambda runner: runner.close())) as found:
+        for _, answer in found:
+            if not isinstance(answer, DeviceNotReachable):
+                return answer
+            refusals.append(answer)
     if len(refusals) > 1:
         raise DeviceNotReachable(f"none of {len(refusals)} attached devices is a {profile.title}; last: {refusals[-1]}")
     raise refusals[0]

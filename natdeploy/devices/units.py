@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from natdeploy.devices.answers import answers, answers_in_turn
 from natdeploy.devices.connect import connect
 from natdeploy.devices.profile import HardwareProfile
 from natdeploy.devices.reach import Via
@@ -50,6 +52,14 @@ class Access:
             raise BadInput(f"device {profile.name!r}: it is this machine; a way and units are for devices that are not")
 
 
+@dataclass(frozen=True)
+class _Reached:
+    """A unit that is connected, and what identifies it."""
+
+    runner: RemoteTimekeeper
+    unit: str
+
+
 @contextlib.contextmanager
 def open_units(profile: HardwareProfile, access: Access) -> Iterator[list[RemoteTimekeeper]]:
     """Connect to the units that are asked for, and hold them until the end of the block.
@@ -57,26 +67,25 @@ def open_units(profile: HardwareProfile, access: Access) -> Iterator[list[Remote
     Raises DeviceNotReachable where one of them, or enough of them, are not there or are in use by another process.
     """
     with contextlib.ExitStack() as stack:
-        held: dict[str, RemoteTimekeeper] = {}
+        held: dict[int, RemoteTimekeeper] = {}
         refusals: list[DeviceNotReachable] = []
         wanted = len(access.units) or access.matching
-        for unit in _candidates(profile, access):
-            try:
-                runner = _hold(profile, access, unit, stack)
-            except DeviceNotReachable as error:
-                if access.units:
-                    raise
-                refusals.append(error)
-                continue
-            held[runner.describe().unit] = runner
-            if len(held) == wanted:
-                break
+        with contextlib.closing(_reached(profile, access, wanted)) as found:
+            for place, answer in found:
+                try:
+                    held[place] = _hold(answer, stack)
+                except DeviceNotReachable as error:
+                    if access.units:
+                        raise
+                    refusals.append(error)
+                if len(held) == wanted:
+                    break
         if len(held) < wanted:
             if wanted == 1:
                 raise refusals[-1]
             reason = refusals[-1] if refusals else "no other one is attached"
             raise DeviceNotReachable(f"{len(held)} of {wanted} devices of kind {profile.name!r} are usable: {reason}")
-        yield list(held.values())
+        yield [held[place] for place in sorted(held)]
 
 
 def timekeeper(unit: RemoteTimekeeper, runtime: str, profile: HardwareProfile) -> RemoteTimekeeper:
@@ -110,22 +119,44 @@ def _candidates(profile: HardwareProfile, access: Access) -> list[str | None]:
     return [None]
 
 
-def _hold(profile: HardwareProfile, access: Access, unit: str | None, stack: contextlib.ExitStack) -> RemoteTimekeeper:
-    clock = None if access.test_only_clock is None else _no_time
-    if (access.via or profile.reach.via[0]) == "qemu":
+def _reached(
+    profile: HardwareProfile, access: Access, wanted: int
+) -> Generator[tuple[int, _Reached | DeviceNotReachable], None, None]:
+    """Place and runner of each unit that answers, or why it cannot be timed on, as they come."""
+    via, candidates = access.via or profile.reach.via[0], _candidates(profile, access)
+    if via == "qemu":
         raise TimingNotPossible(
             f"hardware profile {profile.name!r}: under qemu, whose times say nothing about the device; time it over "
             "another way"
         )
+    ask = partial(_reach, profile, access)
+    if via == "tvm-rpc":  # the child process that holds a session ends with the thread that has started it
+        yield from answers_in_turn(candidates, ask)
+    else:
+        yield from answers(candidates, ask, lambda late: late.runner.close(), at_once=wanted)
+
+
+def _reach(profile: HardwareProfile, access: Access, unit: str | None) -> _Reached:
+    clock = None if access.test_only_clock is None else _no_time
     runner: Any = connect(profile, via=access.via, unit=unit, test_only_clock=clock)
     try:
         runner.refuse_to_time(profile.machine)  # before anything is compiled for it
-        stack.enter_context(_locked(f"{runner.name}:{runner.describe().unit}"))
+        return _Reached(runner, f"{runner.name}:{runner.describe().unit}")
     except BaseException:
         runner.close()
         raise
-    stack.callback(runner.close)
-    return runner
+
+
+def _hold(answer: _Reached | DeviceNotReachable, stack: contextlib.ExitStack) -> RemoteTimekeeper:
+    if isinstance(answer, DeviceNotReachable):
+        raise answer
+    try:
+        stack.enter_context(_locked(answer.unit))
+    except BaseException:
+        answer.runner.close()
+        raise
+    stack.callback(answer.runner.close)
+    return answer.runner
 
 
 def _no_time(repeats: int) -> list[float]:
