@@ -38,6 +38,15 @@ def build(
             "for, by a predictor measured on it, is measured on where it is attached.",
         ),
     ] = None,
+    task: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--task",
+            metavar="NAME",
+            help="Of a run of several data sets, the further one to build for, or all; may be given again. Without it, "
+            "the run's own.",
+        ),
+    ] = None,
     supernet: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option("--supernet", help="Weights for a run of predicted accuracies: a checkpoint or its address."),
@@ -76,6 +85,7 @@ def build(
             pick=picks,
             out=out,
             device=device,
+            task=task,
             supernet=supernet,
             data=data,
             finetune_epochs=finetune_epochs,
@@ -95,8 +105,16 @@ def show(result: BuildResult) -> None:
     tables.draw(result_table([bundle.path for bundle in result.bundles]))
     for bundle in result.bundles:
         tables.say(f"bundle: {bundle.path}")
+    if result.further_tasks:
+        names = ", ".join(result.further_tasks)
+        tables.say(f"built for {_data_sets(result)}; the run's other data sets, each by --task NAME: {names}")
     for bundle in result.bundles:
         if bundle.measured_ms is None:
             tables.say(
                 f"not measured, no budget held; on the device: natdeploy bench {bundle.path} --device {bundle.device}"
             )
+
+
+def _data_sets(result: BuildResult) -> str:
+    """What was built for, in the run's words."""
+    return ", ".join(dict.fromkeys(bundle.task or f"{bundle.data}, the run's own" for bundle in result.bundles))

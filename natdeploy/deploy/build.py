@@ -40,6 +40,7 @@ def build(
     pick: str | Sequence[str] = "best",
     out: Path | None = None,
     device: str | None = None,
+    task: str = "",
     supernet: str | None = None,
     data: str | None = None,
     store: MeasurementStore | None = None,
@@ -61,6 +62,8 @@ def build(
             under emulation. If the search was for it by a predictor that was measured on it, and it is attached, models
             are measured there; otherwise nothing is, no budget is promised, and its latency is predicted only where the
             search was for that device.
+        task: name of one of the run's further data sets: its weights, its images, its accuracies choose and are built;
+            empty for the run's own data set.
         supernet, data: for a run whose accuracies were predicted: a checkpoint, and images that calibrate its batch
             norm and, where they have the weights' classes, measure the accuracy. None: those named for the search.
         store: where timings go; None means the user's own.
@@ -72,13 +75,14 @@ def build(
         progress: told the stage and the fraction done.
 
     Raises:
-        BadInput: unfinished run, changed data, unknown id, no attempt; no weights, where the run has none.
+        BadInput: unfinished run, changed data, unknown id or data set, no attempt; no weights, where the run has none.
         DeviceNotReachable: the run's latencies are for another device than the one that is here, or no emulator of
             the device is.
         BudgetNotMet: a pick found nothing that measures within the budget; no bundle is written.
         VerificationFailed: an artifact disagrees with the torch module; no bundle is written.
     """
     # Imported here, because the rest of this room (verify, predict) needs neither torch nor XGBoost.
+    from natdeploy.deploy.built_run import BuiltRun
     from natdeploy.deploy.candidate import Workshop
     from natdeploy.deploy.chooser import CHOOSING, Chooser
     from natdeploy.deploy.elsewhere import choose_unmeasured
@@ -102,20 +106,24 @@ def build(
         if progress:
             progress(stage, fraction)
 
-    run = ServedRun(run, device)
-    config = run.config()
+    served = ServedRun(run, device, task)
+    config = served.config()
     if not run.is_finished:
         raise BadInput(f"{run.path}: the search has not finished; run natdeploy search again to continue it")
     tell("loading the run", 0.0)
     profile = load_profile(device or config.device)
-    searched_for = LatencyModel.load(run.latency_model_path)
+    searched_for = LatencyModel.load(served.latency_model_path)
     (access or Access()).check(profile)
     here = profile.is_this_machine
     same = device is None or profile.name == load_profile(config.device, derive=False).name
     model = searched_for if here or same else None
     if model is not None:
         _refuse_other_device(run, model, profile)
-    weights = run_weights(run, config, supernet, data, tell)
+    weights = run_weights(served, config, supernet, data, tell)
+    classes = len(weights.dataset.classes)
+    built_run = BuiltRun(run, device, task, classes, searched_for)
+    if run.config().further_data:
+        tell(f"building for the data set {task or config.data}", 0.0)
     if finetune_epochs and not weights.judged:
         raise BadInput("finetune_epochs: the images' classes are not those of the weights; give images that fit")
     store = store or MeasurementStore()
@@ -136,17 +144,17 @@ def build(
         picks = [pick] if isinstance(pick, str) else list(pick)
         if cluster is not None:
             tell("compiling on the cluster", 0.02)
-            compile_on(cluster, first_choices(run, picks), len(weights.dataset.classes), profile)
+            compile_on(cluster, first_choices(built_run, picks), classes, profile)
         if here or can_be_timed(profile, model, access, tell):
-            chooser = Chooser(run, searched_for, workshop, attempts, tell)
+            chooser = Chooser(built_run, searched_for, workshop, attempts, tell)
             chosen = chooser.choose(picks)
             model = chooser.model
         else:
-            chosen = choose_unmeasured(run, workshop, picks, tell)
+            chosen = choose_unmeasured(built_run, workshop, picks, tell)
         bundles = []
         for number, one in enumerate(chosen):
             tell(f"packing {one.met.entry.arch.id}", CHOOSING + (1 - CHOOSING) * number / len(chosen))
-            bundles.append(BuiltBundle(*pack(run, workshop, model, one, out)))
+            bundles.append(BuiltBundle(*pack(built_run, workshop, model, one, out)))
             note_bundle(run, bundles[-1].path)
     tell("done", 1.0)
     return bundles

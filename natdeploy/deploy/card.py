@@ -88,6 +88,7 @@ def _use(manifest: Manifest) -> str:
 
 def _origin(manifest: Manifest) -> str:
     provenance, verification = manifest.provenance, manifest.verification
+    task = f" (`{provenance.task}` in a search of several data sets)" if provenance.task else ""
     checks = "\n".join(
         f"- `{check.path}`: outputs within {check.max_abs_error:.2g} of the torch module's on {check.images} real "
         f"images ({check.allowed:.2g} allowed)"
@@ -97,7 +98,7 @@ def _origin(manifest: Manifest) -> str:
         "## Origin\n\n"
         f"- architecture `{manifest.model.arch_id}` (genome `{manifest.model.genome}`), picked as "
         f"{', '.join(provenance.picked_as)}\n"
-        f"- data `{provenance.data}`, fingerprint `{provenance.data_fingerprint[:12]}`; seed {provenance.seed}\n"
+        f"- data `{provenance.data}`{task}, fingerprint `{provenance.data_fingerprint[:12]}`; seed {provenance.seed}\n"
         f"- weights from the supernet `{provenance.supernet}`, adapted {provenance.weights_generation} times; digest "
         f"`{manifest.model.weights_sha256[:12]}`\n"
         f"- natdeploy {provenance.natdeploy}\n\n"

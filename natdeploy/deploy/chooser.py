@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from natdeploy.deploy.budget import Met, Missed, meet_budget
+from natdeploy.deploy.built_run import predicted_anew
 from natdeploy.deploy.candidate import Candidate, Workshop
 from natdeploy.deploy.pick import RULES, rank
 from natdeploy.ground.errors import BadInput, BudgetNotMet
@@ -122,17 +122,5 @@ class Chooser:
             seed=config.seed,
         )
         classes = len(self._workshop.dataset.classes)
-        predicted = self.model.predict([entry.arch for entry in entries], num_classes=classes)
-        self._entries = [
-            dataclasses.replace(
-                entry,
-                latency_ms=float(mean),
-                latency_lower_ms=float(lower),
-                latency_upper_ms=float(upper),
-                feasible=bool(upper <= self._config.latency_ms),
-            )
-            for entry, mean, lower, upper in zip(
-                entries, predicted.mean_ms, predicted.lower_ms, predicted.upper_ms, strict=True
-            )
-        ]
+        self._entries = predicted_anew(entries, self.model, classes, self._config.latency_ms)
         return self._entries

@@ -78,6 +78,7 @@ class Provenance(_Part):
 
     natdeploy: str = Field(description="version of natdeploy")
     data: str = Field(description="name of the data set")
+    task: str = Field("", description="what a run of several data sets calls this one; empty for its own, the first")
     data_fingerprint: str = Field(description="digest of pixels, labels and split")
     seed: int = Field(description="seed of the run")
     supernet: str = Field(description="what the run transferred from: a name, or a file's name without its folder")
@@ -182,7 +183,9 @@ class Manifest(_Part):
     """The whole manifest."""
 
     schema_version: Literal[1] = Field(description="version of this schema")
-    name: str = Field(description="architecture and device: the bundle folder's name")
+    name: str = Field(
+        description="device and architecture, and a further data set of the run: the bundle folder's name"
+    )
     model: ModelInfo = Field(description="the architecture and what it costs")
     device: DeviceInfo = Field(description="what it was built for")
     artifacts: list[ArtifactInfo] = Field(min_length=1, description="what can be run")

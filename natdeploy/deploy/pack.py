@@ -26,12 +26,12 @@ from natdeploy.deploy.timings import measured_latency
 from natdeploy.devices import compile_target, device_fingerprint
 from natdeploy.ground.files import sha256_file
 from natdeploy.latency import LatencyModel
-from natdeploy.runs import ArchiveEntry, RunFolder
+from natdeploy.runs import ArchiveEntry, ServedRun
 from natdeploy.spaces import get_space
 
 
 def pack(
-    run: RunFolder, workshop: Workshop, model: LatencyModel | None, chosen: Chosen, out: Path
+    run: ServedRun, workshop: Workshop, model: LatencyModel | None, chosen: Chosen, out: Path
 ) -> tuple[Path, Manifest]:
     """Time the other artifacts, take the accuracies of the shipped weights, write the bundle below ``out``.
 
@@ -53,7 +53,7 @@ def pack(
     preprocessing = workshop.dataset.preprocessing(entry.arch.r)
     manifest = Manifest(
         schema_version=1,
-        name=f"{workshop.profile.name}-{entry.arch.id}",
+        name="-".join(filter(None, (workshop.profile.name, entry.arch.id, run.task))),
         model=_model(workshop, chosen),
         device=_device(workshop),
         artifacts=_artifacts(candidate),
@@ -61,6 +61,7 @@ def pack(
         provenance=Provenance(
             natdeploy=__version__,
             data=workshop.dataset.name,
+            task=run.task,
             data_fingerprint=workshop.dataset.fingerprint,
             seed=config.seed,
             supernet=workshop.weights.name,

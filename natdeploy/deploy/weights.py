@@ -52,7 +52,7 @@ def run_weights(
 def _searched_dataset(run: RunFolder, config: RunConfig) -> Dataset:
     """The run's images, divided as the search divided them: its test part must be the one nobody has seen."""
     dataset = load_dataset(config.data, seed=config.seed)
-    searched = run.summary()["data_fingerprint"]
+    searched = run.data_fingerprint
     if dataset.fingerprint != searched:
         raise BadInput(
             f"{run.path}: data {config.data!r} has changed since the search (fingerprint {dataset.fingerprint[:12]}, "

@@ -59,9 +59,13 @@ class Facts:
 
     @property
     def shown(self) -> Manifest | None:
-        """The bundle whose figures head the page: the one picked as best, else the slowest."""
-        best = (manifest for manifest in self.bundles if "best" in manifest.provenance.picked_as)
-        return next(best, self.bundles[-1] if self.bundles else None)
+        """The bundle whose figures head the page: the one picked as best, else the slowest.
+
+        Of several data sets those of the run's own come first.
+        """
+        own = [manifest for manifest in self.bundles if not manifest.provenance.task] or self.bundles
+        best = (manifest for manifest in own if "best" in manifest.provenance.picked_as)
+        return next(best, own[-1] if own else None)
 
     def entry(self, arch_id: str) -> ArchiveEntry | None:
         """The archive's entry of an architecture."""

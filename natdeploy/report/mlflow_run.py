@@ -192,6 +192,7 @@ def _about(manifest: Manifest) -> dict[str, Any]:
         "runtime": manifest.latency.runtime,
         "arch_id": manifest.model.arch_id,
         "space": manifest.model.space,
+        "data": manifest.provenance.task or manifest.provenance.data,
         "picked_as": ", ".join(manifest.provenance.picked_as),
         "verified": manifest.verification.verified,
         "latency_source": manifest.latency.predicted.source if manifest.latency.predicted else "none",

@@ -77,8 +77,9 @@ def _test_rows(bundles: tuple[Manifest, ...]) -> list[tuple[str, str]]:
     rows = []
     for manifest in bundles:
         if test := manifest.accuracy_of("test"):
-            source = f"{test.images} test images that neither search nor training has seen; {test.weights}; data "
-            rows.append((f"test top-1 of {manifest.model.arch_id}", source + manifest.provenance.data_fingerprint[:16]))
+            source = f"{test.images} test images that neither search nor training has seen; {test.weights}; "
+            data = f"data {manifest.provenance.data}, {manifest.provenance.data_fingerprint[:16]}"
+            rows.append((f"test top-1 of {manifest.model.arch_id}", source + data))
     return rows
 
 

@@ -6,6 +6,7 @@ from natdeploy.deploy.manifest import Manifest
 from natdeploy.deploy.pick import indistinguishable, top1_error
 from natdeploy.report.facts import Facts
 from natdeploy.report.units import interval, milliseconds, percent
+from natdeploy.runs import on_task
 
 
 def reasons(facts: Facts, manifest: Manifest) -> list[str]:
@@ -21,10 +22,11 @@ def reasons(facts: Facts, manifest: Manifest) -> list[str]:
 
 
 def _rule(facts: Facts, pick: str, manifest: Manifest) -> str:
-    feasible = [entry for entry in facts.archive if entry.feasible]
+    task = manifest.provenance.task
+    feasible = [on_task(entry, task) for entry in facts.archive if entry.feasible]
     if pick == "best" and feasible:
         highest = max(feasible, key=lambda entry: entry.top1)
-        what, on = "validation", f" on {highest.val_images} images"
+        what, on = "validation", f" on {highest.val_images} images" + (f" of {task}" if task else "")
         if highest.accuracy_source == "predicted":
             what, on = "predicted", ""
         tied = sum(indistinguishable(entry, highest) for entry in feasible)

@@ -114,7 +114,9 @@ def _tiles(facts: Facts) -> list[tuple[str, str, str]]:
     budget = f"budget {milliseconds(facts.config.latency_ms)} ms"
     if shown := facts.shown:
         if test := shown.accuracy_of("test"):
-            tiles.append(("Test top-1", percent(test.top1), f"± {100 * test.standard_error:.1f}, {test.images} images"))
+            of = f" of {shown.provenance.task or shown.provenance.data}" if facts.config.further_data else ""
+            note = f"± {100 * test.standard_error:.1f}, {test.images} images{of}"
+            tiles.append(("Test top-1", percent(test.top1), note))
         if timing := shown.measured_for_budget():
             tiles.append(("Measured latency", f"{milliseconds(timing.latency_ms)} ms", budget))
     elif facts.front:

@@ -26,11 +26,13 @@ def result_table(bundles: Sequence[Manifest | Path]) -> Table:
     """
     manifests = [item for item in bundles if isinstance(item, Manifest)]
     manifests += read_manifests([item for item in bundles if not isinstance(item, Manifest)])
+    several = any(manifest.provenance.task for manifest in manifests)
     return table_of(
         "Models",
         manifests,
         [
             text("model", lambda manifest: manifest.model.arch_id),
+            *([text("data set", _data_set)] if several else []),
             text("picked as", lambda manifest: ", ".join(manifest.provenance.picked_as)),
             number("test top-1", _test_top1),
             number("predicted ms (interval)", _predicted_ms),
@@ -41,6 +43,10 @@ def result_table(bundles: Sequence[Manifest | Path]) -> Table:
             number("size", lambda manifest: kib(artifact_bytes(manifest))),
         ],
     )
+
+
+def _data_set(manifest: Manifest) -> str:
+    return manifest.provenance.task or manifest.provenance.data
 
 
 def _test_top1(manifest: Manifest) -> str:

@@ -7,7 +7,7 @@ from natdeploy.runs.folder import RunFolder
 from natdeploy.runs.history import HistoryStep
 from natdeploy.runs.job import BuildSettings, JobConfig, ProfileSettings, load_job
 from natdeploy.runs.quantities import Limit, Place, Requirements
-from natdeploy.runs.served import ServedRun
+from natdeploy.runs.served import ServedRun, on_task, tasks_to_build
 
 __all__ = [
     "AdaptSettings",
@@ -27,4 +27,6 @@ __all__ = [
     "bundles_of",
     "load_job",
     "note_bundle",
+    "on_task",
+    "tasks_to_build",
 ]

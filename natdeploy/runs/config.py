@@ -24,6 +24,8 @@ _CIRCUMSTANCES = ("created", "threads")
 
 #: Stands before a predictor's name in the field ``accuracy``.
 PREDICTOR = "predictor:"
+#: In place of the names of a run's data sets.
+EVERY_TASK = "all"
 #: Images or weights that a job does not have.
 NOT_GIVEN = "none"
 
@@ -247,6 +249,13 @@ class Task(Settings):
         if self.predictor is not None and self.further_data:
             raise ValueError("field 'further_data': predicted accuracies are of one data set, and need no images")
         return self
+
+    @field_validator("further_data")
+    @classmethod
+    def _not_all(cls, named: Mapping[str, str]) -> Mapping[str, str]:
+        if EVERY_TASK in named:
+            raise ValueError(f"a data set cannot be named {EVERY_TASK!r}, which means every one of them")
+        return named
 
     @model_validator(mode="after")
     def _known_resolutions(self) -> Task:

@@ -40,6 +40,8 @@ RANDOM = "random.json"
 SUMMARY = "summary.json"
 STATE = "state.json"
 SUPERNET = "supernet.safetensors"
+#: Folder of the further data sets' weights, beside those of the run's own.
+TASKS = "tasks"
 #: In place of a supernet where accuracies are predicted.
 ACCURACY_PREDICTOR = "accuracy_predictor.json"
 
@@ -167,6 +169,22 @@ class RunFolder:
     def supernet_path(self) -> Path:
         """The adapted supernet's weights. Raises BadInput while there are none."""
         return self._file(SUPERNET)
+
+    @property
+    def data_fingerprint(self) -> str:
+        """Digest of the images that the search was made with."""
+        return self.fingerprint_of("")
+
+    def fingerprint_of(self, task: str) -> str:
+        """Of the run's own data set, or of a further one. Raises BadInput where the summary does not say it."""
+        summary = self.summary()
+        known = summary.get("data_fingerprints") if self.config().further_data else {"": summary["data_fingerprint"]}
+        if known is None:
+            raise BadInput(
+                f"{self.result_path / SUMMARY}: written before runs of several data sets could be built; remove "
+                f"{self.result_path} and run natdeploy search again, which writes it anew from the finished state"
+            )
+        return str(known[task])
 
     def archive(self) -> list[ArchiveEntry]:
         """All entries of the archive. Raises BadInput before the first ones are evaluated."""

@@ -19,7 +19,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.validation import Real, Settings, Whole, read_yaml, validate
-from natdeploy.runs.config import Budget, Name, RunConfig, Task
+from natdeploy.runs.config import EVERY_TASK, Budget, Name, RunConfig, Task
 from natdeploy.runs.examples import job_path
 
 
@@ -53,12 +53,15 @@ class BuildSettings(Settings):
 
     Attributes:
         pick: ``best``, ``knee``, ``fastest``, ``front`` (all of it) or an architecture's id; or a list of these.
+        task: further data sets that it is built for, by name, each with its own weights and images; ``all``: these and
+            the job's own, ``data``, which is the one where none is named.
         attempts: how many candidates are built before the budget counts as not met.
         finetune_epochs: epochs that what is built is trained on its own, after a quarter as many of its classifier
             alone; 0: none.
     """
 
     pick: Annotated[tuple[Name, ...], BeforeValidator(_one_as_many), Field(min_length=1)] = ("best",)
+    task: Annotated[tuple[Name, ...], BeforeValidator(_one_as_many)] = ()
     attempts: Annotated[Whole, Field(ge=1, le=100)] = 5
     finetune_epochs: Annotated[Whole, Field(ge=0, le=10_000)] = 0
 
@@ -83,6 +86,13 @@ class JobConfig(Task):
     def _one_budget(self) -> JobConfig:
         if (self.latency_ms is None) == (self.latency_percentile is None):
             raise ValueError("expected exactly one of the fields 'latency_ms' and 'latency_percentile'")
+        return self
+
+    @model_validator(mode="after")
+    def _known_tasks_to_build(self) -> JobConfig:
+        for name in {*self.build.task} - {EVERY_TASK, *self.further_data}:
+            known = ", ".join(self.further_data) or "none"
+            raise ValueError(f"field 'build.task': no further data set is named {name!r}; known: {known}")
         return self
 
     def run_config(self, latency_ms: float | None = None) -> RunConfig:

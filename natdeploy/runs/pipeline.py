@@ -24,7 +24,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.validation import Real, Settings, Whole, read_yaml, validate
-from natdeploy.runs.config import Name
+from natdeploy.runs.config import EVERY_TASK, Name
 from natdeploy.runs.job import JobConfig
 from natdeploy.runs.signing import SigningSettings
 
@@ -213,6 +213,8 @@ def _entry(path: Path, config: PipelineConfig, task: str, device: str) -> Pipeli
     job = validate(JobConfig, {**_laid_over(common, own), "device": profile}, source)
     if "front" in job.build.pick:
         raise BadInput(f"{source}: field 'build.pick': a front has no baseline to be held against; name best or knee")
+    if len(job.build.task) > 1 or EVERY_TASK in job.build.task:
+        raise BadInput(f"{source}: field 'build.task': a baseline is of one model a pick; name one data set")
     return PipelineEntry(f"{task}-{device}", task, device, job)
 
 

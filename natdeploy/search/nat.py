@@ -8,7 +8,7 @@ from pathlib import Path
 from natdeploy.ground.errors import BadInput, BudgetNotMet
 from natdeploy.ground.files import atomic_folder, write_json
 from natdeploy.runs import RunConfig, RunFolder
-from natdeploy.runs.folder import ACCURACY_PREDICTOR, SUMMARY, SUPERNET, refuse_foreign
+from natdeploy.runs.folder import ACCURACY_PREDICTOR, SUMMARY, SUPERNET, TASKS, refuse_foreign
 from natdeploy.runs.quantities import in_words
 from natdeploy.search.accuracy import AccuracyPredictor, get_accuracy_predictor
 from natdeploy.search.algorithms import algorithm_name
@@ -22,7 +22,7 @@ from natdeploy.search.sharing import sharing
 from natdeploy.search.state import State, load_state, save_state, write_lists
 from natdeploy.search.steps import NatSteps
 from natdeploy.search.surrogates import SURROGATES
-from natdeploy.search.tasks import TASKS, SeveralTasks
+from natdeploy.search.tasks import SeveralTasks
 
 
 def search(
@@ -193,6 +193,7 @@ def _write_result(run: RunFolder, state: State, nat: NatSteps, places: Places) -
                 "surrogate": config.search.surrogate if config.predictor is None else config.accuracy,
                 "algorithm": algorithm_name(config.search.algorithm, len(config.objectives)),
                 "data_fingerprint": state.data_fingerprint,
+                **_each_fingerprint(nat.evaluator),
                 "energy": {
                     key: {"model": "not measured: watts times the predicted latency", **about}
                     for key, about in places.about_energy().items()
@@ -201,3 +202,8 @@ def _write_result(run: RunFolder, state: State, nat: NatSteps, places: Places) -
                 "seconds": seconds,
             },
         )
+
+
+def _each_fingerprint(evaluator: Evaluator) -> dict[str, dict[str, str]]:
+    """Of several data sets: a build reads the one that it is for, and has to know it by itself."""
+    return {"data_fingerprints": evaluator.data_fingerprints} if isinstance(evaluator, SeveralTasks) else {}

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from natdeploy.ground.files import content_key
+from natdeploy.runs.folder import TASKS
 from natdeploy.search.evaluator import Accuracy, Evaluator, Prepared, Progress, Sampler, Say, Telling
 from natdeploy.spaces import Arch
-
-#: Folder of the further data sets' weights, beside the first one's.
-TASKS = "tasks"
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,14 @@ class SeveralTasks:
     @property
     def data_fingerprint(self) -> str:
         """Digest of all."""
+        others = self.data_fingerprints
+        return content_key({"data": others.pop(""), "further": others})
+
+    @property
+    def data_fingerprints(self) -> dict[str, str]:
+        """Digest of each, the first one's under the empty name."""
         others = {name: other.data_fingerprint for name, other in self._others.items()}
-        return content_key({"data": self._first.data_fingerprint, "further": others})
+        return {"": self._first.data_fingerprint, **others}
 
     def prepare(self, archs: Sequence[Arch]) -> None:
         """On every data set at once."""

@@ -20,11 +20,13 @@ class BuildResult(Result):
 
     Attributes:
         run: the run's folder.
-        bundles: one per pick; picks that chose the same architecture share one.
+        bundles: one per pick and data set; picks that chose the same architecture share one.
+        further_tasks: of a run of several data sets, the further ones that were not built for.
     """
 
     run: Path
     bundles: tuple[BundleInfo, ...]
+    further_tasks: tuple[str, ...] = ()
 
 
 def build(
@@ -33,6 +35,7 @@ def build(
     pick: str | Sequence[str] = "best",
     out: str | Path | None = None,
     device: str | None = None,
+    task: str | Sequence[str] | None = None,
     supernet: str | None = None,
     data: str | None = None,
     attempts: int = 5,
@@ -51,6 +54,10 @@ def build(
         device: hardware profile; None means the one that the search was for. For one that is not this machine, an
             executable is cross-compiled and verified under emulation, and measured where the search was for it and it
             is attached.
+        task: of a run of several data sets, the further one to build for, by its name there, or several of them: what
+            ships has its weights and classes, and is chosen by the accuracy on it. ``all``: these and the run's own
+            data set, which is the one where none is named. They are built one after the other; where one fails, those
+            before it are there.
         supernet, data: for a run whose accuracies were predicted: a checkpoint (or its address) and images that
             calibrate its batch norm; where these have the weights' classes, the accuracy is measured. None takes those
             that the search was given.
@@ -62,7 +69,8 @@ def build(
         progress: told what is going on.
 
     Raises:
-        BadInput: not a run, an unknown pick, or weights or images are missing; the message says where to get them.
+        BadInput: not a run, an unknown pick or data set, or weights or images are missing; the message says where to
+            get them.
         BudgetNotMet: nothing that was built measured within the budget.
         DeviceNotReachable: the device is not this machine and there is no emulator of it.
         VerificationFailed: a compiled model disagrees with its source.
@@ -70,22 +78,35 @@ def build(
     from natdeploy.deploy import build as make
     from natdeploy.devices.units import Access
     from natdeploy.ground.cluster import connected
-    from natdeploy.runs import RunFolder
+    from natdeploy.runs import RunFolder, tasks_to_build
 
     folder = RunFolder(run)
+    tasks = tasks_to_build(folder, task)
     where = None if out is None else Path(out)
+    bundles: list[BundleInfo] = []
     with connected(ray) as cluster:
-        built = make(
-            folder,
-            pick=pick,
-            out=where,
-            device=device,
-            supernet=supernet,
-            data=data,
-            attempts=attempts,
-            finetune_epochs=finetune_epochs,
-            access=None if via is None and unit is None else Access(via, () if unit is None else (unit,)),
-            cluster=cluster,
-            progress=progress,
-        )
-    return BuildResult(folder.path, tuple(bundle_info(item.path, item.manifest) for item in built))
+        for number, name in enumerate(tasks):
+            built = make(
+                folder,
+                pick=pick,
+                out=where,
+                device=device,
+                task=name,
+                supernet=supernet,
+                data=data,
+                attempts=attempts,
+                finetune_epochs=finetune_epochs,
+                access=None if via is None and unit is None else Access(via, () if unit is None else (unit,)),
+                cluster=cluster,
+                progress=_part(progress, name, number, len(tasks)),
+            )
+            bundles += (bundle_info(item.path, item.manifest) for item in built)
+    left = tuple(name for name in folder.config().further_data if name not in tasks)
+    return BuildResult(folder.path, tuple(bundles), left)
+
+
+def _part(progress: Progress | None, task: str, number: int, count: int) -> Progress | None:
+    """Progress of one data set's build as progress of all."""
+    if progress is None:
+        return None
+    return lambda stage, fraction: progress(f"{task}: {stage}" if task else stage, (number + fraction) / count)

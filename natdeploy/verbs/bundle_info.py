@@ -18,6 +18,8 @@ class BundleInfo:
         path: its folder.
         arch_id: names the architecture.
         picked_as: the picks that chose it.
+        data: name of the data set that its weights were adapted to.
+        task: what a run of several data sets calls it; empty for the run's own.
         val_top1, test_top1: shares classified correctly; None where not measured.
         test_images: how many test images.
         device, runtime, budget_ms: what the budget is for.
@@ -33,6 +35,8 @@ class BundleInfo:
     path: Path
     arch_id: str
     picked_as: tuple[str, ...]
+    data: str
+    task: str
     val_top1: float | None
     test_top1: float | None
     test_images: int
@@ -60,6 +64,8 @@ def bundle_info(path: Path, manifest: Manifest) -> BundleInfo:
         path=path,
         arch_id=manifest.model.arch_id,
         picked_as=tuple(manifest.provenance.picked_as),
+        data=manifest.provenance.data,
+        task=manifest.provenance.task,
         val_top1=val.top1 if val else None,
         test_top1=test.top1 if test else None,
         test_images=test.images if test else 0,

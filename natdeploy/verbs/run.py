@@ -57,6 +57,7 @@ def run(
     built = build(
         found.run,
         pick=job.build.pick,
+        task=job.build.task,
         attempts=job.build.attempts,
         finetune_epochs=job.build.finetune_epochs,
         ray=ray,

@@ -23,6 +23,15 @@ def test_the_result_table_tells_what_was_built(made):
     assert row["MACs"] == millions(best.macs)
 
 
+def test_of_several_data_sets_each_row_names_its_own(made):
+    own, other = (read_manifest(path / "manifest.json") for path in made.bundles)
+    other = other.model_copy(update={"provenance": other.provenance.model_copy(update={"task": "pets"})})
+    assert "data set" not in result_table([own]).to_json()["columns"]
+    table = result_table([own, other])
+    column = table.to_json()["columns"].index("data set")
+    assert [row[column] for row in table.rows] == ["digits", "pets"]
+
+
 def test_manifests_and_folders_are_the_same(made):
     manifests = [read_manifest(path / "manifest.json") for path in made.bundles]
     assert sorted(result_table(manifests).rows) == sorted(result_table(made.bundles).rows)

@@ -57,6 +57,7 @@ def test_a_devices_fields_go_before_the_tasks(tmp_path: Path) -> None:
         ({"devices": {"host": {"latency_ms": 1, "tasks": ["cats"]}}}, "devices.host.tasks: no task 'cats'"),
         ({"devices": {"host": {"latency_ms": 1, "tasks": "digits"}}}, "expected a list of names"),
         ({"devices": {"host": {"latency_ms": 1, "build": {"pick": "front"}}}}, "a front has no baseline"),
+        ({"devices": {"host": {"latency_ms": 1, "build": {"task": "all"}}}}, "name one data set"),
         ({"gates": {"latency": {"rise": -1}}}, "field 'gates.latency.rise'"),
         ({"gates": {"accuracy": {"split": "train"}}}, "field 'gates.accuracy.split'"),
         ({"schema_version": 2}, "field 'schema_version'"),

@@ -67,6 +67,11 @@ def test_limits_are_read_and_written(name: str, at_most: bool, value: float, fou
         ({"further_devices": {"host": 1}}, "the run's own device already"),
         ({"further_devices": {"pixel4": 0}}, "further_devices.pixel4"),
         ({"further_data": {"a/b": "x"}}, "further_data"),
+        ({"further_data": {"all": "x"}}, "'all', which means every one of them"),
+        (
+            {"further_data": {"a": "x"}, "build": {"task": "b"}},
+            "'build.task': no further data set is named 'b'; known: a",
+        ),
         (
             {"accuracy": "predictor:ofa-imagenet", "further_data": {"a": "x"}},
             "predicted accuracies are of one data set",

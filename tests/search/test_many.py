@@ -114,6 +114,7 @@ def test_three_data_sets_each_with_weights_of_its_own(tmp_path: Path) -> None:
     assert all(entry.value("top1:hard") <= entry.top1 for entry in entries)
     assert {entry.value("val_images:flat") for entry in entries} == {500}
     assert run.summary()["reference_point"]["top1:flat"] == 1.0
+    assert set(run.summary()["data_fingerprints"]) == {"", "hard", "flat"}
     for name in ("hard", "flat"):
         kept = json.loads((run.result_path / "tasks" / name / "supernet.safetensors").read_text())
         assert kept["generation"] == 1 and "warm-up" in kept["drawn"]

@@ -41,7 +41,7 @@ class Inputs:
     """Digests of everything a job reads but the device's own timings.
 
     Attributes:
-        data: fingerprint of pixels, labels and division; None for a job without images.
+        data: fingerprint of pixels, labels and division, of all data sets; None for a job without images.
         supernet: SHA-256 of the weights' file; None for a job without weights.
         tools: names and versions.
     """
@@ -75,16 +75,20 @@ def _read(job: JobConfig) -> Inputs:
     from natdeploy.supernets.checkpoint import checkpoint_path
 
     data = None if job.data == NOT_GIVEN else load_dataset(job.data, seed=job.seed).fingerprint
+    if job.further_data:
+        others = {name: load_dataset(source, seed=job.seed).fingerprint for name, source in job.further_data.items()}
+        data = content_key({"data": data, "further": others})
     supernet = None if job.supernet == NOT_GIVEN else sha256_file(checkpoint_path(job.supernet))
     return Inputs(data, supernet, tools())
 
 
 def _seen(job: JobConfig) -> Path | None:
     """The note of a look at these very files; None where a source cannot be told to be unchanged without reading it."""
-    stamps = [_stamp(job.data), _stamp(job.supernet)]
+    sources = {"": job.data, **job.further_data}
+    stamps = [_stamp(source) for source in (*sources.values(), job.supernet)]
     if None in stamps:
         return None
-    key = content_key({"stamps": stamps, "data": job.data, "seed": job.seed, "tools": tools()})
+    key = content_key({"stamps": stamps, "data": sources, "seed": job.seed, "tools": tools()})
     return cache_root() / "ci_inputs" / f"{key[:32]}.json"
 
 

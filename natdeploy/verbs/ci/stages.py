@@ -154,6 +154,7 @@ class EntryBuild:
         built = build(
             run,
             pick=settings.pick,
+            task=settings.task,
             attempts=settings.attempts,
             finetune_epochs=settings.finetune_epochs,
             out=out,
