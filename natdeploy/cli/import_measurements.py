@@ -72,3 +72,5 @@ def _show(result: ImportResult) -> None:
     tables.say(f"{result.device}: published latencies of {counts}, kept in {result.stored}")
     tables.say(f"source: {result.source}; licence: {result.licence}; {result.published}")
     tables.say(f"runtime: {', '.join(result.runtimes) or result.runtime}")
+    for text in result.uses:
+        tables.say(text)

@@ -38,12 +38,17 @@ class OnnxLayer:
         operators: types of the nodes.
         layer: the same as latency models know it; None where they cannot.
         unknown: why not; empty where they can.
+        reads, writes: shapes of the values that come from outside and are no constants, and of those others get.
+        window: pixels across that the first node looks at, where it is a pool of a window; else 0.
     """
 
     name: str
     operators: tuple[str, ...]
     layer: Layer | None
     unknown: str = ""
+    reads: tuple[tuple[int, ...], ...] = ()
+    writes: tuple[tuple[int, ...], ...] = ()
+    window: int = 0
 
 
 def onnx_layers(model: OnnxModel) -> tuple[OnnxLayer, ...]:
@@ -82,7 +87,13 @@ def _layer(model: OnnxModel, group: Group) -> OnnxLayer:
     else:
         strange = [name for name in types if name not in MOVING | POOLING]
         reason, layer = (f"operator {strange[0]}", None) if strange else ("", _moving(model, group, types))
-    return OnnxLayer(group.name, types, layer, reason)
+    reads, writes = (tuple(tuple(_shape(model, name)) for name in names) for names in (group.reads, group.writes))
+    return OnnxLayer(group.name, types, layer, reason, reads, writes, _window(group.nodes[0]))
+
+
+def _window(node) -> int:  # type: ignore[no-untyped-def]
+    sizes = attributes(node).get("kernel_shape", [0]) if node.op_type in ("AveragePool", "MaxPool") else [0]
+    return round(prod(sizes) ** (1 / len(sizes)))
 
 
 def _shape(model: OnnxModel, name: str) -> Sequence[int]:

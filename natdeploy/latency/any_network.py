@@ -7,15 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from natdeploy.compiler.onnx_layers import OnnxLayer
 from natdeploy.devices import HardwareProfile
 from natdeploy.ground.errors import BadInput, NatdeployError
 from natdeploy.latency.features import layer_kind
+from natdeploy.latency.imported_kernels import ImportedKernels, imported_kernels
 from natdeploy.latency.kernel_predictor import KernelPredictor
 from natdeploy.latency.library import find_latency_model, prior_latency_model, shipped_latency_model
 from natdeploy.latency.machine_code import MachineCodePredictor
 from natdeploy.latency.model import LatencyModel
+from natdeploy.latency.onnx_kernels import kernels_of_onnx
 from natdeploy.latency.operator_rates import RatesPredictor
 from natdeploy.latency.prior import PriorPredictor
+from natdeploy.measure.published import published_folder
 from natdeploy.spaces import SPACES, Layer
 
 #: Spaces whose shipped predictors know operators, not only their own blocks; and the coverage of intervals.
@@ -33,6 +37,7 @@ class LayersLatency:
         runtime: that the knowledge is of.
         caution: what to know of latencies that were not timed on this device.
         coverage: share of intervals that hold, as judged on networks or devices left out.
+        together: names of the layers that each of ``layers_ms`` is of, where kernels may have several; else empty.
     """
 
     mean_ms: float
@@ -43,6 +48,21 @@ class LayersLatency:
     runtime: str
     caution: str
     coverage: float
+    together: tuple[tuple[str, ...], ...] = ()
+
+
+def onnx_latency(profile: HardwareProfile, layers: Sequence[OnnxLayer], *, coverage: float = COVERAGE) -> LayersLatency:
+    """Predict an ONNX model: by the device's own timed kernels, by published ones that were imported for it, by rates
+    of published operators, or by its profile.
+
+    Layers that cannot be known are not part of it; published kernels refuse them.
+
+    Raises BadInput as :func:`layers_latency`, and naming each layer of which imported kernels have none.
+    """
+    known = [one.layer for one in layers if one.layer is not None]
+    if _own_kernels(profile, known)[0] is None and (imported := imported_kernels(profile)) is not None:
+        return _by_published_kernels(profile, imported, layers, coverage)
+    return layers_latency(profile, known, coverage=coverage)
 
 
 def layers_latency(profile: HardwareProfile, layers: Sequence[Layer], *, coverage: float = COVERAGE) -> LayersLatency:
@@ -74,6 +94,34 @@ def layers_latency(profile: HardwareProfile, layers: Sequence[Layer], *, coverag
     ends = (float(found.mean_ms[0]), float(found.lower_ms[0]), float(found.upper_ms[0]))
     return LayersLatency(
         *ends, layers_ms, model.source, model.runtime, "; ".join(filter(None, (model.caution, caution))), coverage
+    )
+
+
+def _by_published_kernels(
+    profile: HardwareProfile, imported: ImportedKernels, layers: Sequence[OnnxLayer], coverage: float
+) -> LayersLatency:
+    known = imported.known
+    try:
+        kernels = kernels_of_onnx(layers, known.rules)
+        kernels_ms = known.kernels_ms(kernels)
+    except BadInput as error:
+        raise BadInput(
+            f"estimate: {error}; time the device's own with natdeploy profile --device {profile.name} --level kernel, "
+            f"or move {published_folder(profile.name)} away for an estimate without these kernels"
+        ) from None
+    if not kernels:
+        raise BadInput("estimate: no layer whose latency can be known")
+    found = known.of_sums(kernels_ms.sum(keepdims=True), coverage)
+    ends = (float(found.mean_ms[0]), float(found.lower_ms[0]), float(found.upper_ms[0]))
+    beyond = "; beyond the networks it was learned from: wider by judgement" if found.extrapolated[0] else ""
+    return LayersLatency(
+        *ends,
+        layers_ms=kernels_ms * known.whole.scale,
+        source="table",
+        runtime=imported.publication.runtime,
+        caution=f"{imported.says}{beyond}; not timed on this device",
+        coverage=coverage,
+        together=tuple(kernel.layers for kernel in kernels),
     )
 
 

@@ -98,14 +98,14 @@ def fit_whole(
     errors = np.zeros(len(networks))
     for row in range(len(networks)):
         rest = np.arange(len(networks)) != row
-        said = float(_whole(sums_ms[rest], latency_ms[rest])(sums_ms[row : row + 1])[0])
+        said = float(rising_whole(sums_ms[rest], latency_ms[rest])(sums_ms[row : row + 1])[0])
         errors[row] = np.log(latency_ms[row] / max(said, 1e-6))
     scores = np.sort(np.abs(errors) / spread)
-    return KernelPredictor(sums, _whole(sums_ms, latency_ms), scores, space), errors
+    return KernelPredictor(sums, rising_whole(sums_ms, latency_ms), scores, space), errors
 
 
-def _whole(sums_ms: np.ndarray, latency_ms: np.ndarray) -> WholeOfParts:
-    """A line, or a factor alone where a line would fall with the sum."""
+def rising_whole(sums_ms: np.ndarray, latency_ms: np.ndarray) -> WholeOfParts:
+    """Networks from sums of their kernels, both float64 ``[n]``: a line, or a factor alone where it would fall."""
     line = WholeOfParts.fit(sums_ms, latency_ms)
     if line.scale > 0 and line(np.array([sums_ms.min()]))[0] > 0:
         return line

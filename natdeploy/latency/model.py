@@ -20,6 +20,7 @@ from natdeploy.latency.machine_code import MachineCodePredictor
 from natdeploy.latency.operator_rates import RatesPredictor
 from natdeploy.latency.prediction import IntervalPredictor, LatencyPrediction
 from natdeploy.latency.prior import PriorPredictor
+from natdeploy.latency.published_kernels import PublishedKernelsPredictor
 from natdeploy.latency.quality import Quality
 from natdeploy.latency.table_predictor import TablePredictor
 from natdeploy.latency.transferred import TransferredPredictor
@@ -41,11 +42,19 @@ Predictor = (
     | TransferredPredictor
     | TablePredictor
     | RatesPredictor
+    | PublishedKernelsPredictor
     | PriorPredictor
     | MachineCodePredictor
 )
 #: Those that sum over layers.
-_BY_LAYERS = (KernelPredictor, TablePredictor, RatesPredictor, PriorPredictor, MachineCodePredictor)
+_BY_LAYERS = (
+    KernelPredictor,
+    TablePredictor,
+    RatesPredictor,
+    PublishedKernelsPredictor,
+    PriorPredictor,
+    MachineCodePredictor,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +74,7 @@ class LatencyModel:
         quality: measured on networks that were not trained on.
         toolchain: versions of what built and ran the timed artifacts.
         predictor: mean and interval from features, from measurements of other devices (source ``transferred``), from
-            published blocks or networks, or from peak rates and caches (source ``prior``, and ``table`` where a few
+            published blocks, kernels or networks, or from peak rates and caches (source ``prior``; ``table`` where few
             published networks refined it).
         origin: of published measurements: source, licence, when published, runtime, and a caveat where they are of
             little; of a prior: what it was learned from; of a transferred model: which other devices; empty for own
@@ -213,7 +222,7 @@ class LatencyModel:
 
 
 def published_model(
-    predictor: TablePredictor | RatesPredictor | PriorPredictor,
+    predictor: Predictor,
     space: Space,
     *,
     device: str,
@@ -266,6 +275,8 @@ def _read_predictor(value: dict[str, Any], space: Space) -> Predictor:
         return TablePredictor.from_json(value, space)
     if "amounts_ms" in value:
         return RatesPredictor.from_json(value, space)
+    if "published_kernels" in value:
+        return PublishedKernelsPredictor.from_json(value, space)
     if "machine_code" in value:
         return MachineCodePredictor.from_json(value, space)
     if "prior" in value:

@@ -18,12 +18,12 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import cache_root, canonical_json, content_key
 from natdeploy.latency.comparable import same_toolchain
 from natdeploy.latency.imported import imported_devices, imported_table_models
+from natdeploy.latency.imported_networks import published_networks
 from natdeploy.latency.library import SHIPPED
 from natdeploy.latency.model import LatencyModel
 from natdeploy.latency.sources import MIN_MEASURED
 from natdeploy.latency.transferred import SourceKnowledge
 from natdeploy.measure import Measurement, MeasurementStore
-from natdeploy.measure.published import published_tables
 from natdeploy.spaces import Arch, Space
 
 #: Random architectures for which a predictor stands in for its device, and least and most relative noise it gets.
@@ -125,21 +125,9 @@ def _timed(space: Space, store: MeasurementStore) -> dict[str, tuple[Measurement
 
 def _published(space: Space, device: str) -> Iterator[OtherDevice]:
     """Networks of the space that were published of a device, by runtime and setting."""
-    for table in published_tables(device):
-        settings: dict[tuple[str, str, str], dict[Arch, float]] = defaultdict(dict)
-        for timing in table.timings:
-            if timing.kind != "network" or timing.latency_ms <= 0:
-                continue
-            try:
-                arch = Arch.from_json(dict(timing.what), space=space.name)
-                space.check(arch)
-            except BadInput:  # of another space, or at a size that this one does not have
-                continue
-            settings[timing.device, timing.runtime, timing.setting][arch] = timing.latency_ms
-        for (named, runtime, setting), latency_ms in settings.items():
-            if len(latency_ms) >= MIN_MEASURED:
-                parts = [part for part in (runtime, setting, f"published as {named}") if part]
-                yield OtherDevice(f"{device} ({', '.join(parts)})", "published", latency_ms)
+    for found in published_networks(device, space):
+        parts = [part for part in (found.runtime, found.setting, f"published as {found.named}") if part]
+        yield OtherDevice(f"{device} ({', '.join(parts)})", "published", found.latency_ms)
 
 
 def _models(space: Space, place: Place, have: set[tuple[str, str]]) -> Iterator[LatencyModel]:

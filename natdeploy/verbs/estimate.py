@@ -39,7 +39,8 @@ class EstimateResult(Result):
         model, device: the ONNX file and the hardware profile.
         latency_ms, lower_ms, upper_ms: estimate and its interval.
         coverage: share of such intervals that hold.
-        source: where the knowledge comes from: ``measured`` (kernels timed on the device), ``table`` or ``prior``.
+        source: where the knowledge comes from: ``measured`` (kernels timed on the device), ``table`` (published ones)
+            or ``prior``.
         runtime: that it is of.
         caution: what to know of it.
         macs: multiply-accumulates of all layers.
@@ -72,8 +73,8 @@ def estimate(model: str | Path, *, device: str, top: int = 10) -> EstimateResult
         device: name of a hardware profile, or a path to one.
         top: how many of the costliest layers to name.
 
-    Raises BadInput for a file that cannot be read, dynamic shapes, an unknown device, and naming the field of the
-    profile without which nothing can be said.
+    Raises BadInput for a file that cannot be read, dynamic shapes, an unknown device, naming the field of the profile
+    without which nothing can be said, and naming each layer of which kernels imported for the device have none.
     """
     from natdeploy.compiler.onnx_layers import peak_activation_bytes
     from natdeploy.compiler.onnx_model import load_onnx
@@ -108,13 +109,19 @@ def estimated_layers(
 ) -> tuple[list[EstimatedLayer], tuple[str, ...], LayersLatency]:
     """Layers whose latency can be known, the others with the reason, and the whole. Raises like :func:`estimate`."""
     from natdeploy.compiler.onnx_layers import onnx_layers
-    from natdeploy.latency.any_network import layers_latency
+    from natdeploy.latency.any_network import onnx_latency
 
     layers = onnx_layers(model)
-    known = [(item, item.layer) for item in layers if item.layer is not None]
-    found = layers_latency(profile, [layer for _, layer in known])
+    found = onnx_latency(profile, layers)
+    named = {item.name: item for item in layers}
+    parts = found.together or tuple((item.name,) for item in layers if item.layer is not None)
     each = [
-        EstimatedLayer(item.name, item.operators, float(ms), layer.macs)
-        for (item, layer), ms in zip(known, found.layers_ms)
+        EstimatedLayer(
+            names[0],
+            tuple(operator for name in names for operator in named[name].operators),
+            float(ms),
+            sum(layer.macs for name in names if (layer := named[name].layer) is not None),
+        )
+        for names, ms in zip(parts, found.layers_ms)
     ]
     return each, tuple(f"{item.name}: {item.unknown}" for item in layers if item.unknown), found

@@ -20,6 +20,7 @@ class ImportResult(Result):
         counts: how many latencies by what they are of: block, operator, network, model.
         runtimes, settings: what the file tells of how they were taken.
         source, licence, published, runtime: where they come from.
+        uses: what natdeploy predicts with them.
     """
 
     device: str
@@ -32,6 +33,7 @@ class ImportResult(Result):
     licence: str
     published: str
     runtime: str
+    uses: tuple[str, ...]
 
 
 def import_measurements(
@@ -60,6 +62,7 @@ def import_measurements(
     from collections import Counter
 
     from natdeploy.devices import load_profile
+    from natdeploy.latency.imported_uses import imported_uses
     from natdeploy.measure.publications import import_published
 
     profile = load_profile(device, derive=False)
@@ -83,4 +86,5 @@ def import_measurements(
         licence=publication.licence,
         published=publication.published,
         runtime=publication.runtime,
+        uses=imported_uses(profile, timings),
     )
