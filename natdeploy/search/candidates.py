@@ -22,10 +22,11 @@ def select_candidates(
 ) -> np.ndarray:
     """Indices of ``count`` candidates (fewer if there are no more), the most wanted first.
 
-    First the best predicted value of each learned objective, which lies at the budget's edge; then, one by one, the
-    candidate that adds most to what archive and chosen ones dominate. The reference point of these gains is just beyond
-    the front, not at the budget, so that the front's ends count like its middle. Over three objectives: the candidate
-    farthest from archive and chosen ones, among the best fronts.
+    First the best predicted value of each learned objective, which lies at the budget's edge; of more objectives than
+    half of ``count``, those whose best promises most beyond the archive's. Then, one by one, the candidate that adds
+    most to what archive and chosen ones dominate. The reference point of these gains is just beyond the front, not at
+    the budget, so that the front's ends count like its middle. Over three objectives: the candidate farthest from
+    archive and chosen ones, among the best fronts.
 
     Args:
         predicted: costs to be minimised of feasible candidates that were never evaluated, ``[n, m]``.
@@ -39,7 +40,7 @@ def select_candidates(
     considered = _best_fronts(predicted, count * spare)
     points, known = _scaled(predicted[considered], archived)
     chosen: list[int] = []
-    for objective in np.flatnonzero(learned)[:count]:
+    for objective in _edges(points, known, np.flatnonzero(learned), (count + 1) // 2):
         best = int(points[:, objective].argmin())
         if best not in chosen:
             chosen.append(best)
@@ -51,6 +52,15 @@ def select_candidates(
         worth[chosen] = -np.inf
         chosen.append(int(worth.argmax()))
     return considered[chosen]
+
+
+def _edges(points: np.ndarray, known: np.ndarray, objectives: np.ndarray, count: int) -> np.ndarray:
+    """At most ``count`` of the objectives: what is left of the places spreads over all of them."""
+    if len(objectives) <= count:
+        return objectives
+    reached = known.min(0) if len(known) else points.max(0)
+    promised = (reached - points.min(0))[objectives]
+    return objectives[np.argsort(-promised, kind="stable")[:count]]
 
 
 def _best_fronts(costs: np.ndarray, enough: int) -> np.ndarray:

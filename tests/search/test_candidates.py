@@ -37,6 +37,21 @@ def test_what_the_archive_has_is_not_looked_at_again() -> None:
     assert (chosen >= 58).all()
 
 
+def test_of_many_accuracies_the_ones_with_most_to_gain_come_first_and_half_of_the_places_stay() -> None:
+    """Eleven accuracies and six places: were each one's best taken in turn, the last five would never have one."""
+    rng = np.random.default_rng(0)
+    predicted = 0.5 + 0.1 * rng.random((60, 12))
+    learned = np.arange(12) > 0
+    archived = np.full((3, 12), 0.5)
+    gains = {9: 0.3, 11: 0.2, 4: 0.1}
+    for row, (objective, gain) in enumerate(gains.items()):
+        predicted[row, objective] = 0.5 - gain
+    chosen = select_candidates(predicted, learned, archived, 6)
+    assert set(chosen[:3].tolist()) == {0, 1, 2} and len(set(chosen.tolist())) == 6
+    best = set(predicted[:, 1:].argmin(0).tolist())
+    assert not set(chosen[3:].tolist()) <= best  # the others lie between the ends
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.integers(1, 5).flatmap(
