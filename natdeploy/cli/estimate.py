@@ -28,12 +28,13 @@ def estimate(
 ) -> None:
     """Estimate any model's latency and memory on a device, without building it or reaching the device.
 
-    The estimate is a prior, from the device's hardware profile, or comes from published measurements of its operators;
-    it says which. Layers that it cannot know are named and not part of it.
+    The estimate is a prior, from the device's hardware profile, or comes from published measurements of its operators,
+    or from kernels that were imported or timed; it says which. Layers that it cannot know are named and not part of it;
+    where imported kernels lack one, that is an error.
     """
     from natdeploy import verbs
 
-    output.answer(as_json, lambda progress: verbs.estimate(model, device=device, top=top), _show)
+    output.answer(as_json, lambda progress: verbs.estimate(model, device=device, top=top, progress=progress), _show)
 
 
 def _show(result: EstimateResult) -> None:
