@@ -127,6 +127,8 @@ def _analysed(
     keys = {name: cache.key("cycles", name, target, generator, model.cpu, model.tool, _METHOD) for name in kernels}
     found = {name: float(json.loads(text)) for name, key in keys.items() if (text := cache.get(key)) is not None}
     missing = [name for name in kernels if name not in found]
+    if missing and progress:
+        progress("compiling kernels", 0.0)
     codes = kernel_code((kernels[name] for name in missing), target, cache, progress)
     for start in range(0, len(missing), _BATCH):
         names = missing[start : start + _BATCH]

@@ -90,7 +90,7 @@ def build(
     from natdeploy.deploy.reachable import can_be_timed
     from natdeploy.deploy.spread import compile_on, first_choices
     from natdeploy.deploy.weights import run_weights
-    from natdeploy.latency import LatencyModel
+    from natdeploy.latency import LatencyModel, telling
     from natdeploy.measure import MeasurementStore
     from natdeploy.measure.builds import scratch_folder
 
@@ -112,7 +112,7 @@ def build(
         raise BadInput(f"{run.path}: the search has not finished; run natdeploy search again to continue it")
     tell("loading the run", 0.0)
     profile = load_profile(device or config.device)
-    searched_for = LatencyModel.load(served.latency_model_path)
+    searched_for = telling(LatencyModel.load(served.latency_model_path), progress)
     (access or Access()).check(profile)
     here = profile.is_this_machine
     same = device is None or profile.name == load_profile(config.device, derive=False).name

@@ -10,6 +10,7 @@ from natdeploy.latency.library import (
     latency_model_path,
     prior_latency_model,
     shipped_latency_model,
+    telling,
 )
 from natdeploy.latency.lookup_table import LookupTable, fit_lookup_table
 from natdeploy.latency.model import LatencyModel
@@ -46,5 +47,6 @@ __all__ = [
     "published_latency_model",
     "shipped_latency_model",
     "started_latency_model",
+    "telling",
     "unmeasured_latency_model",
 ]

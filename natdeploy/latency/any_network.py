@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from natdeploy.compiler.kernel_objects import Progress
 from natdeploy.compiler.onnx_layers import OnnxLayer
 from natdeploy.devices import HardwareProfile
 from natdeploy.ground.errors import BadInput, NatdeployError
 from natdeploy.latency.features import layer_kind
 from natdeploy.latency.imported_kernels import ImportedKernels, imported_kernels
 from natdeploy.latency.kernel_predictor import KernelPredictor
-from natdeploy.latency.library import find_latency_model, prior_latency_model, shipped_latency_model
+from natdeploy.latency.library import find_latency_model, prior_latency_model, shipped_latency_model, telling
 from natdeploy.latency.machine_code import MachineCodePredictor
 from natdeploy.latency.model import LatencyModel
 from natdeploy.latency.onnx_kernels import kernels_of_onnx
@@ -51,21 +52,30 @@ class LayersLatency:
     together: tuple[tuple[str, ...], ...] = ()
 
 
-def onnx_latency(profile: HardwareProfile, layers: Sequence[OnnxLayer], *, coverage: float = COVERAGE) -> LayersLatency:
+def onnx_latency(
+    profile: HardwareProfile,
+    layers: Sequence[OnnxLayer],
+    *,
+    coverage: float = COVERAGE,
+    progress: Progress | None = None,
+) -> LayersLatency:
     """Predict an ONNX model: by the device's own timed kernels, by published ones that were imported for it, by rates
     of published operators, or by its profile.
 
-    Layers that cannot be known are not part of it; published kernels refuse them.
+    Layers that cannot be known are not part of it; published kernels refuse them. ``progress`` is told when kernels
+    have to be compiled.
 
     Raises BadInput as :func:`layers_latency`, and naming each layer of which imported kernels have none.
     """
     known = [one.layer for one in layers if one.layer is not None]
     if _own_kernels(profile, known)[0] is None and (imported := imported_kernels(profile)) is not None:
         return _by_published_kernels(profile, imported, layers, coverage)
-    return layers_latency(profile, known, coverage=coverage)
+    return layers_latency(profile, known, coverage=coverage, progress=progress)
 
 
-def layers_latency(profile: HardwareProfile, layers: Sequence[Layer], *, coverage: float = COVERAGE) -> LayersLatency:
+def layers_latency(
+    profile: HardwareProfile, layers: Sequence[Layer], *, coverage: float = COVERAGE, progress: Progress | None = None
+) -> LayersLatency:
     """Predict a network by its layers: by the device's own timed kernels, by published operators, or by its profile.
 
     Raises BadInput for no layers, and naming the field of the profile without which there is no prior.
@@ -80,7 +90,7 @@ def layers_latency(profile: HardwareProfile, layers: Sequence[Layer], *, coverag
         return LayersLatency(*ends, layers_ms, own.source, own.runtime, caution, coverage)
     model = shipped_latency_model(profile, SPACE)
     if model is None or not isinstance(model.predictor, (RatesPredictor, PriorPredictor)):
-        model = prior_latency_model(profile, SPACE, profile.runtimes[0])
+        model = telling(prior_latency_model(profile, SPACE, profile.runtimes[0]), progress)
     assert isinstance(model.predictor, (RatesPredictor, PriorPredictor, MachineCodePredictor))
     try:
         layers_ms, found = model.predictor.of_layers(layers, coverage)

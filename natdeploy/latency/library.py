@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from natdeploy.compiler.kernel_objects import Progress
 from natdeploy.devices import HardwareProfile, device_fingerprint
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import cache_root, canonical_json, content_key, read_json, write_text
@@ -126,6 +127,13 @@ def prior_latency_model(
         },
         _space=space,
     )
+
+
+def telling(model: LatencyModel, progress: Progress | None) -> LatencyModel:
+    """The same model, which tells what it does where predicting takes longer than a moment: compiling kernels."""
+    if not isinstance(model.predictor, MachineCodePredictor):
+        return model
+    return replace(model, predictor=replace(model.predictor, progress=progress))
 
 
 def _prior_predictor(

@@ -18,6 +18,7 @@ import numpy as np
 
 from natdeploy.compiler import KernelCache
 from natdeploy.compiler.kernel_cycles import CoreModel, KernelCost, core_model, kernel_costs
+from natdeploy.compiler.kernel_objects import Progress
 from natdeploy.devices import HardwareProfile, llvm_target
 from natdeploy.ground.files import canonical_json
 from natdeploy.latency.gene_sums import Archs, GeneSums
@@ -90,12 +91,14 @@ class MachineCodePredictor:
         machine: that would run them.
         space: of the architectures.
         known: costs of the kernels that were analysed, by workload; grows when others are needed.
+        progress: told when that takes compiling kernels, which a whole space's take a minute or two to be.
     """
 
     prior: Prior
     machine: Machine
     space: Space
     known: dict[str, KernelCost] = field(default_factory=dict)
+    progress: Progress | None = field(default=None, repr=False)
     _asked: set[int] = field(default_factory=set, repr=False)
     _sums: dict[int, tuple[GeneSums, GeneSums, dict[str, Layer]]] = field(default_factory=dict, repr=False)
 
@@ -163,12 +166,18 @@ class MachineCodePredictor:
         _note(layers, asked)
         missing = {key: layer for key, layer in asked.items() if key not in self.known}
         if missing:
-            found = kernel_costs(list(missing.values()), self.machine.target, self.machine.model, KernelCache(), None)
+            target, model = self.machine.target, self.machine.model
+            found = kernel_costs(list(missing.values()), target, model, KernelCache(), self._tell)
             self.known.update(zip(missing, found))
         return bool(missing)
 
+    def _tell(self, stage: str, fraction: float) -> None:
+        if self.progress is not None:
+            cpu = self.machine.target["mcpu"]
+            self.progress(f"{stage} to predict latencies of {cpu} by, kept for the next time", fraction)
+
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready; the space is not part of it."""
+        """JSON-ready; the space is not part of it, nor is who is told."""
         return {
             "machine_code": asdict(self.machine),
             "prior": self.prior.to_json(),

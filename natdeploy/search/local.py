@@ -10,7 +10,7 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.runs import RunConfig
 from natdeploy.runs.folder import ACCURACY_PREDICTOR
 from natdeploy.search.estimates import LatencyPredictor
-from natdeploy.search.evaluator import Evaluator, Power, SupernetEvaluator
+from natdeploy.search.evaluator import Evaluator, Power, Progress, SupernetEvaluator
 from natdeploy.search.spread import SpreadEvaluator
 from natdeploy.spaces import get_space
 
@@ -24,19 +24,20 @@ class LocalSurroundings:
 
     Args:
         cluster: where subnets are evaluated; None for here.
+        progress: told of kernels that a latency model has to compile before it predicts.
     """
 
-    def __init__(self, cluster: Cluster | None = None) -> None:
-        self._cluster = cluster
+    def __init__(self, cluster: Cluster | None = None, progress: Progress | None = None) -> None:
+        self._cluster, self._progress = cluster, progress
 
     def latency_model(self, config: RunConfig) -> LatencyPredictor:
         """A profiled device's own; where there is none, one from published measurements; else a prior."""
         from natdeploy.devices import load_profile
-        from natdeploy.latency import find_latency_model, unmeasured_latency_model
+        from natdeploy.latency import find_latency_model, telling, unmeasured_latency_model
 
         profile = load_profile(config.device)
         model = find_latency_model(profile, config.space, config.runtime)
-        return model or unmeasured_latency_model(profile, config.space, config.runtime)
+        return telling(model or unmeasured_latency_model(profile, config.space, config.runtime), self._progress)
 
     def power_model(self, config: RunConfig) -> Power:
         """From the hardware profile's power figures."""
@@ -47,9 +48,9 @@ class LocalSurroundings:
 
     def load_latency_model(self, path: Path, config: RunConfig) -> LatencyPredictor:
         """Read a saved model."""
-        from natdeploy.latency import LatencyModel
+        from natdeploy.latency import LatencyModel, telling
 
-        return LatencyModel.load(path, config.space)
+        return telling(LatencyModel.load(path, config.space), self._progress)
 
     def open_evaluator(self, config: RunConfig, state: Path | None) -> Evaluator:
         """Load images and supernet; fixes the number of torch's threads, on which sums depend.

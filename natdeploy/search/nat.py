@@ -52,7 +52,7 @@ def search(
             then. Or none of those evaluated is accurate enough for a limit: the run is there then.
     """
     out = Path(out)
-    here = LocalSurroundings() if surroundings is None else surroundings
+    here = LocalSurroundings(progress=progress) if surroundings is None else surroundings
     check_names(config)
     config = _at_known_resolutions(config)
     refuse_foreign(out)

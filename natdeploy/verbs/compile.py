@@ -143,7 +143,8 @@ def compile(
         except DeviceNotReachable as error:
             reason = str(error)
         files = {kind: artifact.path.name for kind, artifact in artifacts.items()}
-    predicted, predictions = _predicted(loaded, None if target else device or "host") if explain else ({}, "")
+    named = None if target else device or "host"
+    predicted, predictions = _predicted(loaded, named, say) if explain else ({}, "")
     return CompileResult(
         model=path,
         out=folder,
@@ -202,7 +203,7 @@ def _refuse_other_content(folder: Path) -> None:
         raise BadInput(f"{folder}: holds {other[0]!r}, which compiling would replace; choose another with --out")
 
 
-def _predicted(model: OnnxModel, device: str | None) -> tuple[dict[str, float], str]:
+def _predicted(model: OnnxModel, device: str | None, progress: Progress) -> tuple[dict[str, float], str]:
     """Milliseconds by layer on a device, and where they are from; or none, and why."""
     from natdeploy.devices import load_profile
     from natdeploy.ground.errors import BadInput
@@ -211,7 +212,7 @@ def _predicted(model: OnnxModel, device: str | None) -> tuple[dict[str, float], 
     if device is None:
         return {}, "none: a target is no device, give --device for latencies"
     try:
-        layers, _, found = estimated_layers(model, load_profile(device))
+        layers, _, found = estimated_layers(model, load_profile(device), progress)
     except BadInput as error:
         return {}, f"none: {error}"
     told = found.caution or f"{found.source} of {found.runtime}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from natdeploy.verbs.result import Result
+from natdeploy.verbs.result import Progress, Result
 
 if TYPE_CHECKING:
     from natdeploy.compiler.onnx_model import OnnxModel
@@ -65,13 +65,14 @@ class EstimateResult(Result):
     unknown: tuple[str, ...]
 
 
-def estimate(model: str | Path, *, device: str, top: int = 10) -> EstimateResult:
+def estimate(model: str | Path, *, device: str, top: int = 10, progress: Progress | None = None) -> EstimateResult:
     """Estimate a model's latency on a device from its layers.
 
     Args:
         model: ONNX file with static shapes.
         device: name of a hardware profile, or a path to one.
         top: how many of the costliest layers to name.
+        progress: told when kernels have to be compiled, which a prior by machine code looks into.
 
     Raises BadInput for a file that cannot be read, dynamic shapes, an unknown device, naming the field of the profile
     without which nothing can be said, and naming each layer of which kernels imported for the device have none.
@@ -85,7 +86,7 @@ def estimate(model: str | Path, *, device: str, top: int = 10) -> EstimateResult
         raise BadInput(f"field 'top': {top}, expected 0 or more layers")
     path, profile = Path(model), load_profile(device)
     loaded = load_onnx(path)
-    each, unknown, found = estimated_layers(loaded, profile)
+    each, unknown, found = estimated_layers(loaded, profile, progress)
     return EstimateResult(
         model=path,
         device=profile.name,
@@ -105,14 +106,14 @@ def estimate(model: str | Path, *, device: str, top: int = 10) -> EstimateResult
 
 
 def estimated_layers(
-    model: OnnxModel, profile: HardwareProfile
+    model: OnnxModel, profile: HardwareProfile, progress: Progress | None = None
 ) -> tuple[list[EstimatedLayer], tuple[str, ...], LayersLatency]:
     """Layers whose latency can be known, the others with the reason, and the whole. Raises like :func:`estimate`."""
     from natdeploy.compiler.onnx_layers import onnx_layers
     from natdeploy.latency.any_network import onnx_latency
 
     layers = onnx_layers(model)
-    found = onnx_latency(profile, layers)
+    found = onnx_latency(profile, layers, progress=progress)
     named = {item.name: item for item in layers}
     parts = found.together or tuple((item.name,) for item in layers if item.layer is not None)
     each = [

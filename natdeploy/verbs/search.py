@@ -123,7 +123,8 @@ def search_job(job: JobConfig, progress: Progress | None, ray: str | None = None
     config = settled(job, progress)
     profiled = time.monotonic()
     with connected(ray) as cluster:
-        run = find(config, run_path(job), progress=progress, surroundings=LocalSurroundings(cluster))
+        here = LocalSurroundings(cluster, progress)
+        run = find(config, run_path(job), progress=progress, surroundings=here)
     seconds = {"profile": profiled - started, "search": time.monotonic() - profiled}
     front = tuple(run.front())
     hypervolume = tuple(step.hypervolume for step in run.history())

@@ -116,7 +116,9 @@ def test_kernels_cost_what_their_loops_take(tmp_path: Path, monkeypatch: pytest.
         Layer("pool", "pool", ("x",), 64, 14, 14, 64, 1, 1),
         Layer("head", "linear", ("pool",), 64, 1, 1, 10, 1, 1),
     ]
-    small, deep, depth, stem, pool, head = kernel_costs(layers, target, model, cache, None)
+    told: list[tuple[str, float]] = []
+    small, deep, depth, stem, pool, head = kernel_costs(layers, target, model, cache, lambda *said: told.append(said))
+    assert told == [("compiling kernels", 0.0), ("compiling kernels", 1.0), ("analysing kernels", 1.0)]
     for layer, cost in zip(layers, (small, deep, depth, stem)):
         assert layer.macs / 8 < cost.cycles < layer.macs / 1.5
     assert deep.cycles / small.cycles == pytest.approx(2, rel=0.1)
@@ -128,7 +130,8 @@ def test_kernels_cost_what_their_loops_take(tmp_path: Path, monkeypatch: pytest.
     # Kept by content: neither a compiler nor llvm-mca is asked again.
     monkeypatch.setattr("natdeploy.compiler.kernel_cycles.kernel_code", lambda wanted, *_: dict.fromkeys(wanted) and {})
     monkeypatch.setattr("natdeploy.compiler.kernel_cycles.cycles", lambda *_: pytest.fail("analysed again"))
-    assert kernel_costs(layers, target, model, cache, None) == [small, deep, depth, stem, pool, head]
+    asked_again = kernel_costs(layers, target, model, cache, lambda *_: pytest.fail("nothing is to be done"))
+    assert asked_again == [small, deep, depth, stem, pool, head]
 
 
 def test_missing_tools_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

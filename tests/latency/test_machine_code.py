@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from natdeploy.compiler.kernel_cycles import CoreModel, KernelCost
+from natdeploy.compiler.kernel_objects import Progress
 from natdeploy.compiler.machine_code import llvm_tool
 from natdeploy.devices import load_profile
 from natdeploy.ground.errors import ChildFailed
@@ -17,6 +18,8 @@ from natdeploy.latency.machine_code import FEW, WORK, Machine, MachineCodePredic
 from natdeploy.latency.prior import PriorPredictor
 from natdeploy.latency.quality import point_quality
 from natdeploy.latency.roofline import Processor
+from natdeploy.runs import load_job
+from natdeploy.search import LocalSurroundings
 from natdeploy.spaces import Layer, get_space
 
 SPACE = get_space("mbv3-micro")
@@ -115,6 +118,30 @@ def test_a_model_by_machine_code_survives_its_file(
     for what in ("mean_ms", "lower_ms", "upper_ms"):
         np.testing.assert_array_equal(getattr(before, what), getattr(after, what))
     assert (again.source, again.caution, asked) == ("prior", model.caution, [])
+
+
+def test_compiling_a_spaces_kernels_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compile(layers: list[Layer], target: object, model: object, cache: object, tell: Progress) -> list[KernelCost]:
+        tell("compiling kernels", 0.25)
+        return [made_up_cost(layer) for layer in layers]
+
+    monkeypatch.setattr(Machine, "of", lambda profile: MACHINE)
+    monkeypatch.setattr(machine_code, "kernel_costs", compile)
+    monkeypatch.setenv("NATDEPLOY_HOME", str(tmp_path))
+    config = load_job(None, {"space": SPACE.name, "device": "rpi5", "runtime": "tvm", "latency_ms": 20.0}).run_config()
+    said: list[tuple[str, float]] = []
+    here = LocalSurroundings(progress=lambda stage, fraction: said.append((stage, fraction)))
+    found = here.latency_model(config)
+    found.predict([SPACE.smallest()])
+    assert said == [("compiling kernels to predict latencies of cortex-a76 by, kept for the next time", 0.25)]
+    found.save(tmp_path / "model.json")
+    here.load_latency_model(tmp_path / "model.json", config).predict([SPACE.largest()])
+    assert len(said) == 2
+    LocalSurroundings().latency_model(config).predict([SPACE.smallest()])  # nobody listens
+    assert len(said) == 2
+    layers = SPACE.layers(SPACE.smallest())
+    layers_latency(load_profile("rpi5"), layers, progress=lambda stage, fraction: said.append((stage, fraction)))
+    assert len(said) == 3
 
 
 def test_without_llvm_mca_a_roofline_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
