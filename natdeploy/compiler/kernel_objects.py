@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from natdeploy.compiler.kernel_cache import KernelCache
+from natdeploy.devices.llvm import NOT_NEEDED_BY_TVM
 from natdeploy.ground.processes import ChildWorker, allowed_processors
 
 Progress = Callable[[str, float], None]
@@ -18,8 +19,6 @@ _BATCH = 8
 #: Fewer missing kernels than this for each child are not worth the seconds that importing TVM takes.
 _WORTH_A_CHILD = 24
 _START_S, _KERNEL_S = 120.0, 60.0
-#: What TVM imports where it is installed, for two thirds of TVM's own start, and compiles the same without.
-NOT_NEEDED = ("torch",)
 
 
 def object_code(
@@ -40,7 +39,7 @@ def object_code(
     batches = [missing[start : start + _BATCH] for start in range(0, len(missing), _BATCH)]
 
     def compile_share(share: Sequence[list[str]]) -> None:
-        with ChildWorker("kernel compiler", environment={"TVM_NUM_THREADS": "1"}, without=NOT_NEEDED) as child:
+        with ChildWorker("kernel compiler", environment={"TVM_NUM_THREADS": "1"}, without=NOT_NEEDED_BY_TVM) as child:
             for batch in share:
                 limit = _START_S + _KERNEL_S * len(batch)
                 codes = child.call(compile_batch, [jobs[name] for name in batch], dict(target), timeout_s=limit)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from natdeploy.devices.llvm import NOT_NEEDED_BY_TVM
 from natdeploy.ground.errors import ChildFailed, DeviceNotReachable
 from natdeploy.ground.processes import ChildWorker
 
@@ -44,7 +45,7 @@ class CudaDevice:
 
 def need_cuda() -> CudaDevice:
     """The first graphics processor of this machine. Raises DeviceNotReachable, saying what is missing, in one line."""
-    with ChildWorker("looking for CUDA") as child:
+    with ChildWorker("looking for CUDA", without=NOT_NEEDED_BY_TVM) as child:
         return find_cuda(child)
 
 

@@ -17,6 +17,7 @@ from natdeploy.devices import rpc_child
 from natdeploy.devices.commands import Finished
 from natdeploy.devices.connection import COMMAND_LIMIT_S
 from natdeploy.devices.link import full_disk
+from natdeploy.devices.llvm import NOT_NEEDED_BY_TVM
 from natdeploy.devices.rpc_carrier import carrier
 from natdeploy.devices.rpc_tracker import check_tracker
 from natdeploy.ground.errors import BadInput, ChildFailed, DeviceNotReachable
@@ -68,7 +69,7 @@ class RpcConnection:
         self.where = f"tvm-rpc device '{key}@{host}:{port}'"
         check_tracker(host, port, key, _TRACKER_LIMIT_S)
         library = carrier(machine)
-        self._child = ChildWorker(self.where)
+        self._child = ChildWorker(self.where, without=NOT_NEEDED_BY_TVM)
         try:
             self._child.call(rpc_child.load_tvm, timeout_s=_IMPORT_LIMIT_S)
             check_tracker(host, port, key, _TRACKER_LIMIT_S)

@@ -15,6 +15,7 @@ from natdeploy.compiler.gpu.sources import load_gpu_sources
 from natdeploy.compiler.plan import Plan
 from natdeploy.devices.cuda import CudaDevice, find_cuda, need_cuda
 from natdeploy.devices.description import DeviceDescription
+from natdeploy.devices.llvm import NOT_NEEDED_BY_TVM
 from natdeploy.devices.meter import Meter
 from natdeploy.devices.runner import Runnable, Session, check_artifact, checked_input
 from natdeploy.devices.this_machine import describe_this_machine
@@ -37,7 +38,7 @@ class PlanOnCuda:
     """
 
     def __init__(self, plan: Plan, source: bytes) -> None:
-        self._child = ChildWorker("CUDA")
+        self._child = ChildWorker("CUDA", without=NOT_NEEDED_BY_TVM)
         try:
             self.device: CudaDevice = find_cuda(self._child)
             code = cubin(source, self.device.arch)

@@ -8,11 +8,12 @@ from dataclasses import asdict
 from typing import Any
 
 from natdeploy.compiler.kernel_cache import KernelCache
-from natdeploy.compiler.kernel_objects import NOT_NEEDED, Progress, object_code
+from natdeploy.compiler.kernel_objects import Progress, object_code
 from natdeploy.compiler.kernels.entry import compile_kernels, target_isa
 from natdeploy.compiler.kernels.isa import Isa
 from natdeploy.compiler.kernels.kind import Kernel
 from natdeploy.compiler.toolchain import sources_digest, toolchain_versions
+from natdeploy.devices.llvm import NOT_NEEDED_BY_TVM
 from natdeploy.ground.processes import call_in_child
 
 _START_S = 180.0
@@ -24,7 +25,7 @@ def isa_for(target: Mapping[str, Any], cache: KernelCache) -> Isa:
     known = cache.get(key)
     if known is not None:
         return Isa(**json.loads(known))
-    isa = call_in_child(target_isa, dict(target), timeout_s=_START_S, without=NOT_NEEDED)
+    isa = call_in_child(target_isa, dict(target), timeout_s=_START_S, without=NOT_NEEDED_BY_TVM)
     cache.put(key, json.dumps(asdict(isa)).encode())
     return isa
 

@@ -3,6 +3,7 @@
 import platform
 import shutil
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from natdeploy.compiler import (
     Plan,
     build_gpu_artifacts,
+    compile_layers,
     load_onnx,
     make_network_plan,
     make_onnx_plan,
@@ -32,6 +34,7 @@ TARGET = {"kind": "cuda", "arch": "sm_75", "mtriple": f"{platform.machine()}-lin
 SPACE = get_space("mbv3-micro")
 
 
+@cache
 def reason_against_cuda() -> str | None:
     """Why CUDA does not run on this machine, if it does not."""
     try:
@@ -61,6 +64,12 @@ def plan(model: Path) -> Plan:
     return make_onnx_plan(load_onnx(model), target=TARGET)
 
 
+@pytest.fixture(scope="module")
+def compiled(home: Path) -> None:
+    """The small networks' kernels, all at once: one start of TVM."""
+    compile_layers([tiny_layers(), *(odd_network(kind).layers for kind in ODD)], target=TARGET)
+
+
 @pytest.fixture
 def kernels(plan: Plan, tmp_path: Path) -> Path:
     return build_gpu_artifacts(plan, tmp_path / "out")["source"].path
@@ -77,10 +86,12 @@ def check(network: Network, folder: Path, where: str) -> None:
         assert reference.relative_error(found, reference.reference(network, image)) < 1e-4
 
 
+@pytest.mark.usefixtures("compiled")
 def test_every_operator_equals_the_reference(stand_in_cuda: pytest.MonkeyPatch, tmp_path: Path) -> None:
     check(random_network(tiny_layers(), seed=3), tmp_path, "gpu: Stand-in H100 (CUDA, sm_90)")
 
 
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("kind", ODD)
 def test_odd_shapes_equal_the_reference(kind: str, stand_in_cuda: pytest.MonkeyPatch, tmp_path: Path) -> None:
     check(odd_network(kind), tmp_path, "Stand-in H100")

@@ -8,10 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from natdeploy.compiler import Plan, load_onnx, make_onnx_plan, onnx_bytes
+from natdeploy.compiler import Plan, compile_layers, load_onnx, make_onnx_plan, onnx_bytes
 from natdeploy.compiler.gpu.link import link_opencl
-from natdeploy.compiler.onnx_verify import onnxruntime_outputs, random_inputs, relative_error
-from natdeploy.devices.native_model import NativeModel
+from natdeploy.compiler.onnx_verify import native_outputs, onnxruntime_outputs, random_inputs, relative_error
 from natdeploy.ground.processes import call_in_child
 from natdeploy.spaces import Network, get_space, random_network
 from tests.compiler import reference
@@ -28,16 +27,17 @@ def network_plan(network: Network, folder: Path) -> Plan:
     return make_onnx_plan(load_onnx(path), target=TARGET)
 
 
-def outputs(library: Path, arrays: list[np.ndarray]) -> list[list[np.ndarray]]:
-    """Of two runs in a row; the second must not see what the first left behind."""
-    with NativeModel(library) as model:
-        return [model.run(arrays), model.run(arrays)]
+@pytest.fixture(scope="module")
+def compiled(home: Path) -> None:
+    """The small networks' kernels, all at once: one start of TVM."""
+    compile_layers([tiny_layers(), *(odd_network(kind).layers for kind in ODD)], target=TARGET)
 
 
 def run(plan: Plan, arrays: list[np.ndarray], folder: Path) -> list[np.ndarray]:
+    """Outputs of two runs in a row; the second must not see what the first left behind."""
     library = folder / "libmodel.so"
     library.write_bytes(link_opencl(plan, "native", TARGET["mtriple"]))
-    first, second = call_in_child(outputs, library, arrays, timeout_s=600, name="OpenCL")
+    first, second = call_in_child(native_outputs, library, [arrays, arrays], timeout_s=600, name="OpenCL")
     for one, other in zip(first, second):
         np.testing.assert_array_equal(one, other)
     return list(first)
@@ -50,11 +50,13 @@ def check(network: Network, folder: Path) -> None:
 
 
 @needs_opencl
+@pytest.mark.usefixtures("compiled")
 def test_every_operator_equals_the_reference(tmp_path: Path) -> None:
     check(random_network(tiny_layers(), seed=3), tmp_path)
 
 
 @needs_opencl
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("kind", ODD)
 def test_odd_shapes_equal_the_reference(kind: str, tmp_path: Path) -> None:
     check(odd_network(kind), tmp_path)
