@@ -13,6 +13,7 @@ from natdeploy.devices import HardwareProfile
 from natdeploy.ground.errors import BadInput, NatdeployError
 from natdeploy.latency.features import layer_kind
 from natdeploy.latency.imported_kernels import ImportedKernels, imported_kernels
+from natdeploy.latency.imported_models import imported_rates_model
 from natdeploy.latency.kernel_predictor import KernelPredictor
 from natdeploy.latency.library import find_latency_model, prior_latency_model, shipped_latency_model, telling
 from natdeploy.latency.machine_code import MachineCodePredictor
@@ -21,7 +22,7 @@ from natdeploy.latency.onnx_kernels import kernels_of_onnx
 from natdeploy.latency.operator_rates import RatesPredictor
 from natdeploy.latency.prior import PriorPredictor
 from natdeploy.measure.published import published_folder
-from natdeploy.spaces import SPACES, Layer
+from natdeploy.spaces import SPACES, Layer, get_space
 
 #: Spaces whose shipped predictors know operators, not only their own blocks; and the coverage of intervals.
 SPACE, COVERAGE = "ofa-mbv3-w1.0", 0.9
@@ -88,7 +89,7 @@ def layers_latency(
         layers_ms, found = own.predictor.of_layers(layers, coverage)
         ends = (float(found.mean_ms[0]), float(found.lower_ms[0]), float(found.upper_ms[0]))
         return LayersLatency(*ends, layers_ms, own.source, own.runtime, caution, coverage)
-    model = shipped_latency_model(profile, SPACE)
+    model = imported_rates_model(profile, get_space(SPACE)) or shipped_latency_model(profile, SPACE)
     if model is None or not isinstance(model.predictor, (RatesPredictor, PriorPredictor)):
         model = telling(prior_latency_model(profile, SPACE, profile.runtimes[0]), progress)
     assert isinstance(model.predictor, (RatesPredictor, PriorPredictor, MachineCodePredictor))
@@ -121,12 +122,12 @@ def _by_published_kernels(
         ) from None
     if not kernels:
         raise BadInput("estimate: no layer whose latency can be known")
-    found = known.of_sums(kernels_ms.sum(keepdims=True), coverage)
+    found = known.of_sums(kernels_ms.sum(keepdims=True), np.array([len(kernels)]), coverage)
     ends = (float(found.mean_ms[0]), float(found.lower_ms[0]), float(found.upper_ms[0]))
     beyond = "; beyond the networks it was learned from: wider by judgement" if found.extrapolated[0] else ""
     return LayersLatency(
         *ends,
-        layers_ms=kernels_ms * known.whole.scale,
+        layers_ms=np.maximum(kernels_ms * known.whole.scale + known.whole.kernel_ms, 0.0),
         source="table",
         runtime=imported.publication.runtime,
         caution=f"{imported.says}{beyond}; not timed on this device",

@@ -8,6 +8,7 @@ from natdeploy.devices import HardwareProfile, device_fingerprint
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import cache_root
 from natdeploy.latency.imported_kernels import imported_kernel_model
+from natdeploy.latency.imported_models import imported_rates_model
 from natdeploy.latency.imported_networks import imported_network_models
 from natdeploy.latency.model import LatencyModel
 from natdeploy.latency.table_fit import fit_table_model
@@ -54,12 +55,13 @@ def imported_table_models(device: str, space: Space) -> list[LatencyModel]:
 def imported_latency_model(profile: HardwareProfile, space: Space | str) -> LatencyModel | None:
     """The model of the device's imported measurements that predicts best what it was not trained on; None without one.
 
-    They may be tables of blocks, whole networks of the space, or kernels and networks of others.
+    They may be tables of blocks, whole networks of the space, or kernels and networks that are of no space.
     """
     space = get_space(space) if isinstance(space, str) else space
     models = [*imported_table_models(profile.name, space), *imported_network_models(profile.name, space)]
-    if (kernels := imported_kernel_model(profile, space)) is not None:
-        models.append(kernels)
+    for find in (imported_kernel_model, imported_rates_model):
+        if (model := find(profile, space)) is not None:
+            models.append(model)
     if not models:
         return None
     return replace(min(models, key=lambda model: model.quality.mape), device_fingerprint=device_fingerprint(profile))

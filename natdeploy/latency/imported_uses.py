@@ -25,8 +25,8 @@ def imported_uses(profile: HardwareProfile, timings: Sequence[PublishedTiming]) 
         found.append(f"operators: {_operators(profile, timings)}")
     if "model" in kinds:
         found.append(
-            "models: known by name alone; with operators of the same setting they tell what a network takes beside its "
-            "kernels, and how far a prediction from these may be off"
+            "models: known by name alone; with the operators of the same networks, imported as well, they tell rates "
+            "of a processor (one large core), or what a network takes beside the kernels of a graphics processor"
         )
     return tuple(found)
 
@@ -36,7 +36,7 @@ def _operators(profile: HardwareProfile, timings: Sequence[PublishedTiming]) -> 
         return f"kept only; how another runtime than {RUNTIME} on a graphics processor joins layers is not known here"
     if profile.compute != "gpu":
         return (
-            f"kept only; they are of a graphics processor, and hardware profile {profile.name} computes on its "
-            "processor: import them for a profile with compute: gpu"
+            f"they say what networks are made of; as kernels of a graphics processor they do not serve {profile.name}, "
+            "which computes on its processor: import them for a profile with compute: gpu"
         )
     return f"natdeploy estimate and search predict networks on {profile.name} from these kernels"
