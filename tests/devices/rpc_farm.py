@@ -62,8 +62,12 @@ def start_farm(folder: Path) -> Farm:
 
 
 def start(program: str, *words: str, folder: Path) -> subprocess.Popen:
-    """In a process group of its own, with its temporary files in a folder of the test's."""
-    environment = {**os.environ, "TMPDIR": str(folder)}
+    """In a process group of its own, with its temporary files in a folder of the test's, as on a board: without torch,
+    which TVM would import wherever it starts a process."""
+    (folder / "board").mkdir(exist_ok=True)
+    (folder / "board" / "torch.py").write_text("raise ImportError('a board has no torch')\n")
+    path = os.pathsep.join(filter(None, (str(folder / "board"), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": path}
     command = [sys.executable, "-m", f"tvm.exec.{program}", "--host", HOST, *words]
     with open(folder / f"{program}.log", "ab") as log:
         return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
