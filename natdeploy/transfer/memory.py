@@ -13,8 +13,8 @@ from natdeploy.transfer.batches import TrainingBatches
 Result = TypeVar("Result")
 #: Told of what is worth knowing, one line each.
 Say = Callable[[str], None]
-#: What PyTorch's allocators say on the CPU, where they have no exception of their own.
-_CPU_SAYS = ("can't allocate memory", "not enough memory")
+#: What PyTorch's allocator and oneDNN say on the CPU, where they have no exception of their own.
+_CPU_SAYS = ("can't allocate memory", "not enough memory", "could not create a primitive", "std::bad_alloc")
 #: Batch norm in training mode needs more than one.
 _LEAST = 2
 
@@ -59,10 +59,11 @@ def within_memory(size: int, work: Callable[[int], Result], say: Say, what: str)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
+            said = " ".join(f"{type(error).__name__} {error}".split())[:200]
         if size < 2 * _LEAST:
             raise OutOfMemory(
-                f"out of memory while {what}, with batches of {size} images already; use a machine with more memory, "
-                "or lower input resolutions (a job's field 'resolutions')"
+                f"out of memory while {what}, with batches of {size} images already ({said}); use a machine with more "
+                "memory, or lower input resolutions (a job's field 'resolutions')"
             )
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

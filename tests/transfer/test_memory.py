@@ -22,6 +22,7 @@ NO_MEMORY = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
     RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
     MemoryError(),
+    RuntimeError("could not create a primitive"),
 ]
 ACTS = ("calibrating", "evaluating")
 CONFIG = {"warm_up_epochs": 1, "iterations": 2, "epochs_per_iteration": 1, "batch_size": 40, "subnets_per_step": 1}
@@ -70,7 +71,7 @@ def test_out_of_memory_halves_the_batch_says_so_and_is_remembered(stripes, tmp_p
     assert set(little_memory) == {10} and same(continued.supernet, adaptation.supernet)
 
 
-@pytest.mark.parametrize("error", NO_MEMORY, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("error", NO_MEMORY, ids=["cuda", "cpu", "python", "onednn"])
 def test_work_is_done_anew_with_half_of_the_batch(error: Exception) -> None:
     tried: list[int] = []
     said: list[str] = []
@@ -131,7 +132,7 @@ def test_no_batch_at_all_fits(stripes, monkeypatch: pytest.MonkeyPatch) -> None:
         raise NO_MEMORY[1]
 
     monkeypatch.setattr(epoch, "elastic_step", step)
-    with pytest.raises(OutOfMemory, match=r"while training, with batches of 2 images already; .* field 'resolutions'"):
+    with pytest.raises(OutOfMemory, match=r"while training, with batches of 2 images already \(RuntimeError \[enforce"):
         fresh(stripes).warm_up()
 
 
