@@ -104,9 +104,12 @@ def fit_whole(
     return KernelPredictor(sums, rising_whole(sums_ms, latency_ms), scores, space), errors
 
 
-def rising_whole(sums_ms: np.ndarray, latency_ms: np.ndarray) -> WholeOfParts:
-    """Networks from sums of their kernels, both float64 ``[n]``: a line, or a factor alone where it would fall."""
-    line = WholeOfParts.fit(sums_ms, latency_ms)
-    if line.scale > 0 and line(np.array([sums_ms.min()]))[0] > 0:
+def rising_whole(sums_ms: np.ndarray, latency_ms: np.ndarray, kernels: np.ndarray | None = None) -> WholeOfParts:
+    """Networks from sums of their kernels, and how many these are if given, float64 ``[n]`` each.
+
+    A factor alone where latencies would fall with the sum, or below zero.
+    """
+    line = WholeOfParts.fit(sums_ms, latency_ms, kernels)
+    if line.scale > 0 and (line(sums_ms, kernels) > 0).all():
         return line
     return WholeOfParts(float(np.exp(np.mean(np.log(latency_ms / sums_ms)))), 0.0)

@@ -80,8 +80,7 @@ class KernelModel:
                 rates_ms[name] = fit_rates(work[rows], latency_ms[rows], np.ones(rows.sum()), seed=seed)
         floor_ms = FLOOR * float(latency_ms.min())
         log_ratio = np.log(latency_ms / _sums_ms(shapes, rates_ms, floor_ms))
-        # Long kernels decide about networks; the root keeps short ones from being nothing beside them.
-        weight = np.sqrt(latency_ms / latency_ms.mean())
+        weight = latency_ms / latency_ms.mean()  # long kernels decide about networks
         data = xgboost.DMatrix(kernel_features(shapes, operations), label=log_ratio, weight=weight, nthread=1)
         booster = xgboost.train({**_PARAMETERS, "seed": seed}, data, num_boost_round=ROUNDS)
         return KernelModel(operations, rates_ms, floor_ms, booster)

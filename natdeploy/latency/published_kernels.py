@@ -55,12 +55,12 @@ class PublishedKernels:
         refuse({one.layers[0]: f"kernel {one.operation}" for one in kernels if one.operation not in known}, known)
         return self.kernels.predict_ms([one.what for one in kernels])
 
-    def of_sums(self, sums_ms: np.ndarray, coverage: float) -> LatencyPrediction:
-        """Latencies of networks from sums of their kernels, float64 ``[n]``.
+    def of_sums(self, sums_ms: np.ndarray, kernels: np.ndarray, coverage: float) -> LatencyPrediction:
+        """Latencies of networks from sums of their kernels and how many these are, float64 ``[n]``.
 
         Raises BadInput for a coverage that cannot be given.
         """
-        mean_ms = np.maximum(self.whole(sums_ms), 1e-6)
+        mean_ms = np.maximum(self.whole(sums_ms, kernels), 1e-6)
         beyond = np.zeros(len(mean_ms))
         if self.range_ms is not None:
             low, high = np.log(self.range_ms)
@@ -127,15 +127,16 @@ class PublishedKernelsPredictor:
         classes = self.space.num_classes if num_classes is None else num_classes
         if classes not in self._sums:
             self._sums[classes] = GeneSums(self.space, self.network_ns, classes)
-        return self.known.of_sums(self._sums[classes](archs)[:, 0] / _NS_PER_MS, coverage)
+        ns, kernels = self._sums[classes](archs).T
+        return self.known.of_sums(ns / _NS_PER_MS, kernels, coverage)
 
     def network_ns(self, layers: Sequence[Layer]) -> np.ndarray:
-        """Nanoseconds of a network's kernels, float64 ``[1]``: whole ones, so that sums have no order."""
+        """Nanoseconds of a network's kernels, whole ones so that sums have no order, and how many; float64 ``[2]``."""
         kernels = kernels_of_layers(layers, self.known.rules)
         keys = [(one.operation, one.what["kernel"], *one.what["feature"].items()) for one in kernels]
         new = {key: one for key, one in zip(keys, kernels) if key not in self._ns}
         self._ns.update(zip(new, np.rint(_NS_PER_MS * self.known.kernels_ms(list(new.values()))).tolist()))
-        return np.array([sum(self._ns[key] for key in keys)])
+        return np.array([sum(self._ns[key] for key in keys), float(len(keys))])
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready; the space is not part of it."""

@@ -58,7 +58,7 @@ def fit_published_kernels(
     if judged is None:
         return PublishedKernels(kernels, STATED_WHOLE, KernelRules(winograd, copied)), None
     conformal = fit_conformal(judged.measured_ms, judged.left_out_ms)
-    whole = rising_whole(judged.sums_ms, judged.measured_ms)
+    whole = rising_whole(judged.sums_ms, judged.measured_ms, judged.kernels)
     range_ms = (float(judged.measured_ms.min()), float(judged.measured_ms.max()))
     model = PublishedKernels(kernels, whole, KernelRules(winograd, judged.copies), conformal, range_ms)
     return model, _quality(judged, conformal, coverage)
@@ -84,6 +84,7 @@ class LeftOut:
     Attributes:
         measured_ms, left_out_ms: of the networks, float64 ``[n]``.
         sums_ms: of their kernels, predicted without the family, too.
+        kernels: how many they have, float64 ``[n]``; None where sums alone foretell the networks better.
         mobile: which of them have depthwise convolutions.
         copies: whether multiplications by gates count as copies; what is nearer to the networks.
     """
@@ -91,6 +92,7 @@ class LeftOut:
     measured_ms: np.ndarray
     left_out_ms: np.ndarray
     sums_ms: np.ndarray
+    kernels: np.ndarray | None
     mobile: np.ndarray
     copies: bool
 
@@ -118,14 +120,15 @@ def left_out(
     if len(families) < FOLDS:
         return None
     fold = dict(zip(families, np.random.default_rng([seed, 71]).permutation(len(families)) % FOLDS))
-    known: dict[str, tuple[float, float]] = {}
+    known: dict[str, tuple[float, float, int, int]] = {}
     for part in range(FOLDS):
         rest = [timing for timing in operators if fold.get(family(str(timing.what["model"]))) != part]
         kernels = KernelModel.fit(rest, seed=seed)
         for name in (name for name in lists if fold[family(name)] == part):
             gates = gate_copies(lists[name]) if copies else []
             if all(what["operation"] in kernels.operations for what in (*lists[name], *gates)):
-                known[name] = (float(kernels.predict_ms(lists[name]).sum()), float(kernels.predict_ms(gates).sum()))
+                listed_ms, gates_ms = (float(kernels.predict_ms(some).sum()) for some in (lists[name], gates))
+                known[name] = (listed_ms, gates_ms, len(lists[name]), len(gates))
     try:
         calibration_rank(len(known), coverage)
     except BadInput:
@@ -133,12 +136,14 @@ def left_out(
     parts = np.array([fold[family(name)] for name in known])
     measured_ms = np.array([whole_ms[name] for name in known])
     mobile = [any(what["operation"] == "DEPTHWISE_CONV_2D" for what in lists[name]) for name in known]
-    listed_ms, gates_ms = np.array(list(known.values())).T
-    tried = [
-        LeftOut(measured_ms, _wholes(sums_ms, measured_ms, parts), sums_ms, np.array(mobile), way)
-        for way, sums_ms in ((True, listed_ms + gates_ms), (False, listed_ms))
-        if copies or not way
-    ]
+    listed_ms, gates_ms, listed, gated = np.array(list(known.values())).T
+    tried = []
+    for way in (True, False) if copies else (False,):
+        sums_ms, counts = listed_ms + way * gates_ms, listed + way * gated
+        tried += [
+            LeftOut(measured_ms, _wholes(sums_ms, measured_ms, parts, kernels), sums_ms, kernels, np.array(mobile), way)
+            for kernels in (counts, None)
+        ]
     return min(tried, key=lambda one: float(np.abs(np.log(one.measured_ms / one.left_out_ms)).mean()))
 
 
@@ -156,12 +161,13 @@ def gate_copies(operators: Sequence[What]) -> list[What]:
     return found
 
 
-def _wholes(sums_ms: np.ndarray, measured_ms: np.ndarray, parts: np.ndarray) -> np.ndarray:
+def _wholes(sums_ms: np.ndarray, measured_ms: np.ndarray, parts: np.ndarray, kernels: np.ndarray | None) -> np.ndarray:
     """Networks from sums, each part's by the others."""
     found = np.zeros(len(sums_ms))
     for part in np.unique(parts):
         out = parts == part
-        found[out] = rising_whole(sums_ms[~out], measured_ms[~out])(sums_ms[out])
+        known, new = (None, None) if kernels is None else (kernels[~out], kernels[out])
+        found[out] = rising_whole(sums_ms[~out], measured_ms[~out], known)(sums_ms[out], new)
     return np.maximum(found, 1e-6)
 
 
