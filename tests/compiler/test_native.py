@@ -17,9 +17,8 @@ from natdeploy.compiler.native import RUNTIME
 from natdeploy.compiler.tuning import RULES
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import sha256_file
-from natdeploy.ground.processes import call_in_child
 from natdeploy.spaces import Arch, Network, get_space, random_network
-from tests.compiler.conftest import ODD, TARGET, odd_network, tiny_layers
+from tests.compiler.conftest import ODD, TARGET, odd_network
 from tests.compiler.library import Library, pointers, run_library
 from tests.compiler.reference import reference, relative_error
 
@@ -85,17 +84,6 @@ def test_a_moved_folder_still_runs(tiny: Network, tiny_native: Artifact, tmp_pat
     moved = shutil.copytree(tiny_native.path.parent, tmp_path / "elsewhere")
     image = image_for(tiny)
     assert relative_error(run_library(moved / "libmodel.so", image, 11), reference(tiny, image)) < 1e-5
-
-
-def build_digest(folder: Path) -> str:
-    return build_native(random_network(tiny_layers(), seed=3), target=TARGET, folder=folder).digest
-
-
-def test_two_builds_give_equal_bytes_whatever_the_cache_holds(tiny_native: Artifact, tmp_path: Path) -> None:
-    """In another process with a cache of its own: every kernel is compiled a second time."""
-    environment = {"NATDEPLOY_HOME": str(tmp_path / "other home")}
-    digest = call_in_child(build_digest, tmp_path / "other", timeout_s=300, environment=environment)
-    assert digest == tiny_native.digest
 
 
 def test_known_kernels_are_not_compiled_again(

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from natdeploy.compiler import KernelCache, Plan, build_artifacts, load_onnx, make_onnx_plan
+from natdeploy.compiler import KernelCache, build_artifacts, load_onnx, make_onnx_plan
 from natdeploy.compiler.kernels.isa import Isa
 from natdeploy.compiler.kernels.kind import default_schedule
 from natdeploy.compiler.onnx_groups import group_nodes
@@ -147,22 +147,15 @@ def test_an_unknown_producer_is_refused(branches: Path) -> None:
         make_onnx_plan(load_onnx(branches), target=TARGET, producer="magic")
 
 
-def build(folder: Path) -> tuple[Plan, dict[str, str]]:
-    plan = make_onnx_plan(load_onnx(small_convnet(folder / "model.onnx")), target=TARGET)
-    return plan, {kind: artifact.digest for kind, artifact in build_artifacts(plan, folder / "out").items()}
-
-
 def build_digests(folder: Path) -> dict[str, str]:
     folder.mkdir()
-    return build(folder)[1]
+    plan = make_onnx_plan(load_onnx(small_convnet(folder / "model.onnx")), target=TARGET)
+    return {kind: artifact.digest for kind, artifact in build_artifacts(plan, folder / "out").items()}
 
 
 def test_two_builds_of_a_model_give_equal_bytes(tmp_path: Path) -> None:
-    """In processes, folders and caches of their own: every kernel is compiled twice."""
-    found = [
-        call_in_child(
-            build_digests, tmp_path / name, timeout_s=600, environment={"NATDEPLOY_HOME": str(tmp_path / home)}
-        )
-        for name, home in (("one", "home"), ("another place", "other home"))
-    ]
-    assert found[0] == found[1] and set(found[0]) == {"native", "archive", "executable"}
+    """The second in another process, folder and cache: every kernel is compiled again."""
+    elsewhere = {"NATDEPLOY_HOME": str(tmp_path / "other home")}
+    first = build_digests(tmp_path / "one")
+    again = call_in_child(build_digests, tmp_path / "another place", timeout_s=600, environment=elsewhere)
+    assert first == again and set(first) == {"native", "archive", "executable"}
