@@ -19,12 +19,11 @@ from natdeploy.latency import LatencyModel, published_latency_model
 from natdeploy.latency.any_network import onnx_latency
 from natdeploy.latency.imported_kernels import ImportedKernels, imported_kernels
 from natdeploy.latency.imported_uses import imported_uses
-from natdeploy.latency.onnx_kernels import kernels_of_onnx
 from natdeploy.latency.published_kernels import STATED_HALF, STATED_WHOLE, PublishedKernelsPredictor
 from natdeploy.latency.published_kernels_fit import fit_published_kernels
 from natdeploy.latency.tflite_kernels import KernelRules, kernels_of_layers
 from natdeploy.measure.publications import import_published, read_published
-from natdeploy.spaces import INPUT, Layer, get_space, random_network
+from natdeploy.spaces import Layer, get_space, random_network
 from tests.latency.made_up_gpu import CONSTANT_MS, SCALE, kernel_ms, write_files
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "latency"
@@ -153,51 +152,6 @@ def test_an_operator_that_was_not_published_is_named(files: tuple[Path, Path], t
     assert published_latency_model(load_profile("pixel4-gpu"), SPACE) is None
 
 
-@pytest.mark.parametrize("copies", [False, True])
-def test_an_exported_subnet_has_the_kernels_of_its_layers(subnet: Path, copies: bool) -> None:
-    rules = KernelRules((16, 16, 8), copies)
-    exported = kernels_of_onnx(onnx_layers(load_onnx(subnet)), rules)
-    listed = kernels_of_layers(SPACE.layers(SPACE.largest()), rules)
-
-    def content(kernels: list) -> list[str]:
-        return sorted(
-            json.dumps([one.operation, one.what["kernel"], dict(one.what["feature"])], sort_keys=True)
-            for one in kernels
-        )
-
-    assert content(exported) == content(listed)
-    assert any(one.operation == "CONCATENATION" for one in listed) == copies
-
-
-def test_layers_become_kernels_as_the_published_lists_show() -> None:
-    shape = (32, 28, 28, 64, 28, 28)
-    layers = (
-        Layer("one", "conv", (INPUT,), *shape, kernel=3, activation="hswish"),
-        Layer("two", "conv", ("one",), 64, 28, 28, 64, 28, 28, kernel=3),
-        Layer("sum", "add", ("two", "one"), 64, 28, 28, 64, 28, 28),
-        Layer("after", "relu", ("sum",), 64, 28, 28, 64, 28, 28, batch_norm=True),
-        Layer("wide", "conv", ("after",), 64, 28, 28, 64, 14, 14, kernel=5, stride=2, groups=64, activation="relu"),
-    )
-    one, two, wide = kernels_of_layers(layers, KernelRules((64, 64, 27), copies=True))
-    assert one.what["kernel"] == "convolution_2d_linked_:_hard_swish"  # too few channels for Winograd
-    assert two.what["kernel"] == "convolution_winograd_4x4_6x6_linked_:_add_linked_:_mul_linked_:_add_linked_:_relu"
-    assert two.layers == ("two", "sum", "after")
-    assert (wide.operation, wide.what["feature"]["input_shape"]) == ("DEPTHWISE_CONV_2D", 32)
-    with pytest.raises(BadInput, match=r"layer 'none' \(operator zero\)"):
-        kernels_of_layers((Layer("none", "zero", (INPUT,), *shape),), PLAIN)
-
-
-def test_a_batch_and_a_product_of_many_rows_have_no_kernel(tmp_path: Path) -> None:
-    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"], name="rows")]
-    for batch, message in ((1, "of 5 rows"), (2, "of a batch of 2")):
-        ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, 5, 8]) for name in ("x", "y")]
-        constants = [numpy_helper.from_array(np.ones((8, 8), np.float32), "w")]
-        graph = helper.make_graph(nodes, "rows", ends[:1], ends[1:], constants)
-        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "rows.onnx")
-        with pytest.raises(BadInput, match=message):
-            kernels_of_onnx(onnx_layers(load_onnx(tmp_path / "rows.onnx")), PLAIN)
-
-
 def test_whole_networks_tell_whether_multiplications_by_gates_take_time(tmp_path: Path) -> None:
     for gates in (False, True):
         paths = write_files(tmp_path, gates=gates)
@@ -246,8 +200,9 @@ def test_what_was_learned_is_kept_and_read_back(home_with_all: Path, own_home: P
 
 def test_settings_do_not_mix_and_too_little_is_refused(files: tuple[Path, Path]) -> None:
     operators = read_published(FORMAT, files[0])
+    wholes = [timing for timing in read_published(FORMAT, files[1]) if timing.setting == operators[0].setting]
     with pytest.raises(BadInput, match="no timing of an operator"):
-        fit_published_kernels(read_published(FORMAT, files[1]))
+        fit_published_kernels(wholes)
     with pytest.raises(BadInput, match="2 settings cannot be mixed"):
         fit_published_kernels([*operators, replace(operators[0], device="another")])
 
