@@ -100,7 +100,7 @@ def convolution(layer: Layer, linked: Sequence[str], rules: KernelRules) -> Runt
     if size == written == 1:
         called = "fully_connected"
     elif (layer.kernel, layer.stride) == (3, 1) and _reaches((layer.in_c, layer.out_c, written), rules):
-        called = "convolution_winograd_4x4_6x6"
+        called, linked = "convolution_winograd_4x4_6x6", ()  # what follows is computed where its result is turned back
     return described(layer.name, "CONV_2D", called, linked, **shape)
 
 

@@ -1,6 +1,5 @@
 """Whole networks that others published of a device become its predictor."""
 
-import gzip
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +13,9 @@ from natdeploy.latency.imported_networks import fit_imported_networks, imported_
 from natdeploy.latency.imported_uses import imported_uses
 from natdeploy.measure.publications import import_published
 from natdeploy.spaces import Arch, costs, get_space
+from tests.latency.shared_tables import rows_with
 
 SPACE = get_space("fbnet")
-SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "latency"
 
 
 @pytest.fixture(autouse=True)
@@ -85,12 +84,10 @@ def test_a_damaged_predictor_is_refused(tmp_path: Path, own_home: Path) -> None:
         published_latency_model(load_profile("rpi4"), SPACE)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the published tables are not here")
 def test_published_networks_of_a_raspberry_pi(tmp_path: Path) -> None:
-    with gzip.open(SHARED / "help_fbnet.csv.gz", "rt") as file:
-        lines = file.read().splitlines()
+    table = rows_with("help_fbnet.csv.gz", ",raspi4,", folder=tmp_path)
     some = tmp_path / "some.csv"
-    some.write_text("\n".join([lines[0], *[line for line in lines if ",raspi4," in line][:600]]) + "\n")
+    some.write_text("".join(table.read_text().splitlines(keepends=True)[:601]))
     import_published("help", some, "rpi4", named="raspi4")
     (networks,) = published_networks("rpi4", SPACE)
     archs = sorted(networks.latency_ms, key=lambda arch: arch.id)

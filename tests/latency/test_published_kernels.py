@@ -25,8 +25,8 @@ from natdeploy.latency.tflite_kernels import KernelRules, kernels_of_layers
 from natdeploy.measure.publications import import_published, read_published
 from natdeploy.spaces import Layer, get_space, random_network
 from tests.latency.made_up_gpu import CONSTANT_MS, SCALE, kernel_ms, write_files
+from tests.latency.shared_tables import rows_with
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "latency"
 FORMAT = "mobile-ml-benchmark"
 SPACE = get_space("mbv3-micro")
 PLAIN = KernelRules(None, copies=False)
@@ -219,10 +219,10 @@ def test_kernels_of_a_graphics_processor_do_not_serve_a_processor(files: tuple[P
     assert "kept only" in imported_uses(load_profile("pixel4-gpu"), read_published(FORMAT, torch))[0]
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the published tables are not here")
-def test_published_phones_hold_what_is_promised() -> None:
-    tables = [read_published(FORMAT, SHARED / f"{name}.csv.gz") for name in ("qed_cnn_gpu_ops", "qed_cnn_e2e")]
-    rows = [row for table in tables for row in table if (row.runtime, row.setting) == ("tflite", "gpu float")]
+def test_published_phones_hold_what_is_promised(tmp_path: Path) -> None:
+    operators = rows_with("qed_cnn_gpu_ops.csv.gz", ",tflite,", folder=tmp_path)
+    wholes = rows_with("qed_cnn_e2e.csv.gz", ",tflite,", ",gpu,float,", folder=tmp_path)
+    rows = [row for path in (operators, wholes) for row in read_published(FORMAT, path)]
     for phone in ("pixel4", "s10", "mi8se", "a03s", "iphone7"):
         own = [row for row in rows if row.device == phone]
         sums: dict[str, float] = {}
