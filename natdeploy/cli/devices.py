@@ -1,4 +1,4 @@
-"""``natdeploy devices``: alone it lists, with a name it shows one, and ``devices add`` writes one."""
+"""``natdeploy devices``: lists them; with a name shows one; ``add`` writes one, ``retire`` leaves its timings out."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from natdeploy.cli import options, output, tables
 if TYPE_CHECKING:
     from natdeploy.verbs.add_device import AddDeviceResult, Answers
     from natdeploy.verbs.devices import DeviceInfo, DevicesResult
+    from natdeploy.verbs.retire_timings import RetireResult
 
 
 #: Preferred way to a device -> what such devices are.
@@ -44,11 +45,15 @@ def register(app: typer.Typer) -> None:
     )
     group.command(epilog="Example: natdeploy devices show pixel4")(show)
     group.command(epilog="Example: natdeploy devices add my-board --from ssh:pi@raspberrypi.local")(add)
+    group.command(epilog="Example: natdeploy devices retire host; natdeploy profile --device host")(retire)
     app.add_typer(group)
 
 
 def _devices() -> None:
-    """List hardware profiles, show one (devices NAME), or add one of your own (devices add NAME). All take --json."""
+    """List hardware profiles, show one (devices NAME), add one of your own (add), or retire its timings (retire).
+
+    All take --json.
+    """
 
 
 def show(
@@ -99,6 +104,25 @@ def add(
         lambda progress: verbs.add_device(name, facts, title=title, changes=changes, replace=force),
         _added,
     )
+
+
+def retire(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Hardware profile of the device.")],
+    as_json: options.Json = False,
+) -> None:
+    """Use no timing of a device any more that was taken until now, because it was busy or hot then.
+
+    Timings, predictors and runs stay where they are; the device is profiled anew the next time it is needed. Runs that
+    searched with the old timings cannot be built any more.
+    """
+    from natdeploy import verbs
+
+    output.answer(as_json, lambda progress: verbs.retire_timings(name), _retired)
+
+
+def _retired(result: RetireResult) -> None:
+    tables.say(f"{result.timings} timings of {result.device} stay stored ({result.retired}) and are not used any more")
+    tables.say(f"take new ones, while the device does nothing else: natdeploy profile --device {result.device}")
 
 
 def _added(result: AddDeviceResult) -> None:

@@ -123,6 +123,11 @@ def _show_check(result: CheckResult) -> None:
             f"they take {one.to_prediction:.3f} times the prediction, {one.to_stored:.3f} times what was stored"
         )
         tables.say(f"  the reference takes {one.pace:.3f} times its baseline, which is divided out")
+        if one.slow_baseline:
+            tables.say(
+                "  so the device was slower when it was first timed (busy, or hot), and latencies are those of then"
+            )
+            tables.say(f"  to take them anew: natdeploy devices retire {result.device}, and profile it again")
         for text in one.changed:
             tables.say(f"  changed since: {text}")
 

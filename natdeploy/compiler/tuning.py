@@ -15,7 +15,7 @@ from typing import Any
 from natdeploy.compiler.kernels.isa import Isa
 from natdeploy.compiler.kernels.kind import Schedule, Workload, candidate_schedules, default_schedule
 from natdeploy.compiler.kernels.objects import generator_versions
-from natdeploy.devices import HardwareProfile, device_fingerprint, llvm_target
+from natdeploy.devices import HardwareProfile, hardware_fingerprint, llvm_target
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import cache_root, content_key, read_json, write_json
 from natdeploy.ground.validation import Real, checked
@@ -81,7 +81,7 @@ class TuningRecord:
     """What was measured on one device for one target, as of now; :meth:`keep` adds to it.
 
     Args:
-        device_fingerprint: of the device (:func:`natdeploy.devices.device_fingerprint`).
+        device_fingerprint: of the device (:func:`natdeploy.devices.hardware_fingerprint`): tiles outlast its timings.
         target: TVM's target.
         root: folder of all records; by default ``tuning`` in the cache folder.
 
@@ -126,7 +126,7 @@ class TuningRecord:
 
 def tuning_of(profile: HardwareProfile) -> TuningRecord:
     """The record of a device, as of now. Raises BadInput for a damaged one."""
-    return TuningRecord(device_fingerprint(profile), llvm_target(profile))
+    return TuningRecord(hardware_fingerprint(profile), llvm_target(profile))
 
 
 def _name(workload: Workload, isa: Isa) -> str:

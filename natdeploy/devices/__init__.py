@@ -12,7 +12,13 @@ from natdeploy.devices.connect import WAYS, connect
 from natdeploy.devices.description import DeviceDescription
 from natdeploy.devices.draft import draft_profile, save_profile
 from natdeploy.devices.gpu import compile_target, runs_cuda_here, runs_on_gpu
-from natdeploy.devices.host import derive_host, device_fingerprint, measure_peak, timing_processors
+from natdeploy.devices.host import (
+    derive_host,
+    device_fingerprint,
+    hardware_fingerprint,
+    measure_peak,
+    timing_processors,
+)
 from natdeploy.devices.llvm import llvm_target
 from natdeploy.devices.profile import HardwareProfile, parse_profile
 from natdeploy.devices.reach import Adb, Local, Qemu, Reach, Ssh, TvmRpc, Via, Way
@@ -43,6 +49,7 @@ __all__ = [
     "device_fingerprint",
     "draft_profile",
     "get_runner",
+    "hardware_fingerprint",
     "list_profiles",
     "llvm_target",
     "load_profile",

@@ -20,6 +20,7 @@ from natdeploy.devices.gpu import runs_cuda_here, runs_on_gpu
 from natdeploy.devices.llvm import LlvmHost, baseline_cpu, host_llvm
 from natdeploy.devices.processor import Processor, max_clock_mhz, memory_gib, read_processor
 from natdeploy.devices.profile import Cluster, HardwareProfile, parse_profile
+from natdeploy.devices.retired import fingerprint_in_use
 from natdeploy.ground.errors import BadInput, ChildFailed
 from natdeploy.ground.files import cache_root, content_key, sha256_file, write_json
 from natdeploy.ground.processes import allowed_processors
@@ -75,7 +76,14 @@ def derive_host(profile: HardwareProfile) -> HardwareProfile:
 
 
 def device_fingerprint(profile: HardwareProfile) -> str:
-    """Sixteen hex digits that tell devices apart whose timings must not be mixed.
+    """Sixteen hex digits that tell devices apart whose timings must not be mixed: :func:`hardware_fingerprint`'s, or
+    others after them where its timings were retired (:mod:`natdeploy.devices.retired`).
+    """
+    return fingerprint_in_use(hardware_fingerprint(profile))
+
+
+def hardware_fingerprint(profile: HardwareProfile) -> str:
+    """Sixteen hex digits that tell devices apart which need not run the same code at the same speed.
 
     A derived profile has its processor's fingerprint, whatever the profile is called, or one of that and the graphics
     processor that networks run on; any other has that of its processor clusters, graphics processor and system on chip.

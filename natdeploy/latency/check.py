@@ -14,6 +14,7 @@ from natdeploy.latency.comparable import TRAINING_ROLES
 from natdeploy.latency.library import find_latency_model
 from natdeploy.latency.model import LatencyModel
 from natdeploy.measure import Measurement, MeasurementStore, TimingProtocol, runtime_toolchain, time_archs
+from natdeploy.measure.pace import is_slow_baseline
 from natdeploy.spaces import Arch, Space, get_space
 
 Progress = Callable[[str, float], None]
@@ -33,6 +34,7 @@ class LatencyCheck:
         to_prediction: median of the new timings as shares of the predictions.
         to_stored: the same of the stored timings.
         pace: what the reference network takes now, as a share of its baseline; this is divided out of the timings.
+        slow_baseline: whether that says that the device was busy, hot or throttled when its baseline was taken.
         changed: tools whose version is not that of the model, as ``name old -> new``.
         holds: whether so few intervals, or fewer, would hold at least one time in twenty if the model did.
     """
@@ -44,6 +46,7 @@ class LatencyCheck:
     to_prediction: float
     to_stored: float
     pace: float
+    slow_baseline: bool
     changed: tuple[str, ...]
     holds: bool
 
@@ -106,6 +109,9 @@ def check_latency_model(
         for tool, version in sorted(model.toolchain.items())
         if today.get(tool, version) != version
     )
+    pace = float(np.median([1 + item.drift for item in again]))
+    # Units of one device differ, and which of them the baseline is of is not known.
+    one_unit = len({item.conditions.get("unit") for item in (*again, *stored.values())}) == 1
     return LatencyCheck(
         runtime=runtime,
         networks=len(chosen),
@@ -113,7 +119,8 @@ def check_latency_model(
         coverage=model.coverage,
         to_prediction=float(np.median(measured / predicted.mean_ms)),
         to_stored=float(np.median(measured / before)),
-        pace=float(np.median([1 + item.drift for item in again])),
+        pace=pace,
+        slow_baseline=one_unit and is_slow_baseline(pace),
         changed=changed,
         holds=bool(binom.cdf(inside, len(chosen), model.coverage) >= IMPROBABLE),
     )

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from natdeploy.devices.retired import is_retired
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import cache_root, canonical_json, content_key
 from natdeploy.latency.comparable import same_toolchain
@@ -104,9 +106,11 @@ def other_knowledge(
 def _timed(space: Space, store: MeasurementStore) -> dict[str, tuple[Measurement, dict[Arch, float]]]:
     """Medians by device, runtime, threads and toolchain, and an example of each; all of the space's own classes."""
     groups: dict[str, list[Measurement]] = defaultdict(list)
+    retired = cache(is_retired)
     for item in store.query(space=space.name):
         own_classes = item.num_classes in (None, space.num_classes)
-        if item.trusted and item.arch is not None and item.role in ("train", "holdout") and own_classes:
+        usable = item.trusted and own_classes and not retired(item.device_fingerprint)
+        if usable and item.arch is not None and item.role in ("train", "holdout"):
             threads = item.protocol.get("threads", 1)
             key = canonical_json([item.device_fingerprint, item.runtime, threads, dict(item.toolchain)])
             groups[key].append(item)
@@ -138,6 +142,7 @@ def _models(space: Space, place: Place, have: set[tuple[str, str]]) -> Iterator[
         if (
             model is not None
             and model.source == "measured"
+            and not is_retired(model.device_fingerprint)
             and where not in {*have, (place.fingerprint, place.runtime)}
         ):
             yield model

@@ -16,6 +16,7 @@ from natdeploy.verbs.predict import predict
 from natdeploy.verbs.pretrain import pretrain
 from natdeploy.verbs.profile import plan_profile, profile
 from natdeploy.verbs.report import report, watch_report
+from natdeploy.verbs.retire_timings import retire_timings
 from natdeploy.verbs.run import run
 from natdeploy.verbs.search import search
 from natdeploy.verbs.tune import tune
@@ -40,6 +41,7 @@ __all__ = [
     "pretrain",
     "profile",
     "report",
+    "retire_timings",
     "run",
     "search",
     "tune",

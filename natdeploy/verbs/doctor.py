@@ -58,6 +58,13 @@ def doctor() -> DoctorResult:
             "pip install ziglang",
         ),
         _check("cache folder", _cache, True, "keeps measurements and compiled kernels", "set NATDEPLOY_HOME"),
+        _check(
+            "timings of this machine",
+            _timings,
+            False,
+            "predict latencies of networks on it",
+            "if nothing else runs now: natdeploy devices retire host, then natdeploy profile",
+        ),
         _check("git", lambda: _command(["git", "--version"]), False, "development only", "install the package git"),
         _check("GPU (CUDA)", _cuda, False, "trains supernets faster", "an NVIDIA GPU with its driver; not needed"),
         _check(
@@ -146,6 +153,26 @@ def _cache() -> str:
     write_text(probe, "written by natdeploy doctor\n")
     probe.unlink()
     return f"{cache_root()}, {shutil.disk_usage(cache_root()).free / 2**30:.1f} GiB free"
+
+
+def _timings() -> str:
+    """That timings of this machine are in terms of the speed that it has of late."""
+    from natdeploy.devices import device_fingerprint, load_profile
+    from natdeploy.ground.files import cache_root
+    from natdeploy.measure import MeasurementStore
+    from natdeploy.measure.pace import latest_paces
+
+    if not (cache_root() / "measurements.sqlite").is_file():
+        return "none yet"
+    stored = MeasurementStore().query(device_fingerprint=device_fingerprint(load_profile("host")))
+    for pace in latest_paces(stored):
+        if pace.slow_baseline:
+            raise _Missing(
+                f"the reference network of {pace.space} with {pace.runtime} now takes {pace.ratio:.2f} times what it "
+                f"took when this machine was first timed (median of {pace.timings}): it was busy then, and latencies "
+                "are those of a busy machine"
+            )
+    return f"{len(stored)} stored"
 
 
 def _cuda() -> str:

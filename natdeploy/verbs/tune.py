@@ -108,7 +108,7 @@ def tune(
     from natdeploy.compiler.kernels.objects import isa_for
     from natdeploy.compiler.target import check_target
     from natdeploy.compiler.trial import candidates
-    from natdeploy.devices import device_fingerprint, llvm_target, load_profile
+    from natdeploy.devices import hardware_fingerprint, llvm_target, load_profile
     from natdeploy.devices.units import Access
     from natdeploy.ground.errors import BadInput
     from natdeploy.measure import tiles
@@ -137,7 +137,7 @@ def tune(
         changed.append(TunedTile(one.workload, one.rule, one.chosen, one.trials[0].ms, chosen.ms, one.gain))
     return TuneResult(
         device=profile.name,
-        device_fingerprint=device_fingerprint(profile),
+        device_fingerprint=hardware_fingerprint(profile),
         asked=asked,
         resolutions=sizes,
         workloads=len(workloads),

@@ -14,8 +14,9 @@ import pytest
 from natdeploy import __version__, verbs
 from natdeploy.ground import errors
 
-#: Functions whose command is another's: ``devices add``, ``profile --plan`` and ``--check``, ``report --watch``.
-SHARED = ("add_device", "plan_profile", "check_profile", "watch_report")
+#: Functions whose command is another's: ``devices add`` and ``retire``, ``profile --plan`` and ``--check``,
+#: ``report --watch``.
+SHARED = ("add_device", "retire_timings", "plan_profile", "check_profile", "watch_report")
 VERBS = [verb.replace("_", "-") for verb in verbs.__all__ if verb not in SHARED]
 COMMANDS = [*(verb for verb in VERBS if verb != "ci"), *(f"ci {verb}" for verb in verbs.ci.__all__)]
 CHECKOUT = Path(__file__).parents[2]

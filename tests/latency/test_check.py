@@ -67,7 +67,7 @@ def test_an_unchanged_device_still_holds(board: HardwareProfile, monkeypatch: py
     assert (found.networks, found.changed) == (8, ("onnxruntime 1.0 -> 1.1",))
     assert found.to_stored == pytest.approx(1, abs=0.03)
     assert found.to_prediction == pytest.approx(1, abs=0.03)
-    assert found.pace == 1
+    assert found.pace == 1 and not found.slow_baseline
     assert occurrences == [1]
     assert checked(board, monkeypatch, 1.0)[1] == [2]  # timed once more, not read back
 
@@ -78,6 +78,11 @@ def test_a_slower_runtime_is_told_with_its_factor(board: HardwareProfile, monkey
     assert found.inside == 0
     assert found.to_stored == pytest.approx(1.5, abs=0.05)
     assert found.pace == pytest.approx(1.2)
+
+
+def test_a_baseline_of_a_busy_device_is_told(board: HardwareProfile, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, _ = checked(board, monkeypatch, 1.0, drift=-0.3)
+    assert found.holds and found.pace == pytest.approx(0.7) and found.slow_baseline
 
 
 def test_what_cannot_be_checked_is_refused(board: HardwareProfile, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from natdeploy.devices import load_profile
+from natdeploy.devices.retired import retire
 from natdeploy.ground.errors import BadInput
 from natdeploy.latency import (
     LatencyModel,
@@ -66,6 +67,9 @@ def test_others_are_devices_with_enough_timings_that_are_not_this_one() -> None:
     names = [device.name.split(" ")[0] for device in known_devices(MICRO, store, other_tools)]
     assert names == ["board", "made-up", "phone"]
     assert len(known_devices(MICRO, store, other_tools, elsewhere=True)) == 2
+    retire(f"{'board':>016}")
+    names = [device.name.split(" ")[0] for device in known_devices(MICRO, store, HERE)]
+    assert names == ["phone"]
     assert known_devices(get_space("nasbench201"), store, HERE) == []
     assert other_knowledge(get_space("nasbench201"), store, HERE) is None
 
