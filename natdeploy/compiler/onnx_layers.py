@@ -20,7 +20,7 @@ MOVING = _named(
     """Add Sum Sub Mul Div Max Min Relu LeakyRelu PRelu Clip Sigmoid HardSigmoid HardSwish Tanh Erf Gelu Exp Log Sqrt
     Pow Abs Neg Reciprocal Elu Selu Softplus Concat Split Slice Pad Transpose Reshape Flatten Squeeze Unsqueeze
     Identity Cast Gather Expand Resize Upsample DepthToSpace SpaceToDepth BatchNormalization Where Equal Greater
-    Less Tile"""
+    Less Tile Mean"""
 )
 #: Operators that read everything and write what they reduce it to.
 POOLING = _named(

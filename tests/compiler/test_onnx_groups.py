@@ -8,6 +8,7 @@ import pytest
 from natdeploy.compiler import load_onnx
 from natdeploy.compiler.onnx_groups import group_nodes
 from natdeploy.compiler.onnx_jobs import bind
+from natdeploy.compiler.onnx_layers import onnx_layers
 from natdeploy.compiler.onnx_model import attributes
 from tests.compiler.onnx_models import node, save, small_convnet, variadic
 
@@ -37,6 +38,13 @@ def test_a_convnet_becomes_one_group_for_each_convolution(tmp_path: Path) -> Non
 def test_operators_of_any_number_of_tensors_join_a_convolution(tmp_path: Path) -> None:
     found = names(variadic(tmp_path / "model.onnx"))
     assert found == ["MaxPool", *(f"Conv+{kind}+{kind}" for kind in ("Max", "Min", "Sum", "Mean"))]
+
+
+@pytest.mark.parametrize("kind", ["Max", "Min", "Sum", "Mean"])
+def test_alone_they_only_move_data(kind: str, tmp_path: Path) -> None:
+    path = save(tmp_path / "model.onnx", [node(kind, "x y z", "out")], dict.fromkeys("xyz", [1, 4]), ["out"])
+    (found,) = onnx_layers(load_onnx(path))
+    assert found.layer is not None and not found.unknown
 
 
 def test_batch_normalisation_becomes_weights(tmp_path: Path) -> None:
