@@ -42,7 +42,7 @@ def test_operators_of_any_number_of_tensors_join_a_convolution(tmp_path: Path) -
 
 @pytest.mark.parametrize("kind", ["Max", "Min", "Sum", "Mean"])
 def test_alone_they_only_move_data(kind: str, tmp_path: Path) -> None:
-    path = save(tmp_path / "model.onnx", [node(kind, "x y z", "out")], dict.fromkeys("xyz", [1, 4]), ["out"])
+    path = save(tmp_path / "model.onnx", [node(kind, "x y z", "out")], {name: [1, 4] for name in "xyz"}, ["out"])
     (found,) = onnx_layers(load_onnx(path))
     assert found.layer is not None and not found.unknown
 
