@@ -9,8 +9,10 @@ A document holds templates in comments, each with its filled-in text between two
     98.1% on 360 test images, 0.412 ms
     <!-- end figures -->
 
-Names are keys of ``figures``; ``{environment[processor]}`` and the like reach the environment. Marks of benchmarks that
-are not given stay as they are. ``--check`` changes nothing and fails when a text is not what the figures say.
+Names are keys of ``figures``; ``{environment[processor]}`` and the like reach the environment. A benchmark of several
+tasks says in ``environment`` which row its result is (``latency.py kernels``: ``kernels``), and its marks have both
+names (``figures latency-kernels:``). Marks of benchmarks that are not given stay as they are. ``--check`` changes
+nothing and fails when a text is not what the figures say.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ def fill(document: str, results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def load(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
-    """Benchmark name to result. Raises ValueError for a file that is no result, a quick one, or one of two alike."""
+    """Results by name. Raises ValueError for a file that is no result, a quick one, or one of two alike."""
     found: dict[str, dict[str, Any]] = {}
     for path in paths:
         result = json.loads(path.read_text(encoding="utf-8"))
@@ -54,9 +56,10 @@ def load(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
             raise ValueError(f"{path}: not a benchmark's result: benchmark, figures and environment are expected")
         if result["environment"].get("quick"):
             raise ValueError(f"{path}: of a --quick run, whose figures are not for documents")
-        if result["benchmark"] in found:
-            raise ValueError(f"{path}: a second result of {result['benchmark']}")
-        found[result["benchmark"]] = result
+        name = "-".join(filter(None, (result["benchmark"], result["environment"].get("row"))))
+        if name in found:
+            raise ValueError(f"{path}: a second result of {name}")
+        found[name] = result
     return found
 
 

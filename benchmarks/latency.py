@@ -70,12 +70,20 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "data": [str(file) for file in options.table or DATA.get(options.task, ())] or "HELP and OneProxy, tidied",
         **{name: getattr(options, name) for name in ("task", *(() if options.task in OWN else CHOSEN))},
         "seeds": len(seeds),
+        "row": row(options),
     }
     return {
         "benchmark": "latency",
         "figures": figures_of(options, seeds),
         "environment": {**environment(seed=options.seed, quick=options.quick), **about},
     }
+
+
+def row(options: argparse.Namespace) -> str:
+    """Name of the task, and of what distinguishes it from others of that name."""
+    if options.task == "few-shot":
+        return f"few-shot-{'hard' if options.hard else options.space}"
+    return str(options.task)
 
 
 def figures_of(options: argparse.Namespace, seeds: range) -> dict[str, float]:

@@ -94,6 +94,17 @@ def test_marked_places_are_filled_again_and_again() -> None:
     assert fill(DOCUMENT, {"another": RESULT}) == DOCUMENT
 
 
+def test_rows_of_one_benchmark_have_marks_of_their_own(tmp_path: Path) -> None:
+    rows = []
+    for row, top1 in (("one", 0.25), ("two", 0.75)):
+        rows.append(tmp_path / f"{row}.json")
+        rows[-1].write_text(json.dumps({**RESULT, "figures": {"top1": top1}, "environment": {"row": row}}))
+    marks = "".join(
+        f"<!-- figures quick-start-{row}: {{top1:.0%}} -->\n<!-- end figures -->\n" for row in ("one", "two")
+    )
+    assert [found["text"] for found in MARK.finditer(fill(marks, load(rows)))] == ["25%\n", "75%\n"]
+
+
 def test_the_command(tmp_path: Path) -> None:
     result, document = tmp_path / "r.json", tmp_path / "d.md"
     result.write_text(json.dumps(RESULT))
