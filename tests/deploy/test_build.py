@@ -21,7 +21,7 @@ from natdeploy.deploy.verify import read_reference, runnable_of
 from natdeploy.devices import HardwareProfile, load_profile
 from natdeploy.ground.errors import BadInput, BudgetNotMet, DeviceNotReachable, VerificationFailed
 from natdeploy.ground.files import cache_root, read_json, write_json
-from natdeploy.measure import MeasurementStore
+from natdeploy.measure import MeasurementStore, TimingProtocol, protocol_for
 from natdeploy.runs import RunFolder
 from natdeploy.supernets import load_supernet, to_network
 from natdeploy.transfer import calibrated_subnet
@@ -31,6 +31,18 @@ pytestmark = pytest.mark.usefixtures("home")
 
 #: Milliseconds per million MACs that the latency model believes in: a machine much faster than any.
 FAST = 1e-4
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _visits_follow_each_other() -> Iterator[None]:
+    """Models are timed with as many visits as ever, not spread over seconds."""
+
+    def at_once(profile: HardwareProfile) -> TimingProtocol:
+        return dataclasses.replace(protocol_for(profile), spread_ms=0.0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("natdeploy.measure.timing.protocol_for", at_once)
+        yield
 
 
 @pytest.fixture(scope="module")
