@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from natdeploy.deploy.budget import MOST_ATTEMPTS
 from natdeploy.deploy.manifest import Manifest
 from natdeploy.devices import HardwareProfile, device_fingerprint, load_profile
+from natdeploy.devices.retired import is_retired
 from natdeploy.devices.units import Access
 from natdeploy.ground.cluster import Cluster
 from natdeploy.ground.errors import BadInput, DeviceNotReachable
@@ -162,6 +163,10 @@ def build(
 
 def _refuse_other_device(run: RunFolder, model: LatencyModel, profile: HardwareProfile) -> None:
     here = device_fingerprint(profile)
+    if is_retired(model.device_fingerprint):
+        raise BadInput(
+            f"{run.path}: the timings of {model.device} that its budget is in terms of were retired; search again"
+        )
     if model.device_fingerprint != here:
         raise DeviceNotReachable(
             f"{run.path}: the search was for {model.device} with fingerprint {model.device_fingerprint}, but the one "

@@ -255,3 +255,14 @@ def test_a_run_for_another_machine_is_not_built_here(run: RunFolder, profile: Ha
     dataclasses.replace(model, device_fingerprint="another").save(other / "latency_model.json")
     with pytest.raises(DeviceNotReachable, match="search was for host with fingerprint another"):
         build(RunFolder(other), store=MeasurementStore(tmp_path / "m.sqlite"))
+    dataclasses.replace(model, device_fingerprint=retire_another()).save(other / "latency_model.json")
+    with pytest.raises(BadInput, match="the timings of host that its budget is in terms of were retired; search again"):
+        build(RunFolder(other), store=MeasurementStore(tmp_path / "m.sqlite"))
+
+
+def retire_another() -> str:
+    """A fingerprint that was retired, and not this machine's."""
+    from natdeploy.devices.retired import retire
+
+    retire("a-machine-before")
+    return "a-machine-before"
