@@ -21,11 +21,13 @@ from tests.measure.phones import own_home
 SPACE = get_space("mbv3-micro")
 #: Batches of few networks are stored often, so that a kill finds the store half full.
 PROGRAM = """
-import json, sys
+import dataclasses, json, sys
 from natdeploy import verbs
-from natdeploy.measure import batch
+from natdeploy.latency import profile
+from natdeploy.measure import batch, protocol_for
 asked = json.loads(sys.argv[1])
-batch._NETWORKS = asked.pop("together")
+batch._NETWORKS, spread_ms = asked.pop("together"), asked.pop("spread_ms")
+profile.protocol_for = lambda device: dataclasses.replace(protocol_for(device), spread_ms=spread_ms)
 verbs.profile("host", **asked, progress=lambda stage, fraction: print(stage, flush=True))
 """
 
@@ -42,11 +44,13 @@ def stored() -> list[Measurement]:
 
 
 @pytest.mark.parametrize(
-    ("networks", "holdout", "runtimes", "together", "longest_s"),
+    ("networks", "holdout", "runtimes", "together", "spread_ms", "longest_s"),
     [
-        pytest.param(30, 5, ("onnxruntime",), 5, 3.0, id="quick"),
+        pytest.param(30, 5, ("onnxruntime",), 5, 400.0, 3.0, id="quick"),
         pytest.param(
-            100, 20, ("onnxruntime", "tvm"), 40, 20.0, id="full", marks=[pytest.mark.slow, pytest.mark.timeout(7200)]
+            *(100, 20, ("onnxruntime", "tvm"), 40, 1500.0, 20.0),
+            id="full",
+            marks=[pytest.mark.slow, pytest.mark.timeout(7200)],
         ),
     ],
 )
@@ -55,14 +59,15 @@ def test_no_sample_is_lost_or_taken_twice(
     holdout: int,
     runtimes: tuple[str, ...],
     together: int,
+    spread_ms: float,
     longest_s: float,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shared = cache_root()
     own_home(tmp_path / "home", monkeypatch)
-    words = {"networks": networks, "holdout": holdout, "runtimes": runtimes, "together": together}
-    asked = json.dumps(words)
+    words = {"networks": networks, "holdout": holdout, "runtimes": runtimes}
+    asked = json.dumps({**words, "together": together, "spread_ms": spread_ms})
     rng, kept = np.random.default_rng(), list[Measurement]()
     for _ in range(3):
         with start(asked) as process:
