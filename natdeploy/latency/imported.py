@@ -52,16 +52,22 @@ def imported_table_models(device: str, space: Space) -> list[LatencyModel]:
     return found
 
 
+def imported_models(profile: HardwareProfile, space: Space) -> list[LatencyModel]:
+    """Models of a device from imported blocks, kernels, and networks that are of no space."""
+    found = imported_table_models(profile.name, space)
+    for find in (imported_kernel_model, imported_rates_model):
+        if (model := find(profile, space)) is not None:
+            found.append(model)
+    return found
+
+
 def imported_latency_model(profile: HardwareProfile, space: Space | str) -> LatencyModel | None:
     """The model of the device's imported measurements that predicts best what it was not trained on; None without one.
 
-    They may be tables of blocks, whole networks of the space, or kernels and networks that are of no space.
+    Whole networks of the space count as well as what :func:`imported_models` makes of other measurements.
     """
     space = get_space(space) if isinstance(space, str) else space
-    models = [*imported_table_models(profile.name, space), *imported_network_models(profile.name, space)]
-    for find in (imported_kernel_model, imported_rates_model):
-        if (model := find(profile, space)) is not None:
-            models.append(model)
+    models = [*imported_models(profile, space), *imported_network_models(profile.name, space)]
     if not models:
         return None
     return replace(min(models, key=lambda model: model.quality.mape), device_fingerprint=device_fingerprint(profile))

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from natdeploy.devices import load_profile
 from natdeploy.devices.retired import is_retired
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import cache_root, canonical_json, content_key
 from natdeploy.latency.comparable import same_toolchain
-from natdeploy.latency.imported import imported_devices, imported_table_models
+from natdeploy.latency.imported import imported_devices, imported_models, imported_table_models
 from natdeploy.latency.imported_networks import published_networks
 from natdeploy.latency.library import SHIPPED
 from natdeploy.latency.model import LatencyModel
@@ -146,12 +147,21 @@ def _models(space: Space, place: Place, have: set[tuple[str, str]]) -> Iterator[
             and where not in {*have, (place.fingerprint, place.runtime)}
         ):
             yield model
-    imported = {device: imported_table_models(device, space) for device in imported_devices()}
+    imported = {device: _imported(device, space) for device in imported_devices()}
     for models in imported.values():
         yield from models
     for path in sorted(SHIPPED.glob(f"*/{space.name}.json")):
         if not imported.get(path.parent.name):
             yield LatencyModel.load(path, space)
+
+
+def _imported(device: str, space: Space) -> list[LatencyModel]:
+    """Models of imported measurements; of a device whose profile is gone, those that need none."""
+    try:
+        profile = load_profile(device, derive=False)
+    except BadInput:
+        return imported_table_models(device, space)
+    return imported_models(profile, space)
 
 
 def _loaded(path: Path, space: Space) -> LatencyModel | None:

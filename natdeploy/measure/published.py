@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -124,4 +125,11 @@ def published_folder(device: str) -> Path:
 
 def published_tables(device: str) -> list[PublishedTable]:
     """All published measurements that were imported for a device, by file name."""
-    return [PublishedTable.load(path) for path in sorted(published_folder(device).glob("*.json"))]
+    paths = sorted(published_folder(device).glob("*.json"))
+    return [_loaded(path, stat.st_mtime_ns, stat.st_size) for path in paths for stat in [path.stat()]]
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: Path, modified_ns: int, size: int) -> PublishedTable:
+    """A table is read once while its file stays as it is: some have tens of thousands of rows."""
+    return PublishedTable.load(path)

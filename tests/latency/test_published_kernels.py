@@ -19,6 +19,7 @@ from natdeploy.latency import LatencyModel, published_latency_model
 from natdeploy.latency.any_network import onnx_latency
 from natdeploy.latency.imported_kernels import ImportedKernels, imported_kernels
 from natdeploy.latency.imported_uses import imported_uses
+from natdeploy.latency.other_devices import Place, known_devices
 from natdeploy.latency.published_kernels import STATED_HALF, STATED_WHOLE, PublishedKernelsPredictor
 from natdeploy.latency.published_kernels_fit import fit_published_kernels
 from natdeploy.latency.tflite_kernels import KernelRules, kernels_of_layers
@@ -173,6 +174,8 @@ def test_a_space_is_predicted_by_the_sum_of_its_kernels(tmp_path: Path) -> None:
     assert found.mean_ms == pytest.approx([true_ms(SPACE.layers(arch), PLAIN) for arch in archs], rel=0.1)
     many = model.predict_genomes(np.stack([SPACE.encode(arch) for arch in archs]))
     np.testing.assert_array_equal(found.upper_ms, many.upper_ms)
+    others = known_devices(SPACE, None, Place("a device to be profiled", "tvm", {}))
+    assert "pixel4-gpu (tflite, gpu float)" in [other.name for other in others if other.kind == "predicted"]
     model.save(tmp_path / "model.json")
     np.testing.assert_array_equal(
         LatencyModel.load(tmp_path / "model.json", SPACE).predict(archs).mean_ms, found.mean_ms
