@@ -70,6 +70,32 @@ PROMISED = {
         ),
         "seeds",
     ],
+    **{
+        f"latency-few-shot-{space}": [
+            f"{who}spearman_{count}" for who in ("", "random_", "sources_", "own_") for count in (10, 20)
+        ]
+        for space in ("fbnet", "nasbench201", "hard")
+    },
+    "latency-scaling": [f"within10_{count}" for count in (10, 100, 300, 900)],
+    "latency-kernels": ["within10", "ceiling_within10", "kernel_mape"],
+    "latency-cpu-networks": ["mape", "elsewhere_mape", "flops_mape"],
+    "latency-ofa": [f"spearman_b{batch}" for batch in (1, 32, 64)],
+    "latency-tables": ["mape", "nets_within5"],
+    "latency-prior": [
+        f"{device}_{who}spearman_{what}"
+        for device in ("note10", "pixel1")
+        for who in ("", "macs_")
+        for what in ("blocks", "networks")
+    ],
+    "latency-host": [
+        *(
+            f"host_{runtime}_{what}"
+            for runtime in ("ort", "tvm")
+            for what in ("within5", "within10", "mape", "spearman")
+        ),
+        *(f"host_{runtime}_repeat_within10" for runtime in ("ort", "tvm")),
+        *("host_repeat_within10", "host_ort_networks", "host_ort_training_networks"),
+    ],
     "transfer": [
         f"{data}_{figure}"
         for data in ("flowers12", "dtd10")
@@ -142,10 +168,11 @@ def test_two_results_of_one_benchmark_are_refused(tmp_path: Path) -> None:
         load([tmp_path / "a.json", tmp_path / "b.json"])
 
 
-def test_the_readme_wants_only_figures_that_are_promised() -> None:
-    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("document", ["README.md", "docs/latencies.md"])
+def test_documents_want_only_figures_that_are_promised(document: str) -> None:
+    text = (CHECKOUT / document).read_text(encoding="utf-8")
     names = [found["name"] for found in MARK.finditer(text)]
-    assert "quickstart" in names
+    assert len(names) > 5
     environment = {"cores": 2, "processor": "p", "date": "d", "isa": "i", "space": "s"}
     results = {n: {"figures": dict.fromkeys(PROMISED[n], 0.5), "environment": environment} for n in names}
     assert fill(text, results) != text
