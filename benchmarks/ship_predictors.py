@@ -21,6 +21,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from natdeploy.latency import LatencyModel
+    from natdeploy.latency.imported_kernels import ImportedKernels
     from natdeploy.latency.refined_prior import Judge, Little
     from natdeploy.measure.published import PublishedTiming
     from natdeploy.spaces import Layer
@@ -47,7 +48,6 @@ class Phone:
 
 PHONES = {
     "pixel4": Phone("pixel4", "1large float", "TFLite, one large core, float32"),
-    "pixel4-gpu": Phone("pixel4", "gpu float", "TFLite's GPU delegate, float16"),
     "galaxy-s10": Phone("s10", "1large float", "TFLite, one large core, float32"),
     "mi8se": Phone("mi8se", "1large float", "TFLite, one large core, float32"),
 }
@@ -145,6 +145,31 @@ def phone(device: str) -> Callable[[str], LatencyModel]:
     return fit
 
 
+def pixel4_gpu(space: str) -> LatencyModel:
+    """Kernels of a Pixel 4's graphics processor, and whole networks that tell what these take beside them."""
+    from natdeploy.latency.imported_kernels import kernel_latency_model
+    from natdeploy.spaces import get_space
+
+    model = kernel_latency_model(_pixel4_kernels(), get_space(space), device="pixel4-gpu")
+    assert model is not None
+    return model
+
+
+@cache
+def _pixel4_kernels() -> ImportedKernels:
+    from natdeploy.latency.imported_kernels import learn_kernels
+    from natdeploy.measure.publications import PUBLICATIONS
+
+    rows = [
+        row
+        for table in ("qed_cnn_gpu_ops.csv.gz", "qed_cnn_e2e.csv.gz")
+        for row in published(table, "mobile-ml-benchmark")
+        if (row.device, row.runtime, row.setting) == ("pixel4", "tflite", "gpu float")
+    ]
+    publication = replace(PUBLICATIONS["mobile-ml-benchmark"], runtime="TFLite's GPU delegate, float16")
+    return learn_kernels(rows, publication)
+
+
 def rpi4(space: str) -> LatencyModel:
     """HW-NAS-Bench's small images, and how other devices' sizes go with theirs."""
     from benchmarks.little_known_devices import small_image_judges, small_images
@@ -203,7 +228,8 @@ def ship_prior(folder: Path) -> None:
 def shipments() -> dict[str, Callable[[str], LatencyModel]]:
     """How each device's predictors are made."""
     tables = {"note10": note10, "i7-8700k": i7_8700k}
-    return {**{device: phone(device) for device in PHONES}, **tables, "pixel3": pixel3, "rpi4": rpi4}
+    phones = {**{device: phone(device) for device in PHONES}, "pixel4-gpu": pixel4_gpu}
+    return {**phones, **tables, "pixel3": pixel3, "rpi4": rpi4}
 
 
 def readme(folder: Path) -> str:

@@ -12,7 +12,7 @@ from natdeploy.compiler.onnx_layers import OnnxLayer
 from natdeploy.devices import HardwareProfile
 from natdeploy.ground.errors import BadInput, NatdeployError
 from natdeploy.latency.features import layer_kind
-from natdeploy.latency.imported_kernels import ImportedKernels, imported_kernels
+from natdeploy.latency.imported_kernels import imported_kernels
 from natdeploy.latency.imported_models import imported_rates_model
 from natdeploy.latency.kernel_predictor import KernelPredictor
 from natdeploy.latency.library import find_latency_model, prior_latency_model, shipped_latency_model, telling
@@ -21,7 +21,7 @@ from natdeploy.latency.model import LatencyModel
 from natdeploy.latency.onnx_kernels import kernels_of_onnx
 from natdeploy.latency.operator_rates import RatesPredictor
 from natdeploy.latency.prior import PriorPredictor
-from natdeploy.measure.published import published_folder
+from natdeploy.latency.published_kernels import PublishedKernels, PublishedKernelsPredictor
 from natdeploy.spaces import SPACES, Layer, get_space
 
 #: Spaces whose shipped predictors know operators, not only their own blocks; and the coverage of intervals.
@@ -60,17 +60,17 @@ def onnx_latency(
     coverage: float = COVERAGE,
     progress: Progress | None = None,
 ) -> LayersLatency:
-    """Predict an ONNX model: by the device's own timed kernels, by published ones that were imported for it, by rates
-    of published operators, or by its profile.
+    """Predict an ONNX model: by the device's own timed kernels, by published ones that were imported for it or that its
+    shipped predictor has, by rates of published operators, or by its profile.
 
     Layers that cannot be known are not part of it; published kernels refuse them. ``progress`` is told when kernels
     have to be compiled.
 
-    Raises BadInput as :func:`layers_latency`, and naming each layer of which imported kernels have none.
+    Raises BadInput as :func:`layers_latency`, and naming each layer of which published kernels have none.
     """
     known = [one.layer for one in layers if one.layer is not None]
-    if _own_kernels(profile, known)[0] is None and (imported := imported_kernels(profile)) is not None:
-        return _by_published_kernels(profile, imported, layers, coverage)
+    if _own_kernels(profile, known)[0] is None and (published := _published_kernels(profile)) is not None:
+        return _by_published_kernels(profile, *published, layers, coverage)
     return layers_latency(profile, known, coverage=coverage, progress=progress)
 
 
@@ -108,29 +108,42 @@ def layers_latency(
     )
 
 
+def _published_kernels(profile: HardwareProfile) -> tuple[PublishedKernels, str, str] | None:
+    """Kernels that were imported for a device, or that its shipped predictor has; their runtime, and what they are."""
+    imported = imported_kernels(profile)
+    if imported is not None:
+        return imported.known, imported.publication.runtime, f"{imported.says}; not timed on this device"
+    shipped = shipped_latency_model(profile, SPACE)
+    if shipped is None or not isinstance(shipped.predictor, PublishedKernelsPredictor):
+        return None
+    return shipped.predictor.known, shipped.runtime, shipped.caution
+
+
 def _by_published_kernels(
-    profile: HardwareProfile, imported: ImportedKernels, layers: Sequence[OnnxLayer], coverage: float
+    profile: HardwareProfile,
+    known: PublishedKernels,
+    runtime: str,
+    says: str,
+    layers: Sequence[OnnxLayer],
+    coverage: float,
 ) -> LayersLatency:
-    known = imported.known
     try:
         kernels = kernels_of_onnx(layers, known.rules)
         kernels_ms = known.kernels_ms(kernels)
     except BadInput as error:
-        raise BadInput(
-            f"estimate: {error}; time the device's own with natdeploy profile --device {profile.name} --level kernel, "
-            f"or move {published_folder(profile.name)} away for an estimate without these kernels"
-        ) from None
+        own = f"time the device's own with natdeploy profile --device {profile.name} --level kernel"
+        raise BadInput(f"estimate: {error}; {own}") from None
     if not kernels:
         raise BadInput("estimate: no layer whose latency can be known")
     found = known.of_sums(kernels_ms.sum(keepdims=True), np.array([len(kernels)]), coverage)
     ends = (float(found.mean_ms[0]), float(found.lower_ms[0]), float(found.upper_ms[0]))
-    beyond = "; beyond the networks it was learned from: wider by judgement" if found.extrapolated[0] else ""
+    beyond = "; beyond the networks they were learned from: wider by judgement" if found.extrapolated[0] else ""
     return LayersLatency(
         *ends,
         layers_ms=np.maximum(kernels_ms * known.whole.scale + known.whole.kernel_ms, 0.0),
         source="table",
-        runtime=imported.publication.runtime,
-        caution=f"{imported.says}{beyond}; not timed on this device",
+        runtime=runtime,
+        caution=says + beyond,
         coverage=coverage,
         together=tuple(kernel.layers for kernel in kernels),
     )

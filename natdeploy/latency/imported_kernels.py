@@ -6,7 +6,7 @@ A file of operators makes them known; whole networks of the same setting, import
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,17 @@ class ImportedKernels:
     networks: int
 
     @property
-    def says(self) -> str:
-        """Where the knowledge comes from, and how it was put together."""
+    def how(self) -> str:
+        """How networks are put together."""
         return (
-            f"published kernels of {self.named} ({self.publication.runtime}): {self.operators} of {self.networks} "
-            f"networks, from {self.publication.source}; {self.known.rules}; {self.known.interval_from}"
+            f"from {self.operators} published kernels of {self.named}, of {self.networks} networks; {self.known.rules}; "
+            f"{self.known.interval_from}"
         )
+
+    @property
+    def says(self) -> str:
+        """The same, and where the kernels come from."""
+        return f"{self.how} (runtime: {self.publication.runtime}; source: {self.publication.source})"
 
     def save(self, path: Path) -> None:
         """Write one JSON file, atomically. Equal models give equal bytes."""
@@ -122,11 +127,16 @@ def learned_kernels(device: str) -> ImportedKernels | None:
     (named, runtime, setting), _ = counts.most_common(1)[0]
     own = {table.key: [one for one in table.timings if _place(one) == (named, runtime, setting)] for table in tables}
     timings = [timing for found in own.values() for timing in found]
-    known, quality = fit_published_kernels(timings)
     origin = next(table.origin for table in tables if any(one.kind == "operator" for one in own[table.key]))
-    told = Publication(**{**asdict(origin.publication), "runtime": f"{runtime}, {setting}"})
+    return learn_kernels(timings, replace(origin.publication, runtime=f"{runtime}, {setting}"))
+
+
+def learn_kernels(timings: Sequence[PublishedTiming], publication: Publication) -> ImportedKernels:
+    """Learn from operators, and models, of one setting. Raises BadInput as :func:`fit_published_kernels`."""
+    known, quality = fit_published_kernels(timings)
     operators = {(one.what["model"], one.what["op_index"]) for one in timings if one.kind == "operator"}
-    return ImportedKernels(known, quality, told, named, len(operators), len({model for model, _ in operators}))
+    models = {model for model, _ in operators}
+    return ImportedKernels(known, quality, publication, timings[0].device, len(operators), len(models))
 
 
 def imported_kernel_model(profile: HardwareProfile, space: Space) -> LatencyModel | None:
@@ -135,7 +145,12 @@ def imported_kernel_model(profile: HardwareProfile, space: Space) -> LatencyMode
     None where no whole networks say how good it is, or where a layer of the space has no kernel.
     """
     found = imported_kernels(profile)
-    if found is None or found.quality is None:
+    return None if found is None else kernel_latency_model(found, space, device=profile.name)
+
+
+def kernel_latency_model(found: ImportedKernels, space: Space, *, device: str) -> LatencyModel | None:
+    """A model of a space's networks from kernels; None as :func:`imported_kernel_model`."""
+    if found.quality is None:
         return None
     predictor = PublishedKernelsPredictor(found.known, space)
     try:
@@ -143,8 +158,8 @@ def imported_kernel_model(profile: HardwareProfile, space: Space) -> LatencyMode
             predictor.network_ns(space.layers(arch))
     except BadInput:
         return None
-    model = published_model(predictor, space, device=profile.name, publication=found.publication, quality=found.quality)
-    return replace(model, origin={**model.origin, "caveat": found.says})
+    model = published_model(predictor, space, device=device, publication=found.publication, quality=found.quality)
+    return replace(model, origin={**model.origin, "caveat": found.how})
 
 
 def has_rules(timing: PublishedTiming) -> bool:

@@ -65,6 +65,18 @@ def test_an_estimate_is_near_the_prior_of_its_architecture_and_says_its_source(s
     assert "TFLite" in published.runtime
 
 
+def test_a_phones_graphics_processor_is_known_by_its_published_kernels(subnet: Path, tmp_path: Path) -> None:
+    found = verbs.estimate(subnet, device="pixel4-gpu", top=3)
+    assert (found.source, found.runtime, found.unknown) == ("table", "TFLite's GPU delegate, float16", ())
+    assert "published kernels of pixel4" in found.caution
+    assert found.costliest[0].latency_ms >= found.costliest[1].latency_ms >= found.costliest[2].latency_ms > 0
+    macs = sum(layer.macs for layer in SPACE.layers(SPACE.largest()))
+    assert found.macs == macs
+    strange_model(tmp_path / "strange.onnx")
+    with pytest.raises(BadInput, match=r"'flat' \(kernel of 1 x 3\), and no layer takes 0 ms; time the device's own"):
+        verbs.estimate(tmp_path / "strange.onnx", device="pixel4-gpu")
+
+
 def test_layers_that_cannot_be_known_are_named(tmp_path: Path) -> None:
     strange_model(tmp_path / "strange.onnx")
     found = verbs.estimate(tmp_path / "strange.onnx", device="rpi5")
