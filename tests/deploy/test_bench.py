@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,10 @@ import pytest
 
 from natdeploy.compiler import build_artifacts, make_network_plan
 from natdeploy.deploy import verify_bundle
-from natdeploy.deploy.bench import REPEATS, SERIES
+from natdeploy.deploy.bench import SERIES
 from natdeploy.deploy.bundle import REFERENCE, Reference, write_bundle
 from natdeploy.deploy.manifest import Manifest
-from natdeploy.devices import llvm_target, load_profile
+from natdeploy.devices import charge, llvm_target, load_profile
 from natdeploy.devices.qemu import QemuRunner
 from natdeploy.ground.errors import BadInput, DeviceNotReachable, TimingNotPossible, VerificationFailed
 from natdeploy.ground.files import read_json
@@ -33,6 +34,15 @@ clusters: [{name: big, core: A76, cores: 1, processors: [0], vector_bits: 128, l
 runtimes: [tvm]
 reach: {via: [adb, qemu], models: ["Stand-in 4"]}
 """
+
+
+REPEATS = 3
+
+
+@pytest.fixture(autouse=True)
+def _few_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are an emulator's, which takes its time, and what they took is a test's to say."""
+    monkeypatch.setattr(import_module("natdeploy.deploy.bench"), "REPEATS", REPEATS)
 
 
 @pytest.fixture
@@ -153,6 +163,8 @@ def test_energy_is_measured_by_the_charge_counter_where_that_tells_it(
     words: str,
 ) -> None:
     hasten(monkeypatch)
+    if source is None:
+        monkeypatch.setattr(charge, "CHARGE_S", 1.0)  # it stands still however long one looks
     say(phone, counter=counter)
     found = bench(make(), device=device, test_only_clock=clock(7.5)).energy
     assert found.source == source and re.fullmatch(words, found.meter or found.reason) and not phone.left()
