@@ -52,8 +52,8 @@ class ImportedKernels:
     def how(self) -> str:
         """How networks are put together."""
         return (
-            f"from {self.operators} published kernels of {self.named}, of {self.networks} networks; {self.known.rules}; "
-            f"{self.known.interval_from}"
+            f"from {self.operators} published kernels of {self.named}, of {self.networks} networks; "
+            f"{self.known.rules}; {self.known.interval_from}"
         )
 
     @property

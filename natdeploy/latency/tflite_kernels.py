@@ -72,11 +72,11 @@ class RuntimeKernel:
 
 
 def described(
-    name: str, operation: str, called: str, linked: Sequence[str] = (), **feature: int | float | str
+    name: str, operation: str, called: str, feature: Mapping[str, Any], linked: Sequence[str] = ()
 ) -> RuntimeKernel:
     """A kernel of a layer, called after what it computes, and with what is linked to it."""
     words = "".join(f"_linked_:_{word}" for word in linked)
-    what = {"model": name, "operation": operation, "kernel": f"{called}{words}", "feature": feature}
+    what = {"model": name, "operation": operation, "kernel": f"{called}{words}", "feature": dict(feature)}
     return RuntimeKernel(what, (name,))
 
 
@@ -92,16 +92,16 @@ def convolution(layer: Layer, linked: Sequence[str], rules: KernelRules) -> Runt
     if layer.is_depthwise and layer.out_c == layer.in_c:
         # The lists have the shape after padding, which TFLite's converters make an operator of its own.
         shape |= {"input_shape": size + 2 * (layer.kernel // 2), "filter": 1, "group": 1}
-        return described(layer.name, "DEPTHWISE_CONV_2D", "depthwise_convolution", linked, **shape)
+        return described(layer.name, "DEPTHWISE_CONV_2D", "depthwise_convolution", shape, linked)
     shape |= {"input_shape": size, "filter": layer.out_c, "group": layer.groups}
     if layer.groups > 1:
-        return described(layer.name, "CONV_2D_GROUP", "convolution_2d_grouped", linked, **shape)
+        return described(layer.name, "CONV_2D_GROUP", "convolution_2d_grouped", shape, linked)
     called = "convolution_2d"
     if size == written == 1:
         called = "fully_connected"
     elif (layer.kernel, layer.stride) == (3, 1) and _reaches((layer.in_c, layer.out_c, written), rules):
         called, linked = "convolution_winograd_4x4_6x6", ()  # what follows is computed where its result is turned back
-    return described(layer.name, "CONV_2D", called, linked, **shape)
+    return described(layer.name, "CONV_2D", called, shape, linked)
 
 
 def _reaches(sizes: Sequence[float], rules: KernelRules) -> bool:
@@ -112,14 +112,14 @@ def product(name: str, in_c: int, out_c: int, linked: Sequence[str] = ()) -> Run
     """A matrix times a vector."""
     absent = dict.fromkeys(("input_shape", "output_shape", "stride", "kernel", "group"), "-")
     shape = {**absent, "input_channel": in_c, "filter": out_c}
-    return described(name, "FULLY_CONNECTED", "fully_connected", linked, **shape)
+    return described(name, "FULLY_CONNECTED", "fully_connected", shape, linked)
 
 
 def mean(name: str, channels: int, size: float) -> RuntimeKernel:
     """The average over a map."""
     absent = dict.fromkeys(("stride", "filter", "group"), "-")
     shape = {"input_shape": size, "input_channel": channels, "output_shape": channels, "kernel": 1}
-    return described(name, "MEAN", "mean", **{**absent, **shape})
+    return described(name, "MEAN", "mean", {**absent, **shape})
 
 
 def pool(
@@ -128,13 +128,13 @@ def pool(
     """An average or a maximum over windows, ``AVERAGE_POOL_2D`` or ``MAX_POOL_2D``."""
     shape = {"input_shape": in_size, "input_channel": channels, "output_shape": out_size, "kernel": window}
     stride = max(round(in_size / out_size), 1)
-    return described(name, operation, "pooling_2d", linked, **shape, stride=stride, filter="-", group="-")
+    return described(name, operation, "pooling_2d", {**shape, "stride": stride, "filter": "-", "group": "-"}, linked)
 
 
 def joined_maps(name: str, first_c: int, out_c: int, size: float, inputs: int) -> RuntimeKernel:
     """Maps one behind the other."""
     shape = {"input_shape": size, "input_channel": first_c, "output_shape": size, "kernel": inputs, "filter": out_c}
-    return described(name, COPY, "concat", **shape, stride="-", group="-")
+    return described(name, COPY, "concat", {**shape, "stride": "-", "group": "-"})
 
 
 def copy(name: str, channels: int, size: float) -> RuntimeKernel:

@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from natdeploy.compiler import onnx_bytes
 from natdeploy.compiler.onnx_layers import onnx_layers
 from natdeploy.compiler.onnx_model import load_onnx
 from natdeploy.ground.errors import BadInput
+from natdeploy.latency.kernel_work import KernelShapes
 from natdeploy.latency.onnx_kernels import kernels_of_onnx
 from natdeploy.latency.published_kernels_fit import fit_published_kernels, least_winograd
 from natdeploy.latency.published_networks import family
@@ -75,6 +78,30 @@ def test_a_batch_and_a_product_of_many_rows_have_no_kernel(tmp_path: Path) -> No
         onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "rows.onnx")
         with pytest.raises(BadInput, match=message):
             kernels_of_onnx(onnx_layers(load_onnx(tmp_path / "rows.onnx")), PLAIN)
+
+
+@given(
+    size=st.integers(1, 300),
+    in_c=st.integers(1, 1000),
+    out_c=st.integers(1, 1000),
+    kernel=st.sampled_from((1, 3, 5, 7)),
+    stride=st.sampled_from((1, 2)),
+    depthwise=st.booleans(),
+    winograd=st.none() | st.just((64, 64, 27)),
+)
+def test_a_description_has_the_layers_work(
+    size: int, in_c: int, out_c: int, kernel: int, stride: int, depthwise: bool, winograd: tuple[int, int, int] | None
+) -> None:
+    out_c, groups, written = in_c if depthwise else out_c, in_c if depthwise else 1, (size - 1) // stride + 1
+    layer = Layer("one", "conv", (INPUT,), in_c, size, size, out_c, written, written, kernel, stride, groups)
+    (made,) = kernels_of_layers([layer], KernelRules(winograd, copies=False))
+    shapes = KernelShapes([made.what])
+    macs = shapes.out_size**2 * shapes.out_c * shapes.in_c / shapes.groups * shapes.kernel**2
+    assert macs[0] == layer.macs
+    assert shapes.depthwise[0] == layer.is_depthwise
+    assert ("winograd" in shapes.name[0]) == (
+        winograd is not None and not depthwise and (kernel, stride) == (3, 1) and min(in_c, out_c) >= 64 and size >= 27
+    )
 
 
 def inverted_residuals(net: NetworkBuilder, blocks: Sequence[tuple[int, int, int, bool, str, int]]) -> None:
