@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import cache_root, content_key
 from natdeploy.latency.conformal import fit_conformal
+from natdeploy.latency.encoded_predictor import fit_encoded
 from natdeploy.latency.evaluation import TimedNetworks, Timing, cross_validated, quality_of
-from natdeploy.latency.model import LatencyModel, published_model
+from natdeploy.latency.model import LatencyModel, Predictor, published_model
 from natdeploy.latency.prediction import IntervalPredictor
+from natdeploy.latency.quality import Quality, point_quality
 from natdeploy.latency.sources import MIN_MEASURED
 from natdeploy.latency.xgboost_model import fit_xgboost
 from natdeploy.measure.published import Publication, published_tables
 from natdeploy.spaces import Arch, Space
+from natdeploy.spaces.layer import OPS
 
 #: Networks that a model is learned from at most; more of them take long and add little.
 MOST = 1500
@@ -101,18 +104,39 @@ def fit_imported_networks(
     """
     archs = sorted(networks.latency_ms, key=lambda arch: arch.id)
     rows = np.random.default_rng([seed, 23]).permutation(len(archs))[:MOST]
-    timed = {
-        (archs[row], space.num_classes): Timing(float(networks.latency_ms[archs[row]]), 0.0) for row in sorted(rows)
-    }
+    latency_ms = {archs[row]: float(networks.latency_ms[archs[row]]) for row in sorted(rows)}
+    by_layers = {layer.op for arch in latency_ms for layer in space.layers(arch)} <= set(OPS)
+    predictor, quality = (_by_layers if by_layers else _by_genes)(latency_ms, space, coverage, seed)
+    setting = ", ".join(part for part in (networks.runtime or networks.publication.runtime, networks.setting) if part)
+    publication = replace(networks.publication, runtime=setting)
+    model = published_model(predictor, space, device=device, publication=publication, quality=quality)
+    told = f"{len(networks.latency_ms)} networks of {space.name} published as {networks.named}"
+    return replace(model, origin={**model.origin, "caveat": told})
+
+
+def _by_layers(latency_ms: Mapping[Arch, float], space: Space, coverage: float, seed: int) -> tuple[Predictor, Quality]:
+    timed = {(arch, space.num_classes): Timing(found_ms, 0.0) for arch, found_ms in latency_ms.items()}
     training = TimedNetworks.of(space, timed)
     fitted = fit_xgboost(training.features, training.latency_ms, seed=seed)
     conformal = fit_conformal(training.latency_ms, fitted.left_out_ms)
     outcome = cross_validated(space, fitted.left_out_ms, conformal, coverage, training)
     quality = quality_of(outcome, coverage, len(timed), np.zeros(0), np.zeros(0))
     feature_range = np.stack([training.features.min(0), training.features.max(0)])
-    predictor = IntervalPredictor(fitted.predictor, conformal, feature_range)
-    setting = ", ".join(part for part in (networks.runtime or networks.publication.runtime, networks.setting) if part)
-    publication = replace(networks.publication, runtime=setting)
-    model = published_model(predictor, space, device=device, publication=publication, quality=quality)
-    told = f"{len(networks.latency_ms)} networks of {space.name} published as {networks.named}"
-    return replace(model, origin={**model.origin, "caveat": told})
+    return IntervalPredictor(fitted.predictor, conformal, feature_range), quality
+
+
+def _by_genes(latency_ms: Mapping[Arch, float], space: Space, coverage: float, seed: int) -> tuple[Predictor, Quality]:
+    """Where features of layers do not know the space's operators."""
+    predictor, left_out_ms = fit_encoded(latency_ms, space, seed=seed)
+    measured = np.array(list(latency_ms.values()))
+    half = predictor.conformal.half_width(left_out_ms, coverage)
+    quality = Quality(
+        **asdict(point_quality(measured, left_out_ms)),
+        coverage=float(np.mean(np.abs(np.log(measured / left_out_ms)) <= half)),
+        nominal_coverage=coverage,
+        interval_width=float(np.median(np.exp(half) - np.exp(-half))),
+        networks=len(measured),
+        training_networks=len(measured),
+        evaluated_on="cross-validation",
+    )
+    return predictor, quality

@@ -14,6 +14,7 @@ from natdeploy.ground.files import canonical_json, content_key, read_json, write
 from natdeploy.latency.classes import class_factor
 from natdeploy.latency.comparable import same_toolchain
 from natdeploy.latency.conformal import check_coverage
+from natdeploy.latency.encoded_predictor import EncodedPredictor
 from natdeploy.latency.gene_sums import Archs, feature_sums
 from natdeploy.latency.kernel_predictor import KernelPredictor
 from natdeploy.latency.machine_code import MachineCodePredictor
@@ -38,6 +39,7 @@ SOURCES = ("measured", "transferred", "table", "prior")
 BATCH = 10_000
 Predictor = (
     IntervalPredictor
+    | EncodedPredictor
     | KernelPredictor
     | TransferredPredictor
     | TablePredictor
@@ -46,8 +48,9 @@ Predictor = (
     | PriorPredictor
     | MachineCodePredictor
 )
-#: Those that sum over layers.
-_BY_LAYERS = (
+#: Those that know their space, and sum over layers, most of them.
+_BY_SPACE = (
+    EncodedPredictor,
     KernelPredictor,
     TablePredictor,
     RatesPredictor,
@@ -132,7 +135,7 @@ class LatencyModel:
         space = get_space(self.space) if self._space is None else self._space
         if isinstance(self.predictor, TransferredPredictor):
             return _transferred(self.predictor, space, archs, coverage, num_classes)
-        if isinstance(self.predictor, _BY_LAYERS):
+        if isinstance(self.predictor, _BY_SPACE):
             return self.predictor.predict(archs, coverage, num_classes)
         sums = feature_sums(space, num_classes)
         return self.predictor.predict(sums(archs), coverage)
@@ -275,6 +278,8 @@ def _read_predictor(value: dict[str, Any], space: Space) -> Predictor:
         return TablePredictor.from_json(value, space)
     if "amounts_ms" in value:
         return RatesPredictor.from_json(value, space)
+    if "encoded" in value:
+        return EncodedPredictor.from_json(value, space)
     if "published_kernels" in value:
         return PublishedKernelsPredictor.from_json(value, space)
     if "machine_code" in value:

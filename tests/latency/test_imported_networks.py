@@ -8,7 +8,8 @@ import pytest
 
 from natdeploy.devices import device_fingerprint, load_profile
 from natdeploy.ground.errors import BadInput
-from natdeploy.latency import published_latency_model
+from natdeploy.latency import LatencyModel, published_latency_model
+from natdeploy.latency.encoded_predictor import EncodedPredictor, fit_encoded
 from natdeploy.latency.imported_networks import fit_imported_networks, imported_network_models, published_networks
 from natdeploy.latency.imported_uses import imported_uses
 from natdeploy.measure.publications import import_published
@@ -66,6 +67,37 @@ def test_imported_networks_are_the_devices_predictor(tmp_path: Path, own_home: P
     np.testing.assert_array_equal(again.predict(unseen).upper_ms, found.upper_ms)
     assert kept.read_bytes() == before
     assert "networks" in imported_uses(profile, stored.timings)[0]
+
+
+def test_networks_whose_operators_features_do_not_know(tmp_path: Path) -> None:
+    cells = get_space("nasbench201")
+    rng = np.random.default_rng(0)
+    archs = list(dict.fromkeys(cells.sample(rng) for _ in range(220)))
+    weight = dict(zip(sorted({op for arch in archs for op in arch.ops}), (0.3, 0.05, 2.0, 5.0, 0.1)))
+    true_ms = np.array([8 + sum(weight[op] for op in arch.ops) for arch in archs])
+    lines = ["arch_id,arch_str,device,measured_by,latency_ms,valid"]
+    text = "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|"
+    lines += [
+        f"{index},{text.format(*arch.ops)},pi,a paper,{ms},1"
+        for index, (arch, ms) in enumerate(zip(archs[:150], true_ms))
+    ]
+    (tmp_path / "oneproxy.csv").write_text("\n".join(lines) + "\n")
+    import_published("oneproxy", tmp_path / "oneproxy.csv", "rpi4")
+    model = published_latency_model(load_profile("rpi4"), cells)
+    assert model is not None
+    assert isinstance(model.predictor, EncodedPredictor)
+    assert model.runtime == "unstated runtime, a paper"
+    found = model.predict(archs[150:])
+    assert np.abs(found.mean_ms / true_ms[150:] - 1).mean() < 0.05
+    assert np.mean((found.lower_ms <= true_ms[150:]) & (true_ms[150:] <= found.upper_ms)) >= 0.8
+    model.save(tmp_path / "model.json")
+    again = LatencyModel.load(tmp_path / "model.json", cells)
+    genomes = np.stack([cells.encode(arch) for arch in archs[150:]])
+    np.testing.assert_allclose(again.predict_genomes(genomes).upper_ms, found.upper_ms, rtol=1e-12)
+    with pytest.raises(BadInput, match="cannot tell what 7 classes take"):
+        model.predict(archs[:2], num_classes=7)
+    with pytest.raises(BadInput, match="5 of them with positive latencies, at least 30"):
+        fit_encoded(dict(zip(archs[:5], true_ms.tolist())), cells)
 
 
 def test_other_spaces_and_few_networks_are_no_predictor(tmp_path: Path) -> None:
