@@ -111,7 +111,10 @@ def test_published_networks_that_were_imported_are_a_source(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(not TABLES.is_dir(), reason=f"{TABLES} is not there: a published table is needed")
-def test_an_imported_table_is_the_devices_model_and_others_source() -> None:
+def test_an_imported_table_is_the_devices_model_and_others_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped_for_others(tmp_path / "none", monkeypatch, "ofa-mbv3-w1.2")  # what ships is another test's
     space, phone = get_space("ofa-mbv3-w1.2"), load_profile("galaxy-s23")
     assert published_latency_model(phone, space) is None
     import_published("ofa-lut", TABLES / "ofa_note10_lut.csv", "galaxy-s23")
