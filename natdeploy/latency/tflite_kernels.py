@@ -45,8 +45,8 @@ class KernelRules:
     copies: bool
 
     def __str__(self) -> str:
-        lone = "take as long as copies" if self.copies else "belong to the kernel whose output they read"
-        return f"activations and sums belong to the convolution before them, lone elementwise operators {lone}"
+        lone = "lone elementwise operators as copies" if self.copies else "lone elementwise ones into what they read"
+        return f"layers joined as TFLite's published lists show: activations and sums into convolutions, {lone}"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from xgboost import DMatrix, train
 
 from natdeploy.compiler import onnx_bytes
 from natdeploy.compiler.onnx_layers import onnx_layers
@@ -19,6 +20,7 @@ from natdeploy.latency import LatencyModel, published_latency_model
 from natdeploy.latency.any_network import onnx_latency
 from natdeploy.latency.imported_kernels import ImportedKernels, imported_kernels
 from natdeploy.latency.imported_uses import imported_uses
+from natdeploy.latency.kernel_model_json import kernel_model_from_json, kernel_model_to_json
 from natdeploy.latency.other_devices import Place, known_devices
 from natdeploy.latency.published_kernels import STATED_HALF, STATED_WHOLE, PublishedKernelsPredictor
 from natdeploy.latency.published_kernels_fit import fit_published_kernels
@@ -199,6 +201,19 @@ def test_what_was_learned_is_kept_and_read_back(home_with_all: Path, own_home: P
         path.write_text(json.dumps({**value, **damage}))
         with pytest.raises(BadInput, match=rf"{path.name}.*{message}"):
             imported_kernels(load_profile("pixel4-gpu"))
+
+
+def test_models_of_other_versions_are_refused(learned: ImportedKernels) -> None:
+    value = kernel_model_to_json(learned.known.kernels)
+    booster = train({"nthread": 1}, DMatrix(np.eye(3), label=np.ones(3)), num_boost_round=1)
+    for change, message in (
+        ({"weights": 1.0}, "field 'weights' is not of this version's model"),
+        ({"booster": {"forest": {}}}, "unknown kind of field 'forest'"),
+        ({"booster": {"booster": {}}}, "XGBoost part cannot be read"),
+        ({"booster": {"booster": json.loads(booster.save_raw("json"))}}, "trained on 3 features, expected"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            kernel_model_from_json({**value, **change})
 
 
 def test_settings_do_not_mix_and_too_little_is_refused(files: tuple[Path, Path]) -> None:
