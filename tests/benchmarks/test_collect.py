@@ -72,7 +72,7 @@ PROMISED = {
     ],
     **{
         f"latency-few-shot-{space}": [
-            f"{who}spearman_{count}" for who in ("", "random_", "sources_", "own_") for count in (10, 20)
+            f"{who}spearman_{count}" for who in ("", "random_", "sources_chosen_", "own_chosen_") for count in (10, 20)
         ]
         for space in ("fbnet", "nasbench201", "hard")
     },
