@@ -74,7 +74,10 @@ def connect_adb(profile: HardwareProfile, unit: str | None, settings: Mapping[st
     def ask(one: str | None) -> Runner:
         return _runner(AdbLink(one, folder=way.folder), profile, settings)
 
-    with closing(answers(serials, ask, lambda runner: runner.close())) as found:
+    def drop(late: Runner) -> None:
+        late.close()
+
+    with closing(answers(serials, ask, drop)) as found:
         for _, answer in found:
             if not isinstance(answer, DeviceNotReachable):
                 return answer
