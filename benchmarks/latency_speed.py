@@ -2,10 +2,11 @@
 
 In batches of 10,000, counted in seconds of the processor, so that what else runs on it does not matter. Models of every
 source: ``measured`` (without a prefix), ``table_``, ``prior_``, ``transferred_`` (from 10 measurements and shipped
-predictors) and ``kernels_`` (sums of kernels). Latencies that they learn from are made up. Beside them, on the same
-architectures, what Once-for-All's code does: a look-up of every block in a table, added up one by one; and
-nn-Meter (Zhang et al. 2021) from PyPI, in an environment of its own (``benchmarks/nn_meter_peer.py``), from ONNX models
-in memory. Where that cannot be installed there is no figure of it, and stderr says why.
+predictors), ``kernels_`` (sums of kernels) and ``published_kernels_`` (as shipped). Latencies that the others learn
+from are made up. Beside them, on the same architectures, what Once-for-All's code does: a look-up of every block in a
+table, added up one by one; and nn-Meter (Zhang et al. 2021) from PyPI, in an environment of its own
+(``benchmarks/nn_meter_peer.py``), from ONNX models in memory. Where that cannot be installed there is no figure of it,
+and stderr says why.
 """
 
 from __future__ import annotations
@@ -51,14 +52,14 @@ def speed_figures(seeds: Sequence[int]) -> dict[str, float]:
     """Architectures per second: of models of every source; and of the table's look-up."""
     space, rng = get_space(SPACE), np.random.default_rng([seeds[0], 91])
     genomes = np.stack([space.encode(space.sample(rng)) for _ in range(BATCH)])
-    table = shipped_latency_model(load_profile("note10"), space)
-    assert table is not None
+    table = _shipped("note10", space)
     models = {
         "": _measured(space, genomes[:MEASURED], table, seeds[0]),
         "table_": table,
         "prior_": _roofline(space),
         "transferred_": _transferred(space, genomes[-SPOKEN_FOR:], table),
         "kernels_": _kernels(space, table),
+        "published_kernels_": _shipped("pixel4-gpu", space),
     }
     figures = {}
     for name, model in models.items():
@@ -70,6 +71,12 @@ def speed_figures(seeds: Sequence[int]) -> dict[str, float]:
     known = {block: 1.0 for network in networks for block in network}
     look_up = _seconds(lambda: [sum(known[block] for block in table_blocks(space.layers(arch))) for arch in archs])
     return figures | {"lookup_archs_per_second": LOOKED_UP / look_up} | nn_meter_figures(archs[:NN_METER])
+
+
+def _shipped(device: str, space: Space) -> LatencyModel:
+    found = shipped_latency_model(load_profile(device), space)
+    assert found is not None
+    return found
 
 
 def _roofline(space: Space) -> LatencyModel:

@@ -3,10 +3,13 @@
     python benchmarks/nn_meter_peer.py FOLDER
 
 Reads ``FOLDER/*.onnx`` and writes ``FOLDER/answer.json``: seconds of the processor for all of them, from ONNX models in
-memory to milliseconds, and how many kernels it found. Knows nothing of natdeploy. The trained predictors that nn-Meter
-downloads from its releases are not part of the package: forests of the size that its builder trains for ``tflite_cpu``
-take their place, trained on made-up latencies of the kernels at hand; speed does not depend on what they learned. So do
-its fusion rules: those of that backend are taken to be convolution, addition or product with an activation.
+memory to milliseconds, and how many kernels it found. Knows nothing of natdeploy. nn-Meter 2.0 installs and predicts on
+Python 3.11 with today's NumPy, scikit-learn 1.9 and onnx 1.23 (it warns that it was not tested with these). Its trained
+predictors are no part of the package: ``load_latency_predictor`` downloads them from a release on GitHub, which fails
+with a ``ConnectionError`` where only PyPI can be reached. Forests of the size that its builder trains for
+``tflite_cpu`` take their place, trained on made-up latencies of the kernels at hand; speed does not depend on what they
+learned. So do its fusion rules: those of that backend are taken to be convolution, addition or product with an
+activation.
 """
 
 from __future__ import annotations
