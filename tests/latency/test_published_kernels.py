@@ -165,7 +165,7 @@ def test_whole_networks_tell_whether_multiplications_by_gates_take_time(tmp_path
 
 
 @pytest.mark.usefixtures("learned")
-def test_a_space_is_predicted_by_the_sum_of_its_kernels(tmp_path: Path) -> None:
+def test_a_space_is_predicted_by_the_sum_of_its_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = published_latency_model(load_profile("pixel4-gpu"), SPACE)
     assert model is not None
     assert isinstance(model.predictor, PublishedKernelsPredictor)
@@ -176,6 +176,7 @@ def test_a_space_is_predicted_by_the_sum_of_its_kernels(tmp_path: Path) -> None:
     assert found.mean_ms == pytest.approx([true_ms(SPACE.layers(arch), PLAIN) for arch in archs], rel=0.1)
     many = model.predict_genomes(np.stack([SPACE.encode(arch) for arch in archs]))
     np.testing.assert_array_equal(found.upper_ms, many.upper_ms)
+    monkeypatch.setattr("natdeploy.latency.other_devices.SHIPPED", tmp_path / "nothing shipped")
     others = known_devices(SPACE, None, Place("a device to be profiled", "tvm", {}))
     assert "pixel4-gpu (tflite, gpu float)" in [other.name for other in others if other.kind == "predicted"]
     model.save(tmp_path / "model.json")
