@@ -55,14 +55,14 @@ def test_stopped_and_started_again_it_ends_with_the_same_weights(stripes, straig
 
 
 def test_out_of_memory_halves_the_batch_and_a_continued_run_keeps_to_it(
-    stripes, tmp_path, monkeypatch: pytest.MonkeyPatch
+    stripes, straight, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = pretrain(SPACE, stripes, CONFIG.model_copy(update={"batch_size": 40}), tmp_path / "small")
+    """Asked for twice the batch that fits, it ends with the weights of a training that was asked for what fits."""
     real, sizes, stages = epoch.elastic_step, [], []
 
     def step(replicas, optimizer, images, *rest, **more) -> float:
         sizes.append(len(images))
-        if len(images) > 50:
+        if len(images) > CONFIG.batch_size:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
         return real(replicas, optimizer, images, *rest, **more)
 
@@ -72,18 +72,18 @@ def test_out_of_memory_halves_the_batch_and_a_continued_run_keeps_to_it(
             raise Stopped
 
     monkeypatch.setattr(epoch, "elastic_step", step)
+    config = CONFIG.model_copy(update={"batch_size": 160})
     with pytest.raises(Stopped):
-        pretrain(SPACE, stripes, CONFIG, tmp_path / "short", progress=stop)
-    assert (
-        sizes[:2] == [80, 40] and stages[0] == "epoch 1/2, out of memory while training: on with batches of 40 images"
-    )
+        pretrain(SPACE, stripes, config, tmp_path, progress=stop)
+    assert sizes[:2] == [160, 80]
+    assert stages[0] == "epoch 1/2, out of memory while training: on with batches of 80 images"
     sizes.clear()
-    short = pretrain(SPACE, stripes, CONFIG, tmp_path / "short")
-    assert set(sizes) == {40}
-    one, two = load_file(small), load_file(short)
+    short = pretrain(SPACE, stripes, config, tmp_path)
+    assert set(sizes) == {80}
+    one, two = load_file(straight), load_file(short)
     assert all(torch.equal(one[name], two[name]) for name in one)
-    written = json.loads((tmp_path / "short" / "training.json").read_text())
-    assert [entry["batch_size"] for entry in written["log"]] == [40, 40] and written["config"]["batch_size"] == 80
+    written = json.loads((tmp_path / "training.json").read_text())
+    assert [entry["batch_size"] for entry in written["log"]] == [80, 80] and written["config"]["batch_size"] == 160
 
 
 def test_a_teacher_is_trained_once_and_its_accuracy_told(stripes, tmp_path) -> None:
