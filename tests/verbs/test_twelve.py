@@ -10,9 +10,11 @@ import pytest
 
 from natdeploy import verbs
 from natdeploy.data import load_dataset
+from natdeploy.deploy import read_manifest
 from natdeploy.runs import RunFolder, load_job
 from natdeploy.search import search
 from natdeploy.verbs.search import search_job
+from tests.devices.boards import emulator
 from tests.report.page import Page
 from tests.search.synthetic import Synthetic
 
@@ -58,7 +60,7 @@ def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     settings = {**sizes, "adapt.warm_up_epochs": 1, "adapt.calibration_images": 64}
     job = load_job(SMALL, {**settings, "out": str(tmp_path / "run")})
     found = search_job(job, None)
-    assert len(found.front) >= 3 and "prior" in found.caution and "parity" in found.accuracy
+    assert len(found.front) >= 3 and "rpi4" in found.caution and "parity" in found.accuracy
     for entry in found.front:
         assert all(0 <= entry.value(name) <= 1 for name in job.objectives[1:])
     weights = [RunFolder(found.run).result_path / "tasks" / name / "supernet.safetensors" for name in job.further_data]
@@ -66,3 +68,8 @@ def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     figures = Page(verbs.report(found.run).report).data["figures"]
     pairs = next(figure for figure in figures if figure["id"] == "pairs")
     assert len(pairs["data"]) == 66
+    emulator("aarch64")
+    (bundle,) = verbs.build(found.run, task="parity", pick="fastest").bundles
+    assert (bundle.task, bundle.path.name) == ("parity", f"rpi4-{bundle.arch_id}-parity")
+    assert read_manifest(bundle.path / "manifest.json").model.output_shape == [1, 2]
+    assert bundle.val_top1 is not None and bundle.predicted_ms is not None
