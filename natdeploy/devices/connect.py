@@ -77,7 +77,8 @@ def connect_adb(profile: HardwareProfile, unit: str | None, settings: Mapping[st
     def drop(late: Runner) -> None:
         late.close()
 
-    with closing(answers(serials, ask, drop)) as found:
+    asked = answers(serials, ask, drop)
+    with closing(asked) as found:
         for _, answer in found:
             if not isinstance(answer, DeviceNotReachable):
                 return answer
