@@ -33,6 +33,8 @@ def make_perf_test(folder: Path, target: str = "aarch64-linux-musl") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "perf_test.c").write_text(SOURCE)
     path = folder / "onnxruntime_perf_test"
-    command = [sys.executable, "-m", "ziglang", "cc", "-target", target, "-static", "-o", str(path)]
+    # As natdeploy's own executables are linked: for other flags zig would build a C library of its own, in a minute.
+    flags = ["-O2", "-g0", "-fPIC", "-static", "-s"]
+    command = [sys.executable, "-m", "ziglang", "cc", "-target", target, *flags, "-o", str(path)]
     subprocess.run([*command, str(folder / "perf_test.c")], check=True, capture_output=True)
     return path
