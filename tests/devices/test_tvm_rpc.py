@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from natdeploy.compiler import Artifact
+from natdeploy.devices import tvm_rpc
 from natdeploy.devices.connect import connect
 from natdeploy.devices.profile import HardwareProfile, parse_profile
 from natdeploy.devices.rpc_tracker import check_tracker
@@ -49,7 +50,7 @@ def board(port: int, key: str, **more: object) -> HardwareProfile:
     return parse_profile({**value, "clusters": [core], "reach": reach}, "board.yaml")
 
 
-def test_runs_and_times_what_adb_and_ssh_do(farm: Farm, here: Artifact) -> None:
+def test_runs_and_times_what_adb_and_ssh_do(farm: Farm, here: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     server = farm.server("fine")
     runner = connect(board(farm.port, "fine"))
     try:
@@ -61,7 +62,8 @@ def test_runs_and_times_what_adb_and_ssh_do(farm: Farm, here: Artifact) -> None:
         (one, other) = runner.time_turn([Series(session, 3, 1), Series(session, 2, 0)], limit_s=60)  # type: ignore[attr-defined]
         assert len(one.milliseconds) == 3 and len(other.milliseconds) == 2 and min(one.milliseconds) > 0
         assert one.peak_rss_kib and farm.scratch()
-        with pytest.raises(DeviceNotReachable, match=r"no server of the key is free, or it does not answer, after 6 s"):
+        monkeypatch.setattr(tvm_rpc, "_REQUEST_LIMIT_S", 2.0)
+        with pytest.raises(DeviceNotReachable, match=r"no server of the key is free, or it does not answer, after 2 s"):
             connect(board(farm.port, "fine"))
     finally:
         runner.close()
@@ -95,11 +97,11 @@ def test_a_server_that_freezes_or_dies_in_a_long_run(farm: Farm, here: Artifact,
 
 def test_a_session_that_is_over_says_so(farm: Farm) -> None:
     server = farm.server("brief")
-    runner = connect(board(farm.port, "brief", session_timeout_s=12))
+    runner = connect(board(farm.port, "brief", session_timeout_s=8))
     scratch = Path(runner.connection.scratch)  # type: ignore[attr-defined]
     assert scratch.is_dir()
     with pytest.raises(
-        DeviceNotReachable, match=r"its session of 12 s is over; raise field 'reach.tvm_rpc.session_time"
+        DeviceNotReachable, match=r"its session of 8 s is over; raise field 'reach.tvm_rpc.session_time"
     ):
         for _ in range(120):
             runner.describe()
