@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
+import torch
 
 from natdeploy.ground.cluster import connected
 from natdeploy.ground.errors import BadInput
 from natdeploy.runs import RunConfig, RunFolder
 from natdeploy.search import search
+from natdeploy.search.evaluation import evaluate_all
 from natdeploy.search.spread import evaluate_there
 from natdeploy.spaces import get_space
+from natdeploy.supernets import Subnet
+from tests.search.make import estimator
 from tests.search.small_run import small_run
 from tests.search.test_supernet_evaluator import Here
 
@@ -76,6 +82,40 @@ def test_what_a_cluster_loses_for_good_is_evaluated_here(config: RunConfig, tmp_
     alone = search(config, tmp_path / "alone", surroundings=Here())
     lost = search(config, tmp_path / "lost", surroundings=Here(Gone()))  # type: ignore[arg-type]
     assert found(lost) == found(alone) and lost.summary()["failed"] == []
+
+
+class Direct:
+    """A cluster of this very process."""
+
+    def share(self, value: object) -> object:
+        return value
+
+    def submit(self, function: Callable, *arguments: object) -> SimpleNamespace:
+        return SimpleNamespace(result=lambda: function(*arguments))
+
+
+def test_what_a_worker_has_to_say_is_said_here(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker is short of memory; its accuracy counts all the same."""
+    real = Subnet.forward
+
+    def forward(network: Subnet, images: torch.Tensor) -> torch.Tensor:
+        if len(images) > 10:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(network, images)
+
+    told: list[str] = []
+    evaluator = Here(Direct()).open_evaluator(config, None)  # type: ignore[arg-type]
+    arch = get_space("mbv3-micro").smallest()
+    monkeypatch.setattr(Subnet, "forward", forward)
+    entries, failures = evaluate_all(
+        evaluator, estimator()([arch]), generation=0, stage="x", progress=lambda what, _: told.append(what)
+    )
+    assert len(entries) == 1 and not failures
+    assert told[0] == f"x: on the cluster: out of memory while calibrating {arch.id}: on with batches of 10 images"
+    here = Here().open_evaluator(config, None).evaluate(arch)
+    assert (entries[0].top1, entries[0].loss) == (here.top1, pytest.approx(here.loss))
 
 
 def test_other_images_on_a_worker_are_refused(config: RunConfig, tmp_path: Path) -> None:
