@@ -34,6 +34,7 @@ def test_an_unknown_device_of_the_matrix_leaves_with_2(capsys: pytest.CaptureFix
         assert code == 2 and f"{where}unknown device 'pixl4' (did you mean pixel4?)" in line
 
 
+@pytest.mark.usefixtures("without_llvm_mca")
 def test_a_budget_that_no_device_can_meet_leaves_with_4(capsys: pytest.CaptureFixture[str]) -> None:
     write_pipeline(devices={"pixel4": {"latency_ms": 0.001}})
     for verb in (("ci", "build", "--device", "pixel4"), ("validate", "natdeploy.yaml")):
