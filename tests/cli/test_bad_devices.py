@@ -14,6 +14,7 @@ from click.testing import Result
 
 import natdeploy as package
 from natdeploy.compiler import Artifact
+from natdeploy.devices import adb, connection
 from natdeploy.measure import builds
 from natdeploy.spaces import Network
 from tests.devices.boards import AARCH64, executable
@@ -104,16 +105,26 @@ def test_a_device_of_another_interface(natdeploy: Cli, phone: Phone, write: Call
     ],
 )
 def test_a_device_that_fails(
-    natdeploy: Cli, phone: Phone, write: Callable[..., Path], switch: str, expected: str
+    natdeploy: Cli,
+    phone: Phone,
+    write: Callable[..., Path],
+    switch: str,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if switch == "hang":
+        monkeypatch.setattr(connection, "CONNECT_LIMIT_S", 4.0)
     phone.switch(switch)
     fails(profiling(natdeploy, write()), 3, expected, "; ")
     assert not phone.left() and not phone.processes()
 
 
-def test_an_adb_that_hangs(natdeploy: Cli, phone: Phone, write: Callable[..., Path]) -> None:
+def test_an_adb_that_hangs(
+    natdeploy: Cli, phone: Phone, write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adb, "_LIST_LIMIT_S", 2.0)
     (phone.folder.parent / "hang").touch()
-    fails(profiling(natdeploy, write()), 3, "adb: no answer after 6 s; try: adb kill-server")
+    fails(profiling(natdeploy, write()), 3, "adb: no answer after 2 s; try: adb kill-server")
 
 
 @pytest.mark.parametrize("unit", [";rm -rf x", "$(rm -rf x)", "`rm -rf x`", "a'b", "-rf"])
