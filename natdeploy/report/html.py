@@ -109,7 +109,7 @@ def tiles(items: Sequence[tuple[str, str, str]]) -> str:
 
 
 def _asset(name: str) -> str:
-    return files("natdeploy.report").joinpath("page", name).read_text(encoding="utf-8")
+    return files("natdeploy.report").joinpath("page").joinpath(name).read_text(encoding="utf-8")
 
 
 def _json(value: Any) -> str:
