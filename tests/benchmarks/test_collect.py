@@ -91,10 +91,9 @@ PROMISED = {
         *(
             f"host_{runtime}_{what}"
             for runtime in ("ort", "tvm")
-            for what in ("within5", "within10", "mape", "spearman")
+            for what in ("within10", "mape", "repeat_mape", "coverage")
         ),
-        *(f"host_{runtime}_repeat_within10" for runtime in ("ort", "tvm")),
-        *("host_repeat_within10", "host_ort_networks", "host_ort_training_networks"),
+        *("host_ort_networks", "host_ort_training_networks", "host_minutes"),
     ],
     "transfer": [
         f"{data}_{figure}"
