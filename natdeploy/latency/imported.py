@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from natdeploy.devices import HardwareProfile, device_fingerprint
 from natdeploy.ground.errors import BadInput
-from natdeploy.ground.files import cache_root
 from natdeploy.latency.imported_kernels import imported_kernel_model
 from natdeploy.latency.imported_models import imported_rates_model
 from natdeploy.latency.imported_networks import imported_network_models
+from natdeploy.latency.kept_models import kept_model
 from natdeploy.latency.model import LatencyModel
 from natdeploy.latency.table_fit import fit_table_model
-from natdeploy.measure.published import published_folder, published_tables
+from natdeploy.measure.published import Publication, PublishedTiming, published_folder, published_tables
 from natdeploy.spaces import Space, get_space
 from natdeploy.spaces.mobilenetv3 import MobileNetV3Space
 
@@ -35,21 +37,23 @@ def imported_table_models(device: str, space: Space) -> list[LatencyModel]:
         blocks = [timing for timing in table.timings if timing.kind == "block"]
         if not blocks:
             continue
-        path = cache_root() / "published_models" / device / space.name / f"{table.key}.json"
-        if path.is_file():
-            found.append(LatencyModel.load(path, space))
-            continue
-        for assumed in ASSUMED:
-            try:
-                model = fit_table_model(
-                    blocks, space, device=device, publication=table.origin.publication, assumed=assumed
-                )
-            except BadInput:  # another space's blocks, or too few
-                continue
-            model.save(path)
+        model = kept_model(
+            device, space, table.key, partial(_of_table, blocks, space, device, table.origin.publication)
+        )
+        if model is not None:
             found.append(model)
-            break
     return found
+
+
+def _of_table(
+    blocks: Sequence[PublishedTiming], space: Space, device: str, publication: Publication
+) -> LatencyModel | None:
+    for assumed in ASSUMED:
+        try:
+            return fit_table_model(blocks, space, device=device, publication=publication, assumed=assumed)
+        except BadInput:  # another space's blocks, or too few
+            continue
+    return None
 
 
 def imported_models(profile: HardwareProfile, space: Space) -> list[LatencyModel]:

@@ -11,8 +11,9 @@ from dataclasses import replace
 
 from natdeploy.devices import HardwareProfile
 from natdeploy.ground.errors import BadInput
-from natdeploy.ground.files import cache_root, content_key
+from natdeploy.ground.files import content_key
 from natdeploy.latency.imported_kernels import FORMAT, RUNTIME
+from natdeploy.latency.kept_models import kept_model
 from natdeploy.latency.model import LatencyModel
 from natdeploy.latency.published_networks import MIN_NETWORKS, fit_published_networks, operator_lists
 from natdeploy.measure.published import PublishedTiming, published_folder, published_tables
@@ -34,9 +35,10 @@ def imported_rates_model(profile: HardwareProfile, space: Space) -> LatencyModel
     if not files or profile.compute != "cpu" or min(space.resolutions) < LEAST_PX:
         return None
     key = content_key([file.name for file in files])[:16]
-    path = cache_root() / "published_models" / profile.name / space.name / f"rates-{key}.json"
-    if path.is_file():
-        return LatencyModel.load(path, space)
+    return kept_model(profile.name, space, f"rates-{key}", lambda: _learned(profile, space))
+
+
+def _learned(profile: HardwareProfile, space: Space) -> LatencyModel | None:
     tables = [table for table in published_tables(profile.name) if table.origin.format == FORMAT]
     layers = known_lists([timing for table in tables for timing in table.timings])
     networks: dict[str, list[PublishedTiming]] = defaultdict(list)
@@ -50,9 +52,7 @@ def imported_rates_model(profile: HardwareProfile, space: Space) -> LatencyModel
         return None
     origin = next(table.origin for table in tables if timings[0] in table.timings)
     publication = replace(origin.publication, runtime=f"{RUNTIME}, {SETTING}")
-    model = fit_published_networks(timings, layers, space, device=profile.name, publication=publication)
-    model.save(path)
-    return model
+    return fit_published_networks(timings, layers, space, device=profile.name, publication=publication)
 
 
 def known_lists(timings: list[PublishedTiming]) -> dict[str, tuple[Layer, ...]]:

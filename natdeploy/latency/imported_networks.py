@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from natdeploy.ground.errors import BadInput
-from natdeploy.ground.files import cache_root, content_key
+from natdeploy.ground.files import content_key
 from natdeploy.latency.conformal import fit_conformal
 from natdeploy.latency.encoded_predictor import fit_encoded
 from natdeploy.latency.evaluation import TimedNetworks, Timing, cross_validated, quality_of
+from natdeploy.latency.kept_models import kept_model
 from natdeploy.latency.model import LatencyModel, Predictor, published_model
 from natdeploy.latency.prediction import IntervalPredictor
 from natdeploy.latency.quality import Quality, point_quality
@@ -78,13 +80,8 @@ def imported_network_models(device: str, space: Space) -> list[LatencyModel]:
         if not networks.is_single:
             continue
         key = content_key([networks.key, networks.named, networks.runtime, networks.setting])[:16]
-        path = cache_root() / "published_models" / device / space.name / f"networks-{key}.json"
-        if path.is_file():
-            found.append(LatencyModel.load(path, space))
-            continue
-        model = fit_imported_networks(networks, space, device=device)
-        model.save(path)
-        found.append(model)
+        learn = partial(fit_imported_networks, networks, space, device=device)
+        found.append(kept_model(device, space, f"networks-{key}", learn))
     return found
 
 
