@@ -4,7 +4,7 @@
 
 HELP's published latencies (Lee et al. 2021), tidied: sources are measured on 900 architectures of the table's first
 part; of these, n are measured on the target, either drawn at random or chosen as ``natdeploy profile`` chooses them
-(``natdeploy.latency.adaptive``); the next 1,000 are predicted. Figures by n, means over targets and seeds:
+(``natdeploy.latency.profiling.adaptive``); the next 1,000 are predicted. Figures by n, means over targets and seeds:
 ``chosen_mape_N``, ``chosen_spearman_N``, ``chosen_within10_N``, ``chosen_coverage_N`` (of 90 % intervals), and the same
 of ``random``.
 """
@@ -34,7 +34,7 @@ def compare(space_name: str, *, counts: Sequence[int] = COUNTS, seeds: Sequence[
     """The figures of a space."""
     from benchmarks.published_latencies import PROTOCOLS, TABLES, read_table
     from natdeploy.latency import SourceKnowledge
-    from natdeploy.latency.quality import point_quality
+    from natdeploy.latency.intervals.quality import point_quality
     from natdeploy.spaces import get_space
 
     protocol, space = PROTOCOLS[space_name], get_space(space_name)
@@ -65,8 +65,8 @@ def compare(space_name: str, *, counts: Sequence[int] = COUNTS, seeds: Sequence[
 
 def chosen(space: Space, own: dict[Arch, float], count: int, knowledge: SourceKnowledge, seed: int) -> list[Arch]:
     """Networks in the steps of an adaptive profile."""
-    from natdeploy.latency.adaptive import next_networks
-    from natdeploy.latency.goal import FIRST_TRANSFERRED, next_step
+    from natdeploy.latency.profiling.adaptive import next_networks
+    from natdeploy.latency.profiling.goal import FIRST_TRANSFERRED, next_step
 
     archs = next_networks(space, list(own), {}, min(FIRST_TRANSFERRED, count), knowledge=knowledge, seed=seed)
     while len(archs) < count:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from natdeploy.latency import LatencyPrediction
-from natdeploy.latency.quality import point_quality
+from natdeploy.latency.intervals.quality import point_quality
 
 COVERAGES = (0.8, 0.9, 0.95)
 #: Measurements of the target in few-shot and in scaling.

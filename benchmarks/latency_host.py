@@ -20,9 +20,9 @@ import numpy as np
 
 from natdeploy.devices import HardwareProfile, device_fingerprint, load_profile
 from natdeploy.latency import LatencyModel, profile_device
-from natdeploy.latency.comparable import comparable
-from natdeploy.latency.fit import timed_twice
-from natdeploy.latency.quality import relative_errors
+from natdeploy.latency.intervals.quality import relative_errors
+from natdeploy.latency.measured.comparable import comparable
+from natdeploy.latency.measured.fit import timed_twice
 from natdeploy.measure import MeasurementStore
 from natdeploy.spaces import get_space
 from natdeploy.verbs.profile import plan_profile

@@ -14,8 +14,8 @@ from functools import cache
 import numpy as np
 
 from benchmarks.published_latencies import TABLES
-from natdeploy.latency.kernel_model import KernelModel, WholeOfParts
-from natdeploy.latency.quality import PointQuality, point_quality
+from natdeploy.latency.intervals.quality import PointQuality, point_quality
+from natdeploy.latency.kernels.model import KernelModel, WholeOfParts
 from natdeploy.measure.publications import read_published
 from natdeploy.measure.published import PublishedTiming
 

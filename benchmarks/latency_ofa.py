@@ -11,10 +11,10 @@ import pandas as pd
 
 from benchmarks.latency_figures import Tally, judge
 from benchmarks.published_latencies import TABLES
-from natdeploy.latency.conformal import fit_conformal
-from natdeploy.latency.gene_sums import feature_sums
-from natdeploy.latency.prediction import IntervalPredictor
-from natdeploy.latency.xgboost_model import fit_xgboost
+from natdeploy.latency.inputs.gene_sums import feature_sums
+from natdeploy.latency.intervals.conformal import fit_conformal
+from natdeploy.latency.intervals.prediction import IntervalPredictor
+from natdeploy.latency.measured.xgboost_model import fit_xgboost
 from natdeploy.spaces import Arch, get_space
 from natdeploy.spaces.mobilenetv3 import MobileNetV3Space
 

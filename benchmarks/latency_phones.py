@@ -21,10 +21,10 @@ import pandas as pd
 
 from benchmarks.latency_figures import FEW
 from benchmarks.published_latencies import TABLES
-from natdeploy.latency.counterparts import predict_counterparts
-from natdeploy.latency.kernel_model import WholeOfParts
-from natdeploy.latency.network_work import NetworksOnDevices, network_work
-from natdeploy.latency.quality import point_quality
+from natdeploy.latency.intervals.quality import point_quality
+from natdeploy.latency.kernels.model import WholeOfParts
+from natdeploy.latency.transferred.counterparts import predict_counterparts
+from natdeploy.latency.transferred.network_work import NetworksOnDevices, network_work
 from natdeploy.measure.publications import read_published
 
 FILE, OPERATORS = TABLES / "qed_cnn_e2e.csv.gz", TABLES / "qed_cnn_gpu_ops.csv.gz"

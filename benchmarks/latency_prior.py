@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.prior_devices import network_draws, prior_times, table_rows
-from natdeploy.latency.block_layers import block_layers
-from natdeploy.latency.prior import fit_costs, fit_prior
-from natdeploy.latency.quality import point_quality
+from natdeploy.latency.hardware.prior import fit_costs, fit_prior
+from natdeploy.latency.intervals.quality import point_quality
+from natdeploy.latency.published.block_layers import block_layers
 
 #: Devices whose tables are predicted, and random networks of their blocks.
 TARGETS, NETWORKS = ("note10", "pixel1"), 1000

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.latency_figures import FEW, MANY, Tally, judge, middle
 from benchmarks.published_latencies import EDGE, FAMILIES, GPUS, ONEPROXY, PROTOCOLS, TABLES, Table, read_table
 from natdeploy.latency import SourceKnowledge
-from natdeploy.latency.quality import point_quality
+from natdeploy.latency.intervals.quality import point_quality
 from natdeploy.spaces import Arch, get_space
 
 #: Architectures that are predicted in scaling, at most.

@@ -24,17 +24,17 @@ import numpy as np
 
 from natdeploy.devices import load_profile
 from natdeploy.ground.errors import BadInput
-from natdeploy.latency.conformal import fit_conformal
-from natdeploy.latency.features import feature_names
-from natdeploy.latency.gene_sums import feature_sums
-from natdeploy.latency.kernel_chains import empty_chains, kernels_of, random_archs, single_chain
-from natdeploy.latency.kernel_fit import fit_kernels, fit_whole
+from natdeploy.latency.inputs.features import feature_names
+from natdeploy.latency.inputs.gene_sums import feature_sums
+from natdeploy.latency.intervals.conformal import fit_conformal
+from natdeploy.latency.intervals.prediction import IntervalPredictor
+from natdeploy.latency.kernels.chains import empty_chains, kernels_of, random_archs, single_chain
+from natdeploy.latency.kernels.fit import fit_kernels, fit_whole
 from natdeploy.latency.library import prior_latency_model, shipped_latency_model
+from natdeploy.latency.measured.xgboost_model import fit_xgboost
 from natdeploy.latency.model import LatencyModel, Predictor
-from natdeploy.latency.prediction import IntervalPredictor
-from natdeploy.latency.table_predictor import table_blocks
-from natdeploy.latency.transferred import SourceKnowledge
-from natdeploy.latency.xgboost_model import fit_xgboost
+from natdeploy.latency.published.table_predictor import table_blocks
+from natdeploy.latency.transferred.predictor import SourceKnowledge
 from natdeploy.measure.kernel_timing import chain_key
 from natdeploy.spaces import Arch, Space, get_space, random_network
 

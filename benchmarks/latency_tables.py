@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.published_latencies import TABLES
-from natdeploy.latency.block_costs import block_kind
-from natdeploy.latency.block_regression import BlockRegression, fit_blocks
-from natdeploy.latency.table_fit import block_table
-from natdeploy.latency.table_predictor import table_blocks
+from natdeploy.latency.published.block_costs import block_kind
+from natdeploy.latency.published.block_regression import BlockRegression, fit_blocks
+from natdeploy.latency.published.table_fit import block_table
+from natdeploy.latency.published.table_predictor import table_blocks
 from natdeploy.measure.publications import read_published
 from natdeploy.measure.published import PublishedTiming
 from natdeploy.spaces import Arch, Block, get_space

@@ -15,9 +15,9 @@ import numpy as np
 from benchmarks.prior_devices import TABLE_FILES, network_draws, operators, phone_networks, prior_times, table_rows
 from benchmarks.published_latencies import TABLES
 from natdeploy.devices import load_profile
-from natdeploy.latency.prior import DeviceTimes
-from natdeploy.latency.refined_prior import Judge, Little
-from natdeploy.latency.roofline import processor_of
+from natdeploy.latency.hardware.prior import DeviceTimes
+from natdeploy.latency.hardware.refined_prior import Judge, Little
+from natdeploy.latency.hardware.roofline import processor_of
 from natdeploy.measure.publications import read_published
 from natdeploy.spaces import Arch, get_space
 from natdeploy.spaces.operators import OperatorSpace

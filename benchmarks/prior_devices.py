@@ -11,9 +11,9 @@ import numpy as np
 from benchmarks.published_latencies import TABLES
 from natdeploy.devices import HardwareProfile, load_profile
 from natdeploy.latency import operator_lists
-from natdeploy.latency.block_layers import block_layers
-from natdeploy.latency.prior import DeviceTimes
-from natdeploy.latency.roofline import Processor, processor_of
+from natdeploy.latency.hardware.prior import DeviceTimes
+from natdeploy.latency.hardware.roofline import Processor, processor_of
+from natdeploy.latency.published.block_layers import block_layers
 from natdeploy.measure.publications import read_published
 from natdeploy.measure.published import PublishedTiming
 from natdeploy.spaces import Block, Layer

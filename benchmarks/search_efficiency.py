@@ -72,7 +72,7 @@ class Task:
 
     def __init__(self, oracle: Callable[[Sequence[Arch]], np.ndarray]) -> None:
         from benchmarks.ofa_accuracies import space_at_224
-        from natdeploy.latency.gene_sums import GeneSums
+        from natdeploy.latency.inputs.gene_sums import GeneSums
         from natdeploy.search import Estimator
 
         self.space = space_at_224()

@@ -21,8 +21,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from natdeploy.latency import LatencyModel
-    from natdeploy.latency.imported_kernels import ImportedKernels
-    from natdeploy.latency.refined_prior import Judge, Little
+    from natdeploy.latency.hardware.refined_prior import Judge, Little
+    from natdeploy.latency.imported.kernels import ImportedKernels
     from natdeploy.measure.published import PublishedTiming
     from natdeploy.spaces import Layer
 
@@ -147,7 +147,7 @@ def phone(device: str) -> Callable[[str], LatencyModel]:
 
 def pixel4_gpu(space: str) -> LatencyModel:
     """Kernels of a Pixel 4's graphics processor, and whole networks that tell what these take beside them."""
-    from natdeploy.latency.imported_kernels import kernel_latency_model
+    from natdeploy.latency.imported.kernels import kernel_latency_model
     from natdeploy.spaces import get_space
 
     model = kernel_latency_model(_pixel4_kernels(), get_space(space), device="pixel4-gpu")
@@ -157,7 +157,7 @@ def pixel4_gpu(space: str) -> LatencyModel:
 
 @cache
 def _pixel4_kernels() -> ImportedKernels:
-    from natdeploy.latency.imported_kernels import learn_kernels
+    from natdeploy.latency.imported.kernels import learn_kernels
     from natdeploy.measure.publications import PUBLICATIONS
 
     rows = [
@@ -173,7 +173,7 @@ def _pixel4_kernels() -> ImportedKernels:
 def rpi4(space: str) -> LatencyModel:
     """HW-NAS-Bench's small images, and how other devices' sizes go with theirs."""
     from benchmarks.little_known_devices import small_image_judges, small_images
-    from natdeploy.latency.refined_prior import Little
+    from natdeploy.latency.hardware.refined_prior import Little
 
     known = Little((small_images("rpi4"),), full_size=False)
     return _refined("rpi4", known, small_image_judges(), space, "networks of small maps", HW_NAS_BENCH, 0)
@@ -182,7 +182,7 @@ def rpi4(space: str) -> LatencyModel:
 def pixel3(space: str) -> LatencyModel:
     """HW-NAS-Bench's small images, and seven networks of full size that tell the scale."""
     from benchmarks.little_known_devices import PIXEL3_MS, few_network_judges, pixel3_networks, small_images
-    from natdeploy.latency.refined_prior import Little
+    from natdeploy.latency.hardware.refined_prior import Little
 
     known = Little((pixel3_networks(), small_images("pixel3")), full_size=True)
     source = f"MobileNetV3's paper (Howard et al., ICCV 2019), Table 3; {HW_NAS_BENCH}"
@@ -196,7 +196,7 @@ def _refined(
     """From the little that is known of a device, and what the prior was learned from."""
     from benchmarks.little_known_devices import published_networks
     from benchmarks.prior_devices import prior_times
-    from natdeploy.latency.refined_prior import fit_refined_prior
+    from natdeploy.latency.hardware.refined_prior import fit_refined_prior
     from natdeploy.measure.published import Publication
 
     licence = "MIT (HELP); figures in a paper" if networks else "MIT (HELP)"
@@ -217,8 +217,8 @@ def _refined(
 def ship_prior(folder: Path) -> None:
     """What is said of devices that nobody measured."""
     from benchmarks.prior_devices import prior_times
+    from natdeploy.latency.hardware.prior import fit_prior
     from natdeploy.latency.library import save_prior
-    from natdeploy.latency.prior import fit_prior
 
     prior = fit_prior(prior_times())
     save_prior(prior, folder / "prior.json")

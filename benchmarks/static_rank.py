@@ -25,11 +25,11 @@ def measure(space_name: str, networks: int) -> dict[str, float]:
     """The figures. Raises BadInput where too little is stored, or LLVM's tools are missing."""
     from natdeploy.devices import device_fingerprint, load_profile
     from natdeploy.ground.errors import BadInput
+    from natdeploy.latency.hardware.machine_code import Machine, MachineCodePredictor
+    from natdeploy.latency.hardware.prior import PriorPredictor
+    from natdeploy.latency.hardware.roofline import processor_of
+    from natdeploy.latency.intervals.quality import point_quality
     from natdeploy.latency.library import load_prior, own_prior
-    from natdeploy.latency.machine_code import Machine, MachineCodePredictor
-    from natdeploy.latency.prior import PriorPredictor
-    from natdeploy.latency.quality import point_quality
-    from natdeploy.latency.roofline import processor_of
     from natdeploy.measure import MeasurementStore
     from natdeploy.spaces import costs, get_space
 

@@ -11,7 +11,7 @@ from natdeploy.deploy.candidate import Candidate, Workshop
 from natdeploy.deploy.pick import RULES, rank
 from natdeploy.ground.errors import BadInput, BudgetNotMet
 from natdeploy.latency import LatencyModel, fit_device_model
-from natdeploy.latency.other_devices import Place, other_knowledge
+from natdeploy.latency.transferred.other_devices import Place, other_knowledge
 from natdeploy.measure import Measurement
 from natdeploy.runs import ArchiveEntry, RunFolder
 from natdeploy.spaces import get_space

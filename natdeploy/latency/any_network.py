@@ -11,17 +11,17 @@ from natdeploy.compiler.kernel_objects import Progress
 from natdeploy.compiler.onnx_layers import OnnxLayer
 from natdeploy.devices import HardwareProfile
 from natdeploy.ground.errors import BadInput, NatdeployError
-from natdeploy.latency.features import layer_kind
-from natdeploy.latency.imported_kernels import imported_kernels
-from natdeploy.latency.imported_models import imported_rates_model
-from natdeploy.latency.kernel_predictor import KernelPredictor
+from natdeploy.latency.hardware.machine_code import MachineCodePredictor
+from natdeploy.latency.hardware.prior import PriorPredictor
+from natdeploy.latency.imported.kernels import imported_kernels
+from natdeploy.latency.imported.rates import imported_rates_model
+from natdeploy.latency.inputs.features import layer_kind
+from natdeploy.latency.kernels.onnx import kernels_of_onnx
+from natdeploy.latency.kernels.predictor import KernelPredictor
+from natdeploy.latency.kernels.published import PublishedKernels, PublishedKernelsPredictor
 from natdeploy.latency.library import find_latency_model, prior_latency_model, shipped_latency_model, telling
-from natdeploy.latency.machine_code import MachineCodePredictor
 from natdeploy.latency.model import LatencyModel
-from natdeploy.latency.onnx_kernels import kernels_of_onnx
-from natdeploy.latency.operator_rates import RatesPredictor
-from natdeploy.latency.prior import PriorPredictor
-from natdeploy.latency.published_kernels import PublishedKernels, PublishedKernelsPredictor
+from natdeploy.latency.published.operator_rates import RatesPredictor
 from natdeploy.spaces import SPACES, Layer, get_space
 
 #: Spaces whose shipped predictors know operators, not only their own blocks; and the coverage of intervals.

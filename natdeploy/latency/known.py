@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from natdeploy.devices import HardwareProfile, device_fingerprint
 from natdeploy.ground.files import cache_root
-from natdeploy.latency.device_fit import fit_device_model
-from natdeploy.latency.imported import imported_latency_model
+from natdeploy.latency.imported.models import imported_latency_model
 from natdeploy.latency.library import prior_latency_model, shipped_latency_model
+from natdeploy.latency.measured.device_fit import fit_device_model
 from natdeploy.latency.model import LatencyModel
-from natdeploy.latency.other_devices import Place, other_knowledge
-from natdeploy.latency.transferred import MIN_MEASURED
+from natdeploy.latency.transferred.other_devices import Place, other_knowledge
+from natdeploy.latency.transferred.predictor import MIN_MEASURED
 from natdeploy.measure import MeasurementStore, protocol_for, runtime_toolchain
 from natdeploy.spaces import Space, get_space
 

@@ -11,11 +11,11 @@ from natdeploy.compiler.kernel_objects import Progress
 from natdeploy.devices import HardwareProfile, device_fingerprint
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import cache_root, canonical_json, content_key, read_json, write_text
-from natdeploy.latency.machine_code import Machine, MachineCodePredictor
+from natdeploy.latency.hardware.machine_code import Machine, MachineCodePredictor
+from natdeploy.latency.hardware.prior import Prior, PriorPredictor
+from natdeploy.latency.hardware.roofline import OWN_COST, processor_of
+from natdeploy.latency.intervals.quality import Quality
 from natdeploy.latency.model import LatencyModel
-from natdeploy.latency.prior import Prior, PriorPredictor
-from natdeploy.latency.quality import Quality
-from natdeploy.latency.roofline import OWN_COST, processor_of
 from natdeploy.spaces import Space, get_space
 
 SHIPPED = Path(__file__).parent / "shipped"

@@ -11,20 +11,20 @@ import numpy as np
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import canonical_json, content_key, read_json, write_text
-from natdeploy.latency.classes import class_factor
-from natdeploy.latency.comparable import same_toolchain
-from natdeploy.latency.conformal import check_coverage
-from natdeploy.latency.encoded_predictor import EncodedPredictor
-from natdeploy.latency.gene_sums import Archs, feature_sums
-from natdeploy.latency.kernel_predictor import KernelPredictor
-from natdeploy.latency.machine_code import MachineCodePredictor
-from natdeploy.latency.operator_rates import RatesPredictor
-from natdeploy.latency.prediction import IntervalPredictor, LatencyPrediction
-from natdeploy.latency.prior import PriorPredictor
-from natdeploy.latency.published_kernels import PublishedKernelsPredictor
-from natdeploy.latency.quality import Quality
-from natdeploy.latency.table_predictor import TablePredictor
-from natdeploy.latency.transferred import TransferredPredictor
+from natdeploy.latency.hardware.machine_code import MachineCodePredictor
+from natdeploy.latency.hardware.prior import PriorPredictor
+from natdeploy.latency.inputs.classes import class_factor
+from natdeploy.latency.inputs.gene_sums import Archs, feature_sums
+from natdeploy.latency.intervals.conformal import check_coverage
+from natdeploy.latency.intervals.prediction import IntervalPredictor, LatencyPrediction
+from natdeploy.latency.intervals.quality import Quality
+from natdeploy.latency.kernels.predictor import KernelPredictor
+from natdeploy.latency.kernels.published import PublishedKernelsPredictor
+from natdeploy.latency.measured.comparable import same_toolchain
+from natdeploy.latency.published.encoded_predictor import EncodedPredictor
+from natdeploy.latency.published.operator_rates import RatesPredictor
+from natdeploy.latency.published.table_predictor import TablePredictor
+from natdeploy.latency.transferred.predictor import TransferredPredictor
 from natdeploy.spaces import Arch, Space, get_space
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class LatencyModel:
     """Predicts latencies. Made by :func:`natdeploy.latency.fit_latency_model`, from few measurements by
     :func:`natdeploy.latency.fit_transferred_model`, from published ones by
     :func:`natdeploy.latency.fit_table_model`, :func:`natdeploy.latency.fit_published_networks` and
-    :func:`natdeploy.latency.refined_prior.fit_refined_prior`, from nothing but a hardware profile by
+    :func:`natdeploy.latency.hardware.refined_prior.fit_refined_prior`, from nothing but a hardware profile by
     :func:`natdeploy.latency.prior_latency_model`, or by :meth:`load`.
 
     Attributes:

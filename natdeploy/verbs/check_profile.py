@@ -10,7 +10,7 @@ from natdeploy.verbs.result import Progress, Result
 
 if TYPE_CHECKING:
     from natdeploy.devices.reach import Via
-    from natdeploy.latency.check import LatencyCheck
+    from natdeploy.latency.profiling.check import LatencyCheck
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def check_profile(
     """
     from natdeploy.devices import load_profile
     from natdeploy.devices.units import Access
-    from natdeploy.latency.check import check_latency_model
+    from natdeploy.latency.profiling.check import check_latency_model
 
     hardware = load_profile(device)
     access = Access(via, tuple(units))

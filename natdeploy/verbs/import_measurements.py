@@ -62,7 +62,7 @@ def import_measurements(
     from collections import Counter
 
     from natdeploy.devices import load_profile
-    from natdeploy.latency.imported_uses import imported_uses
+    from natdeploy.latency.imported.uses import imported_uses
     from natdeploy.measure.publications import import_published
 
     profile = load_profile(device, derive=False)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from natdeploy.devices import HardwareProfile, Runnable, Via
     from natdeploy.devices.units import Access
     from natdeploy.latency import LatencyModel, Quality
-    from natdeploy.latency.forecast import RuntimeForecast
+    from natdeploy.latency.profiling.forecast import RuntimeForecast
     from natdeploy.measure import TimingProtocol
     from natdeploy.measure.energy import EnergySummary
     from natdeploy.measure.spread import UnitShare
@@ -174,7 +174,7 @@ def profile_with(
 ) -> dict[str, LatencyModel]:
     """Profile a device by settings that were checked; runtime name to latency model."""
     from natdeploy.latency import profile_device
-    from natdeploy.latency.goal import Goal
+    from natdeploy.latency.profiling.goal import Goal
 
     return profile_device(
         hardware,
@@ -215,8 +215,8 @@ def plan_profile(
     from natdeploy.devices import device_fingerprint, load_profile
     from natdeploy.devices.units import Access
     from natdeploy.ground.files import cache_root
-    from natdeploy.latency.forecast import forecast
-    from natdeploy.latency.profile import WHOLE, plan_with_others
+    from natdeploy.latency.profiling.forecast import forecast
+    from natdeploy.latency.profiling.profile import WHOLE, plan_with_others
     from natdeploy.measure import MeasurementStore, protocol_for
     from natdeploy.spaces import get_space
 
@@ -287,7 +287,7 @@ def _refuse_unknown(settings: ProfileSettings, hardware: HardwareProfile) -> Non
 def _kernels(hardware: HardwareProfile, space: str, runtime: str) -> KernelProfile | None:
     """What the stored model of kernels knows."""
     from natdeploy.latency import find_latency_model
-    from natdeploy.latency.kernel_predictor import KernelPredictor
+    from natdeploy.latency.kernels.predictor import KernelPredictor
 
     model = find_latency_model(hardware, space, runtime, kernels=True)
     if model is None or not isinstance(model.predictor, KernelPredictor):

@@ -87,7 +87,7 @@ def stood_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(units.Access, "__init__", with_clock)
     monkeypatch.setattr(builds.ArtifactBuilder, "_built", build)
     monkeypatch.setattr(builds.ArtifactBuilder, "prepare", lambda self, archs, progress=None: None)
-    for module in (timing, __import__("natdeploy.latency.profile", fromlist=["protocol_for"])):
+    for module in (timing, __import__("natdeploy.latency.profiling.profile", fromlist=["protocol_for"])):
         monkeypatch.setattr(module, "protocol_for", lambda profile: QUICK)
     monkeypatch.setattr(verbs, "profile", profile)
     monkeypatch.setattr(verbs, "search", search)

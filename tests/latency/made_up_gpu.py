@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from natdeploy.latency.published_kernels_fit import gate_copies
+from natdeploy.latency.kernels.published_fit import gate_copies
 
 #: What a whole network takes beside its kernels.
 SCALE, CONSTANT_MS = 1.1, 1.5

@@ -8,7 +8,7 @@ import pytest
 import natdeploy.latency
 from natdeploy.devices import device_fingerprint, list_profiles, load_profile
 from natdeploy.latency import LatencyModel, shipped_latency_model
-from natdeploy.latency.prior import PriorPredictor
+from natdeploy.latency.hardware.prior import PriorPredictor
 from natdeploy.measure.publications import read_published
 from natdeploy.runs import load_job
 from natdeploy.search import LocalSurroundings

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from natdeploy.latency.features import layer_kind
+from natdeploy.latency.inputs.features import layer_kind
 from natdeploy.latency.library import SHIPPED
 from natdeploy.measure import Measurement
 from natdeploy.spaces import Arch, Layer, Space, get_space
@@ -121,4 +121,4 @@ def shipped_for_others(folder: Path, monkeypatch: pytest.MonkeyPatch, space: str
         if path.stem != space:
             (folder / path.parent.name).mkdir(parents=True, exist_ok=True)
             (folder / path.parent.name / path.name).symlink_to(path)
-    monkeypatch.setattr("natdeploy.latency.other_devices.SHIPPED", folder)
+    monkeypatch.setattr("natdeploy.latency.transferred.other_devices.SHIPPED", folder)

@@ -6,7 +6,7 @@ import pytest
 
 from natdeploy.devices import HardwareProfile, load_profile
 from natdeploy.ground.errors import BadInput
-from natdeploy.latency.kernel_chains import empty_chains, pair_chain, single_chain
+from natdeploy.latency.kernels.chains import empty_chains, pair_chain, single_chain
 from natdeploy.measure import MeasurementStore
 from natdeploy.measure.kernel_timing import Chain, chain_json, chain_key, read_chain, time_chains
 from natdeploy.spaces import INPUT, Layer, get_space

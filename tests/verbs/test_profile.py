@@ -13,9 +13,9 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.runs import load_job
 from natdeploy.spaces import get_space, random_network
 from natdeploy.verbs.job import ensure_latency_model
-from tests.latency.test_kernel_level import Bench, bench
-from tests.latency.test_other_devices import stocked
-from tests.latency.test_profile import Stopwatch, board, stopwatch
+from tests.latency.kernels.test_kernel_level import Bench, bench
+from tests.latency.profiling.test_profile import Stopwatch, board, stopwatch
+from tests.latency.transferred.test_other_devices import stocked
 
 __all__ = ["bench", "board", "stopwatch"]
 MICRO = get_space("mbv3-micro")

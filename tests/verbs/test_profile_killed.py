@@ -13,7 +13,7 @@ import pytest
 from natdeploy.devices import load_profile
 from natdeploy.ground.files import cache_root
 from natdeploy.latency import choose_networks, latency_model_path
-from natdeploy.latency.plan import REPEATS
+from natdeploy.latency.profiling.plan import REPEATS
 from natdeploy.measure import Measurement, MeasurementStore
 from natdeploy.spaces import get_space
 from tests.measure.phones import own_home
@@ -23,7 +23,7 @@ SPACE = get_space("mbv3-micro")
 PROGRAM = """
 import dataclasses, json, sys
 from natdeploy import verbs
-from natdeploy.latency import profile
+from natdeploy.latency.profiling import profile
 from natdeploy.measure import batch, protocol_for
 asked = json.loads(sys.argv[1])
 batch._NETWORKS, spread_ms = asked.pop("together"), asked.pop("spread_ms")

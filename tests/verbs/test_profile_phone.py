@@ -34,7 +34,7 @@ import json, shutil, sys
 from pathlib import Path
 from natdeploy import verbs
 from natdeploy.compiler import Artifact
-from natdeploy.latency import profile
+from natdeploy.latency.profiling import profile
 from natdeploy.measure import batch, builds
 from tests.measure.phones import QUICK, clock
 

@@ -1,0 +1,1 @@
+"""Devices that nobody timed, from their hardware profile, and with what little is known beside it."""

@@ -1,0 +1,1 @@
+"""Models from published measurements that the user imported, trained once and kept."""

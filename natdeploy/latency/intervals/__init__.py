@@ -1,0 +1,1 @@
+"""Predictions with intervals that hold, and how good they are on networks never seen."""

@@ -1,0 +1,1 @@
+"""Networks as the kernels that a runtime makes of them: timed by natdeploy, or published."""

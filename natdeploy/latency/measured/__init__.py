@@ -1,0 +1,1 @@
+"""Models from a device's own timings of whole networks."""

@@ -1,0 +1,1 @@
+"""Models from what others published: tables of blocks, whole networks, lists of operators."""

@@ -1,0 +1,1 @@
+"""Models from few timings of a device and many of other devices."""
