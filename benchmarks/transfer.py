@@ -29,14 +29,11 @@ of one data set, hardly trained: its figures say nothing.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,9 +59,10 @@ def measure(
 ) -> dict[str, Any]:
     """These folds of these data sets. Raises BadInput for images that are not there, or outcomes of other settings."""
     from benchmarks.environment import environment
+    from benchmarks.kept import kept_folder
 
     wanted = [(name, number) for name in names for number in numbers]
-    with _folder(keep) as kept, tempfile.TemporaryDirectory(prefix="transfer.") as temporary:
+    with kept_folder(keep) as kept, tempfile.TemporaryDirectory(prefix="transfer.") as temporary:
         found = {place: outcome for place in wanted if (outcome := read(kept, *place, seed=seed, quick=quick))}
         left = [place for place in wanted if place not in found]
         for place, outcome in _run(left, Path(temporary), seed=seed, quick=quick, jobs=jobs):
@@ -93,6 +91,7 @@ def _run(
     """Folds and their outcomes, as they are done."""
     from benchmarks.transfer_folds import write_folds
     from benchmarks.transfer_ways import SPACE, one_fold
+    from benchmarks.workers import side_by_side
     from natdeploy.spaces import get_space
 
     size = get_space(SPACE).resolutions[-1]
@@ -100,42 +99,29 @@ def _run(
         name: write_folds(IMAGES / name, folder, seed=seed, folds=FOLDS, size=size)
         for name in dict.fromkeys(name for name, _ in places)
     }
-    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        started = {
-            pool.submit(one_fold, paths[name][number], folder / f"{name}-{number}", seed=seed, quick=quick): (
-                name,
-                number,
-            )
+    yield from side_by_side(
+        {
+            (name, number): partial(one_fold, paths[name][number], folder / f"{name}-{number}", seed=seed, quick=quick)
             for name, number in places
-        }
-        try:
-            for done in as_completed(started):
-                yield started[done], done.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        },
+        jobs,
+    )
 
 
 def write(folder: Path, name: str, number: int, outcome: Outcome, *, seed: int, quick: bool) -> None:
     """Keep a fold's outcome, and what it depends on."""
-    from natdeploy.ground.files import write_json
+    from benchmarks.kept import write_kept
 
-    write_json(_kept(folder, name, number), {**asdict(outcome), "of": _conditions(seed, quick)})
+    write_kept(_kept(folder, name, number), asdict(outcome), of=_conditions(seed, quick))
 
 
 def read(folder: Path, name: str, number: int, *, seed: int, quick: bool) -> Outcome | None:
     """A fold's outcome if it was kept. Raises BadInput for one of other settings."""
+    from benchmarks.kept import read_kept
     from benchmarks.transfer_ways import Outcome
-    from natdeploy.ground.errors import BadInput
-    from natdeploy.ground.files import read_json
 
-    path = _kept(folder, name, number)
-    if not path.exists():
-        return None
-    kept = read_json(path, "fold's outcome")
-    if kept["of"] != _conditions(seed, quick):
-        raise BadInput(f"{path}: made by other settings, or another version; give another folder")
-    return Outcome(kept["figures"], kept["seconds"])
+    kept = read_kept(_kept(folder, name, number), of=_conditions(seed, quick))
+    return None if kept is None else Outcome(**kept)
 
 
 def summary(folds: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -157,17 +143,6 @@ def _conditions(seed: int, quick: bool) -> dict[str, Any]:
 
 def _kept(folder: Path, name: str, number: int) -> Path:
     return folder / f"{name}-{number}.json"
-
-
-@contextmanager
-def _folder(keep: Path | None) -> Iterator[Path]:
-    """Where outcomes are kept: a folder that stays, or one for the time being."""
-    if keep is None:
-        with tempfile.TemporaryDirectory(prefix="transfer.") as folder:
-            yield Path(folder)
-    else:
-        keep.mkdir(parents=True, exist_ok=True)
-        yield keep
 
 
 def _line(outcome: Outcome) -> str:

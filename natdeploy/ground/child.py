@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import sys
@@ -11,8 +10,7 @@ import traceback
 from multiprocessing.connection import Connection
 
 from natdeploy.ground.errors import ChildFailed, NatdeployError
-
-_PR_SET_PDEATHSIG = 1
+from natdeploy.ground.processes import die_with_parent
 
 
 def serve(requests: Connection, answers: Connection) -> None:
@@ -39,8 +37,7 @@ def main() -> None:
     requests, answers, cpus, without = sys.argv[1:]
     if without != "-":
         sys.modules.update(dict.fromkeys(without.split(",")))  # type: ignore[arg-type]  # None: not to be found
-    with contextlib.suppress(OSError, AttributeError):  # Linux: die with the parent, even if that is killed
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     if cpus != "-":
         os.sched_setaffinity(0, {int(cpu) for cpu in cpus.split(",")})

@@ -7,7 +7,9 @@ A :class:`ChildWorker` keeps one child that serves calls in order and is started
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,10 +21,23 @@ from natdeploy.ground.errors import ChildFailed
 
 Result = TypeVar("Result")
 
+_PR_SET_PDEATHSIG = 1
+
 
 def allowed_processors() -> list[int]:
     """Numbers of the processors this process may run on, ascending; 0 alone where the system does not say."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+
+
+def die_with_parent(parent: int | None = None) -> None:
+    """Linux: have this process killed when the thread that started it ends, even if its process is killed.
+
+    ``parent`` is that process's id: with it, a process whose parent has ended already ends here.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent is not None and os.getppid() != parent:
+        os._exit(1)
 
 
 class ChildWorker:

@@ -12,12 +12,14 @@ import pytest
 
 from benchmarks import ofa_accuracies, search_efficiency, surrogates
 from benchmarks.ofa_accuracies import Oracle, read_table, space_at_224
+from benchmarks.search_efficiency_ways import SEARCHES, Outcome, Sizes, Task, one_search
 from natdeploy.ground.errors import BadInput
-from natdeploy.search import dominated_share
+from natdeploy.ground.files import read_json
 from natdeploy.spaces import Arch, costs
 from natdeploy.spaces.published import subnet_form
 
 SPACE = space_at_224()
+SMALL = Sizes(initial=8, candidates=4, nsga2_population=10, linas_population=6, linas_judged=40)
 COLUMNS = ("depths", "kernels", "expands", "image_size", "macs", "top1")
 
 
@@ -28,7 +30,7 @@ def made_up(archs: Sequence[Arch]) -> np.ndarray:
 
 
 class MadeUp:
-    rank_correlation = 1.0
+    slope, intercept, rank_correlation = 1.0, 0.0, 1.0
 
     def __call__(self, archs: Sequence[Arch]) -> np.ndarray:
         return made_up(archs)
@@ -111,35 +113,54 @@ def test_surrogates_prints_what_it_promises(tmp_path: Path, monkeypatch: pytest.
         surrogates.measure(write(tmp_path / "few.csv", [row(arch) for arch in sample(20)]), seed=0, quick=False)
 
 
-@pytest.mark.parametrize("name", ["ours", "linas", "nsga2", "random"])
-def test_searches_know_only_what_they_evaluated(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for constant, value in {"INITIAL": 10, "CANDIDATES": 6, "LINAS_POPULATION": 8, "LINAS_JUDGED": 60}.items():
-        monkeypatch.setattr(search_efficiency, constant, value)
+@pytest.mark.parametrize("name", list(SEARCHES))
+def test_searches_know_only_what_they_evaluated(name: str) -> None:
     asked: list[Arch] = []
 
     def oracle(archs: Sequence[Arch]) -> np.ndarray:
         asked.extend(archs)
         return made_up(archs)
 
-    tasks = []
-    for _ in range(2):
-        tasks.append(search_efficiency.Task(oracle))
-        getattr(search_efficiency, name)(tasks[-1], 20, 5)
+    tasks = [Task(oracle), Task(oracle)]
+    for task in tasks:
+        SEARCHES[name](task, 20, 5, SMALL)
     first, again = (list(task.evaluated) for task in tasks)
     assert first == again and len(first) >= 20
     assert len(asked) == len(first) + len(again)  # nothing was asked for twice
-    points = [[(1 - made_up([arch])[0] / 100) / 0.3, costs(SPACE.layers(arch)).macs / 600e6] for arch in first[:20]]
-    assert tasks[0].hypervolume(20) == pytest.approx(dominated_share(np.array(points)))
-    with pytest.raises(RuntimeError, match="stopped after"):
-        tasks[0].hypervolume(1000)
+    points = [[1 - made_up([arch])[0] / 100, costs(SPACE.layers(arch)).macs / 1e6] for arch in first]
+    np.testing.assert_allclose(tasks[0].found(), points)
 
 
-def test_search_efficiency_prints_what_it_promises(monkeypatch: pytest.MonkeyPatch) -> None:
-    for constant, value in {"INITIAL": 8, "CANDIDATES": 4, "LINAS_POPULATION": 6, "LINAS_JUDGED": 40}.items():
-        monkeypatch.setattr(search_efficiency, constant, value)
-    monkeypatch.setattr(search_efficiency, "BUDGETS", (10, 12))
+def test_the_hypervolume_is_of_the_first_evaluations() -> None:
+    points = [[0.2, 300.0], [0.27, 150.0], [0.15, 200.0]]
+    outcome = Outcome(points, 1.0)
+    assert search_efficiency.hypervolume(outcome, 2) == pytest.approx((0.1 * 300 + 0.03 * 150) / (0.3 * 600))
+    assert search_efficiency.hypervolume(outcome, 3) > search_efficiency.hypervolume(outcome, 2)
+    with pytest.raises(RuntimeError, match="stopped after 3 of 4"):
+        search_efficiency.hypervolume(outcome, 4)
+
+
+def test_search_efficiency_prints_what_it_promises_and_takes_what_it_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The first seed in a process as always, the second one here."""
+    asked: list[tuple[str, int]] = []
+
+    def here(parts, jobs):
+        asked.extend(parts)
+        yield from ((place, part()) for place, part in parts.items())
+
     monkeypatch.setattr(ofa_accuracies, "Oracle", MadeUp)
-    result = search_efficiency.measure(seed=0, seeds=2, quick=False)
+    how = {"quick": False, "keep": tmp_path / "kept", "jobs": 1, "budgets": (10, 12), "sizes": SMALL}
+    alone = search_efficiency.measure([0], **how)["figures"]
     promised = {f"hv_{search}{budget}" for search in ("", "linas_", "nsga2_", "random_") for budget in (10, 12)}
+    assert promised | {"seeds"} == set(alone)
+    monkeypatch.setattr("benchmarks.workers.side_by_side", here)
+    result = search_efficiency.measure([0, 1], **how)
+    assert asked == [(name, 1) for name in SEARCHES]
     assert promised | {f"{name}_std" for name in promised} | {"seeds"} == set(result["figures"])
-    assert "oracle" in result["environment"]["accuracy"]
+    assert result["figures"]["hv_10"] != alone["hv_10"] and "oracle" in result["environment"]["accuracy"]
+    kept = read_json(tmp_path / "kept" / "nsga2-0.json", "outcome of a process")
+    assert kept["costs"] == one_search(MadeUp(), "nsga2", 0, 12, SMALL).costs
+    with pytest.raises(BadInput, match="other settings"):
+        search_efficiency.measure([0], **{**how, "budgets": (10, 14)})
