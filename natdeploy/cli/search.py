@@ -123,9 +123,13 @@ def show(result: SearchResult) -> None:
     """Print the front."""
     from natdeploy.report import front_table
     from natdeploy.report.sharing import sharing_table
+    from natdeploy.report.surrogates import surrogates_table
     from natdeploy.runs import RunFolder
 
-    tables.draw(front_table(RunFolder(result.run)))
+    run = RunFolder(result.run)
+    tables.draw(front_table(run))
+    if (learned := surrogates_table(run.history()[-1:])).rows:
+        tables.draw(learned)
     if result.sharing:
         tables.draw(sharing_table(result.sharing))
     tables.say(f"accuracy: {result.accuracy}")

@@ -18,6 +18,7 @@ from natdeploy.report.progress import progress_figure
 from natdeploy.report.provenance import provenance_table
 from natdeploy.report.reasons import reasons
 from natdeploy.report.sharing import sharing_table
+from natdeploy.report.surrogates import surrogates_table
 from natdeploy.report.tables import front_table, progress_table, result_table
 from natdeploy.report.trade_offs import trade_off_figures
 from natdeploy.report.units import milliseconds, percent
@@ -78,6 +79,7 @@ def report_html(facts: Facts, run: RunFolder, refresh_s: float | None = None) ->
             progress.title,
             html.figure_html(progress),
             html.details("Iteration by iteration", html.table_html(progress_table(facts.history))),
+            *_surrogates(facts),
         ),
         html.section("Where the figures come from", html.table_html(provenance_table(facts))),
         html.section("Settings", html.details("run.json", f"<pre>{html.escape(config)}</pre>")),
@@ -161,6 +163,11 @@ def _sharing(facts: Facts) -> list[str]:
         "models are what natdeploy build --pick takes; --device says which device's budget counts."
     )
     return [html.section("What sharing costs", html.table_html(sharing_table(sharing)), html.paragraph(note, "note"))]
+
+
+def _surrogates(facts: Facts) -> list[str]:
+    table = surrogates_table(facts.history)
+    return [html.details("What it learned with", html.table_html(table))] if table.rows else []
 
 
 def _layers(facts: Facts) -> list[str]:

@@ -12,7 +12,7 @@ from natdeploy.deploy.size import artifact_bytes
 from natdeploy.report.facts import read_manifests
 from natdeploy.report.named import further, title_of, written
 from natdeploy.report.table import Table, number, table_of, text
-from natdeploy.report.units import NONE, arch_text, interval, kib, millions, milliseconds, percent
+from natdeploy.report.units import arch_text, interval, kib, millions, milliseconds, percent
 from natdeploy.runs import ArchiveEntry, HistoryStep, RunFolder
 
 _NOT_MEASURED = "not measured"
@@ -110,13 +110,6 @@ def progress_table(history: Sequence[HistoryStep]) -> Table:
             number("within budget", lambda step: str(step.feasible)),
             number("front", lambda step: str(step.front_size)),
             number("best top-1", lambda step: percent(step.best_top1)),
-            text("surrogate", lambda step: str(step.surrogate.get("name", NONE))),
-            number("Kendall", _kendall),
             number("seconds", lambda step: f"{sum(step.seconds.values()):.1f}"),
         ],
     )
-
-
-def _kendall(step: HistoryStep) -> str:
-    value = step.surrogate.get("kendall", step.surrogate.get("cv_kendall"))
-    return NONE if value is None else f"{value:.3f}"

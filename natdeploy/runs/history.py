@@ -22,9 +22,11 @@ class HistoryStep:
         evaluations: distinct architectures evaluated so far.
         failed: architectures whose evaluation failed twice so far.
         best_top1: highest validation accuracy within the budget, 0 to 1; None when nothing is feasible.
-        surrogate: name and quality of the surrogate that proposed this iteration's candidates (``kendall``,
-            ``spearman``, ``rmse`` against their evaluation, ``cv_kendall`` by cross-validation; of ``auto`` also
-            ``chosen`` and each one's ``cv_kendall_of``); None where undefined.
+        surrogate: what proposed this iteration's candidates; empty for the initial archive. Its ``name``, and ``of``
+            each objective or limit that it predicted (``top1``, ``top1:pets``) its quality: ``cv_kendall``,
+            ``cv_spearman``, ``cv_rmse`` by cross-validation on the archive, ``kendall``, ``spearman``, ``rmse`` against
+            the candidates' evaluation, None where undefined; of ``auto`` also ``chosen`` and each one's
+            ``cv_kendall_of``.
         seconds: wall-clock seconds of each stage.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,14 +34,12 @@ class Proposal:
     Attributes:
         estimates: the architectures, all within the budget, none evaluated before; may be empty.
         predicted: costs of the learned objectives as the surrogates see them, ``[learned, n]``.
-        surrogate: the surrogates' name and cross-validated rank correlation; of ``auto`` what it chose, too.
-        exact: whether ``predicted`` is what an evaluation says, so that there is nothing to judge.
+        surrogate: as in :class:`~natdeploy.runs.HistoryStep`, before the candidates are evaluated.
     """
 
     estimates: tuple[Estimate, ...]
     predicted: np.ndarray
     surrogate: dict[str, Any]
-    exact: bool = False
 
 
 def propose(
@@ -67,11 +65,12 @@ def propose(
     space = estimator.space
     surrogate_seed = whole(key(seed, iteration, Purpose.SURROGATE))
     learners: list[Callable[[np.ndarray], Prediction]]
+    about: dict[str, Any]
     if exact is None:
         surrogates, quality = _learn(archive, estimator, objectives, settings.surrogate, surrogate_seed)
-        learners, name = [surrogate.predict for surrogate in surrogates], settings.surrogate
+        learners, about = [surrogate.predict for surrogate in surrogates], {"name": settings.surrogate, "of": quality}
     else:
-        learners, quality, name = [exact.error_of for _ in objectives.learned], {}, f"predictor:{exact.name}"
+        learners, about = [exact.error_of for _ in objectives.learned], {"name": f"predictor:{exact.name}", "of": {}}
 
     def judge(genomes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         archs = [space.decode(genome) for genome in genomes]
@@ -103,26 +102,39 @@ def propose(
     features = np.array([space.factored(arch) for arch in picked])
     predicted = [learner(features).mean for learner in learners] if picked else []
     rows = np.array(predicted).reshape(len(predicted), len(picked))
-    return Proposal(tuple(estimator(picked)), rows, {"name": name, **quality}, exact=exact is not None)
+    return Proposal(tuple(estimator(picked)), rows, about)
 
 
 def judged(proposal: Proposal, entries: Sequence[ArchiveEntry], objectives: ObjectiveSet) -> dict[str, Any]:
-    """The proposal's ``surrogate`` with its agreement with the evaluations of the first learned objective."""
+    """The proposal's ``surrogate`` with its agreement with the evaluations, objective by objective."""
     found = {entry.arch: entry for entry in entries}
     rows = [row for row, estimate in enumerate(proposal.estimates) if estimate.arch in found]
-    if proposal.exact or not objectives.learned or not len(proposal.predicted):
-        return dict(proposal.surrogate)
-    values = np.array([objectives.learned[0].cost(found[proposal.estimates[row].arch]) for row in rows])
-    return {**proposal.surrogate, **agreement(proposal.predicted[0][rows], values)}
+    evaluated = [found[proposal.estimates[row].arch] for row in rows]
+    qualities = dict(proposal.surrogate["of"])
+    for objective, predicted in zip(objectives.learned, proposal.predicted):
+        if objective.name in qualities:  # a predictor's own accuracies are not judged by themselves
+            values = np.array([objective.cost(entry) for entry in evaluated])
+            qualities[objective.name] = {**qualities[objective.name], **agreement(predicted[rows], values)}
+    return {**proposal.surrogate, "of": qualities}
+
+
+def in_words(surrogate: Mapping[str, Any]) -> str:
+    """What learned what, with its cross-validated rank correlation: ``top1 by gp (tau 0.91), top1:pets by mlp``."""
+    told = []
+    for name, quality in surrogate["of"].items():
+        tau = quality["cv_kendall"]
+        by = f"{name} by {quality.get('chosen', surrogate['name'])}"
+        told.append(by if tau is None else f"{by} (tau {tau:.2f})")
+    return ", ".join(told)
 
 
 def _learn(
     archive: Sequence[ArchiveEntry], estimator: Estimator, objectives: ObjectiveSet, name: str, seed: int
-) -> tuple[list[Surrogate], dict[str, Any]]:
-    """A fitted surrogate per learned objective, and the first one's cross-validated quality."""
+) -> tuple[list[Surrogate], dict[str, dict[str, Any]]]:
+    """A fitted surrogate per learned objective, and the cross-validated quality of each by the objective's name."""
     features = np.array([estimator.space.factored(entry.arch) for entry in archive])
     surrogates: list[Surrogate] = []
-    quality: dict[str, Any] = {}
+    quality: dict[str, dict[str, Any]] = {}
     for objective in objectives.learned:
         values = np.array([objective.cost(entry) for entry in archive])
         surrogate = make_surrogate(name, seed)
@@ -130,8 +142,7 @@ def _learn(
             surrogate.fit(np.repeat(features, 2, axis=0), np.repeat(values, 2))
         else:
             surrogate.fit(features, values)
-        if not surrogates:
-            quality = _quality(surrogate, name, features, values, seed)
+        quality[objective.name] = _quality(surrogate, name, features, values, seed)
         surrogates.append(surrogate)
     return surrogates, quality
 

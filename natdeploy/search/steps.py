@@ -18,7 +18,7 @@ from natdeploy.search.evaluator import Evaluator, Progress, Sampler
 from natdeploy.search.hypervolume import hypervolume
 from natdeploy.search.initial import initial_archive, start_of
 from natdeploy.search.objectives import ObjectiveSet
-from natdeploy.search.proposal import judged, propose
+from natdeploy.search.proposal import in_words, judged, propose
 from natdeploy.search.random_baseline import draw_random
 from natdeploy.search.seeds import Purpose, key
 from natdeploy.search.state import State
@@ -129,6 +129,8 @@ class NatSteps:
                 iteration=state.iteration,
                 exact=self._exact,
             )
+        if progress and (learned := in_words(proposal.surrogate)):
+            progress(f"surrogates of iteration {state.iteration}: {learned}", 0.0)
         entries, failures = evaluate_all(
             self.evaluator,
             proposal.estimates,

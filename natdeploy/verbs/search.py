@@ -25,6 +25,7 @@ class SearchResult(Result):
         device, runtime, budget_ms: what the budget is for; of several devices the first.
         front: the models found, by ascending predicted latency.
         hypervolume: of the feasible archive after each iteration, the initial archive first.
+        surrogates: what learned the accuracies in each iteration after that, and how well, as the run's history has it.
         summary: the search's own figures.
         seconds: wall-clock seconds of the stages ``profile`` and ``search`` in this call.
         caution: what to know of latencies that were not timed on this device; empty where they were.
@@ -40,6 +41,7 @@ class SearchResult(Result):
     budget_ms: float
     front: tuple[ArchiveEntry, ...]
     hypervolume: tuple[float, ...]
+    surrogates: tuple[Mapping[str, Any], ...]
     summary: Mapping[str, Any]
     seconds: Mapping[str, float]
     caution: str = ""
@@ -127,7 +129,9 @@ def search_job(job: JobConfig, progress: Progress | None, ray: str | None = None
         run = find(config, run_path(job), progress=progress, surroundings=here)
     seconds = {"profile": profiled - started, "search": time.monotonic() - profiled}
     front = tuple(run.front())
-    hypervolume = tuple(step.hypervolume for step in run.history())
+    history = run.history()
+    hypervolume = tuple(step.hypervolume for step in history)
+    surrogates = tuple(step.surrogate for step in history[1:])
     models = [LatencyModel.load(run.latency_model_of(place), job.space) for place in config.places]
     caution = "; ".join(dict.fromkeys(model.caution for model in models if model.caution))
     summary = run.summary()
@@ -138,6 +142,7 @@ def search_job(job: JobConfig, progress: Progress | None, ray: str | None = None
         config.latency_ms,
         front,
         hypervolume,
+        surrogates,
         summary,
         seconds,
         caution,

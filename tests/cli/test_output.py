@@ -26,6 +26,18 @@ def test_progress_without_a_terminal_is_a_line_per_stage(capsys) -> None:
     assert "training [red]predictor (50%)" in captured.err
 
 
+def test_each_iterations_surrogates_are_a_line(capsys) -> None:
+    with output.progress_on_stderr() as progress:
+        for number in (1, 2):
+            progress(f"iteration {number}: evolving", 0.1 * number)
+            progress(f"surrogates of iteration {number}: top1 by gp (tau 0.9{number}), top1:pets by mlp", 0.1 * number)
+            progress(f"iteration {number}: evaluating candidates: 1 of 8", 0.1 * number)
+    lines = capsys.readouterr().err.splitlines()
+    for number in (1, 2):
+        told = f"surrogates of iteration {number}: top1 by gp (tau 0.9{number}), top1:pets by mlp"
+        assert sum(told in line for line in lines) == 1
+
+
 def test_tables_do_not_read_markup(capsys) -> None:
     tables.grid("title", (("name", False), ("value", True)), [("[bold]x[/bold]", 3)])
     assert "[bold]x[/bold]" in capsys.readouterr().out

@@ -123,7 +123,9 @@ def _front(archive: list[ArchiveEntry]) -> list[ArchiveEntry]:
 
 
 def _step(index: int, archive: list[ArchiveEntry], front: list[ArchiveEntry]) -> HistoryStep:
-    surrogate = {"name": "gp", "kendall": 0.5 + 0.05 * index} if index else {}
+    quality = {"cv_kendall": 0.8 + 0.01 * index, "kendall": 0.5 + 0.05 * index}
+    chosen = {"chosen": "mlp", "cv_kendall_of": {"gp": 0.7, "mlp": quality["cv_kendall"], "cart": None}}
+    surrogate = {"name": "auto", "of": {"top1": {**quality, **chosen}}} if index else {}
     return HistoryStep(
         iteration=index,
         generation=index,

@@ -184,6 +184,11 @@ def test_progress_is_the_history(page, made):
     assert "64 random architectures (5 within the budget)" in page.text
 
 
+def test_what_each_iteration_learned_with_is_a_table(page):
+    assert ["1", "top-1", "auto: mlp", "0.810", "0.550", "gp 0.700, cart -"] in page.rows
+    assert len([row for row in page.rows if "auto: mlp" in row]) == 5
+
+
 def test_the_choice_is_explained(page, made):
     best = made.front[-1]
     feasible = [entry for entry in made.archive if entry.feasible]

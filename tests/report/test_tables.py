@@ -1,11 +1,14 @@
 """Tables for the command line, and how figures are written."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from natdeploy.deploy import read_manifest
 from natdeploy.report import Column, Table, front_table, result_table
+from natdeploy.report.surrogates import surrogates_table
 from natdeploy.report.units import arch_text, kib, millions, milliseconds, percent, stages
 from natdeploy.spaces import get_space
 
@@ -49,6 +52,17 @@ def test_the_front_table_lists_the_front(made):
     table = front_table(made.run)
     assert [row[0] for row in table.rows] == [entry.id for entry in made.front]
     assert table.rows[0][-1] == arch_text(made.front[0].arch)
+
+
+def test_each_data_set_has_its_own_surrogate_and_older_runs_have_none_to_tell_of(made):
+    steps = made.run.history()
+    first = steps[1].surrogate["of"]["top1"]
+    named = {"name": "gp", "of": {"top1:pets": {"cv_kendall": None, "kendall": None}, "top1": first}}
+    table = surrogates_table(
+        [steps[0], replace(steps[1], surrogate=named), replace(steps[2], surrogate={"name": "gp"})]
+    )
+    assert [row[:3] for row in table.rows] == [("1", "top-1, pets", "gp"), ("1", "top-1", "gp: mlp")]
+    assert table.rows[0][3:] == ("-", "-", "-")
 
 
 def test_a_row_must_fit_its_columns():

@@ -122,6 +122,25 @@ def test_three_data_sets_each_with_weights_of_its_own(tmp_path: Path) -> None:
     assert len(best.arch.ks) < len(max(entries, key=lambda entry: entry.top1).arch.ks)
 
 
+def test_each_data_sets_surrogate_is_judged_by_itself_and_a_limits_too(tmp_path: Path) -> None:
+    said: list[str] = []
+    config = small_config(
+        latency_ms=20,
+        further_data={"flat": "shallow", "hard": "hard"},
+        objectives=["macs", "top1:flat"],
+        limits=["top1:hard>=0.5"],
+        search={**LIGHT, "surrogate": "auto"},
+    )
+    run = search(config, tmp_path / "run", surroundings=Synthetic(), progress=lambda stage, _: said.append(stage))
+    qualities = run.history()[-1].surrogate["of"]
+    assert list(qualities) == ["top1:flat", "top1:hard"] and run.history()[0].surrogate == {}
+    for quality in qualities.values():
+        assert quality["cv_kendall"] == quality["cv_kendall_of"][quality["chosen"]] and quality["rmse"] >= 0
+    assert qualities["top1:flat"]["cv_kendall_of"] != qualities["top1:hard"]["cv_kendall_of"]
+    (told,) = (stage for stage in said if stage.startswith("surrogates of iteration 1: "))
+    assert [part.split(" by ")[0] for part in told.partition(": ")[2].split(", ")] == ["top1:flat", "top1:hard"]
+
+
 def test_data_sets_that_are_evaluated_elsewhere_are_handed_out_at_once() -> None:
     config, handed = small_config(), {}
 

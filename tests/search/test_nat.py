@@ -64,8 +64,9 @@ def test_every_entry_has_the_last_weights_accuracy(finished) -> None:
 def test_surrogate_quality_is_reported(finished) -> None:
     run, _ = finished
     for step in run.history()[1:]:
-        assert step.surrogate["name"] == "gp" and step.surrogate["rmse"] >= 0
-        assert {"kendall", "spearman", "cv_kendall"} <= set(step.surrogate)
+        assert step.surrogate["name"] == "gp" and set(step.surrogate["of"]) == {"top1"}
+        quality = step.surrogate["of"]["top1"]
+        assert quality["rmse"] >= 0 and {"kendall", "spearman", "cv_kendall"} <= set(quality)
 
 
 def test_a_finished_run_is_returned_as_it_is(finished) -> None:
@@ -194,11 +195,14 @@ def test_a_growing_archive_keeps_and_evaluates_everything_again(tmp_path) -> Non
 
 def test_auto_says_what_it_chose_in_each_iteration(tmp_path) -> None:
     config = small_config(search={**LIGHT, "surrogate": "auto", "random_baseline": False})
-    run = search(config, tmp_path / "run", surroundings=Synthetic())
+    said: list[str] = []
+    run = search(config, tmp_path / "run", surroundings=Synthetic(), progress=lambda stage, _: said.append(stage))
     (step,) = run.history()[1:]
-    taus = step.surrogate["cv_kendall_of"]
+    quality = step.surrogate["of"]["top1"]
+    taus = quality["cv_kendall_of"]
     assert step.surrogate["name"] == "auto" and len(taus) > 3
-    assert taus[step.surrogate["chosen"]] == max(taus.values()) == step.surrogate["cv_kendall"]
+    assert taus[quality["chosen"]] == max(taus.values()) == quality["cv_kendall"]
+    assert f"surrogates of iteration 1: top1 by {quality['chosen']} (tau {quality['cv_kendall']:.2f})" in said
 
 
 @pytest.mark.parametrize("surrogate", ["ridge", "xgboost", "rbf-ensemble"])
