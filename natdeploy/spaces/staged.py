@@ -8,8 +8,9 @@ stage are always there, and absent blocks come last.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import TypeVar
 
@@ -22,6 +23,8 @@ from natdeploy.spaces.layer import Layer
 KERNELS = (3, 5, 7)
 EXPANDS = (3, 4, 6)
 _CHOICES = len(KERNELS) * len(EXPANDS)
+#: Active, kernel and expand ratio of each value of a layer gene.
+_FACTORED = np.array([(0, 0, 0), *((1, kernel, expand) for expand in EXPANDS for kernel in KERNELS)], np.float64)
 
 SpaceT = TypeVar("SpaceT", bound="StagedSpace")
 
@@ -44,7 +47,7 @@ class StagedSpace(ABC):
     num_classes: int
     depths: tuple[tuple[int, ...], ...]
 
-    @property
+    @cached_property
     def gene_sizes(self) -> tuple[int, ...]:
         """Resolutions, the width's index fixed, ten choices a layer."""
         places = sum(max(depths) for depths in self.depths)
@@ -56,15 +59,15 @@ class StagedSpace(ABC):
 
     def decode(self, genome: Sequence[int] | np.ndarray) -> Arch:
         """Architecture of a canonical genome."""
-        genes = self._integers(genome)
-        if not np.array_equal(self.repair(genes), genes):
+        genes = self._integers(genome).tolist()
+        if self._repaired(genes) != genes:
             raise BadInput(f"space {self.name}: genome {self.text(genes)} is not canonical; repair it first")
-        active = [int(gene) - 1 for gene in genes[2:] if gene]
+        active = [gene - 1 for gene in genes[2:] if gene]
         return Arch(
             self.name,
             ks=tuple(KERNELS[gene % 3] for gene in active),
             e=tuple(EXPANDS[gene // 3] for gene in active),
-            d=tuple(int((stage > 0).sum()) for stage in self._stages(genes)),
+            d=tuple(sum(map(bool, genes[start:end])) for start, end, _ in self._places),
             r=self.resolutions[genes[0]],
             w=self.width,
         )
@@ -72,25 +75,15 @@ class StagedSpace(ABC):
     def encode(self, arch: Arch) -> np.ndarray:
         """Canonical genome of an architecture."""
         self.check(arch)
-        genes = np.zeros(len(self.gene_sizes), np.int64)
-        genes[:2] = self.resolutions.index(arch.r), self._width_gene
-        blocks = iter(zip(arch.ks, arch.e))
-        for stage, depth in zip(self._stages(genes), arch.d):
-            for place in range(depth):
-                kernel, expand = next(blocks)
-                stage[place] = 1 + KERNELS.index(kernel) + 3 * EXPANDS.index(expand)
-        return genes
+        genes = [self.resolutions.index(arch.r), self._width_gene]
+        for blocks, (start, end, _) in zip(self.blocks_of(arch), self._places):
+            stage = [1 + KERNELS.index(kernel) + 3 * EXPANDS.index(expand) for kernel, expand in blocks]
+            genes += stage + [0] * (end - start - len(stage))
+        return np.array(genes, np.int64)
 
     def repair(self, genome: Sequence[int] | np.ndarray) -> np.ndarray:
         """Move present blocks of a stage before absent ones; give a stage with too few the cheapest blocks."""
-        genes = self._integers(genome)
-        genes[1] = self._width_gene
-        for stage, depths in zip(self._stages(genes), self.depths):
-            present = stage[stage > 0]
-            stage[:] = 0
-            stage[: min(depths)] = 1
-            stage[: len(present)] = present
-        return genes
+        return np.array(self._repaired(self._integers(genome).tolist()), np.int64)
 
     def text(self, genome: Sequence[int] | np.ndarray) -> str:
         """NAT's ``net.encoding``: two digits of resolution, one of width, one of each layer."""
@@ -119,7 +112,7 @@ class StagedSpace(ABC):
         if len(arch.d) != len(self.depths) or any(d not in depths for d, depths in zip(arch.d, self.depths)):
             refuse("d", arch.d, f"one of each of {self.depths}")
         for field, values, allowed in (("ks", arch.ks, KERNELS), ("e", arch.e, EXPANDS)):
-            if len(values) != sum(arch.d) or any(value not in allowed for value in values):
+            if len(values) != sum(arch.d) or not set(values) <= set(allowed):
                 refuse(field, values, f"{sum(arch.d)} of {allowed}")
 
     def sample(self, rng: np.random.Generator, *, uniform: str = "gene") -> Arch:
@@ -168,22 +161,26 @@ class StagedSpace(ABC):
 
     def factored(self, arch: Arch) -> np.ndarray:
         """``[r, w, (active, kernel, expand) of each place]``, zeros where absent; float64."""
-        genes = self.encode(arch)[2:] - 1
-        active = genes >= 0
-        table = np.stack(
-            [
-                active,
-                np.where(active, np.array(KERNELS)[genes % 3], 0),
-                np.where(active, np.array(EXPANDS)[genes // 3], 0),
-            ],
-            axis=1,
-        )
-        return np.concatenate([[arch.r, arch.w], table.reshape(-1)]).astype(np.float64)
+        return np.concatenate([[arch.r, arch.w], _FACTORED[self.encode(arch)[2:]].reshape(-1)])
 
-    def _stages(self, genes: np.ndarray) -> Iterator[np.ndarray]:
-        """Views of each stage's layer genes."""
+    @cached_property
+    def _places(self) -> tuple[tuple[int, int, int], ...]:
+        """Of each stage: where its layer genes start and end, and how many blocks it has at least."""
         starts = accumulate(map(max, self.depths), initial=2)
-        return (genes[start:end] for start, end in pairwise(starts))
+        return tuple((*ends, min(depths)) for ends, depths in zip(pairwise(starts), self.depths))
+
+    def _repaired(self, genes: list[int]) -> list[int]:
+        """Over so few numbers a list is many times as quick as an array, and searches ask this most of all."""
+        repaired = [genes[0], self._width_gene]
+        for start, end, least in self._places:
+            stage = [gene for gene in genes[start:end] if gene]
+            stage += [1] * (least - len(stage))
+            repaired += stage + [0] * (end - start - len(stage))
+        return repaired
+
+    @cached_property
+    def _sizes(self) -> np.ndarray:
+        return np.array(self.gene_sizes)
 
     def _uniform_arch(self, depths: tuple[int, ...], kernel: int, expand: int, resolution: int) -> Arch:
         blocks = sum(depths)
@@ -191,8 +188,7 @@ class StagedSpace(ABC):
 
     def _integers(self, genome: Sequence[int] | np.ndarray) -> np.ndarray:
         """A checked int64 copy."""
-        genes = np.array(genome)
-        sizes = np.array(self.gene_sizes)
+        genes, sizes = np.array(genome), self._sizes
         if genes.shape != sizes.shape:
             raise BadInput(f"space {self.name}: a genome has {len(sizes)} genes, not shape {genes.shape}")
         if not np.issubdtype(genes.dtype, np.integer):
