@@ -120,8 +120,7 @@ class MachineCodePredictor:
         return parts + excess * share, self._prediction(whole, coverage)
 
     def _prediction(self, mean_ms: np.ndarray, coverage: float) -> LatencyPrediction:
-        factor = np.exp(self.prior.half_width(coverage))
-        return LatencyPrediction(mean_ms, mean_ms / factor, mean_ms * factor, np.zeros(len(mean_ms), bool))
+        return LatencyPrediction.around(mean_ms, self.prior.half_width(coverage))
 
     def _are_few(self, archs: Archs, classes: int) -> bool:
         """Whether only their own kernels shall be compiled: once, since whoever asks for few again and again asks for

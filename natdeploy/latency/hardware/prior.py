@@ -140,8 +140,7 @@ class PriorPredictor:
     def _prediction(self, table: np.ndarray, coverage: float) -> LatencyPrediction:
         # Summed in an order that does not depend on how many rows there are.
         mean_ms = np.maximum(np.ascontiguousarray(table * self._ms_per_unit()).sum(1), 1e-6)
-        factor = np.exp(self.prior.half_width(coverage))
-        return LatencyPrediction(mean_ms, mean_ms / factor, mean_ms * factor, np.zeros(len(table), bool))
+        return LatencyPrediction.around(mean_ms, self.prior.half_width(coverage))
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready; the space is not part of it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,9 +13,9 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import content_key
 from natdeploy.latency.imported.kept_models import kept_model
 from natdeploy.latency.intervals.conformal import fit_conformal
-from natdeploy.latency.intervals.evaluation import TimedNetworks, Timing, cross_validated, quality_of
-from natdeploy.latency.intervals.prediction import IntervalPredictor
-from natdeploy.latency.intervals.quality import Quality, point_quality
+from natdeploy.latency.intervals.evaluation import Outcome, TimedNetworks, Timing, cross_validated, quality_of
+from natdeploy.latency.intervals.prediction import IntervalPredictor, LatencyPrediction
+from natdeploy.latency.intervals.quality import Quality
 from natdeploy.latency.measured.xgboost_model import fit_xgboost
 from natdeploy.latency.model import LatencyModel, Predictor, published_model
 from natdeploy.latency.published.encoded_predictor import fit_encoded
@@ -117,23 +117,13 @@ def _by_layers(latency_ms: Mapping[Arch, float], space: Space, coverage: float, 
     fitted = fit_xgboost(training.features, training.latency_ms, seed=seed)
     conformal = fit_conformal(training.latency_ms, fitted.left_out_ms)
     outcome = cross_validated(space, fitted.left_out_ms, conformal, coverage, training)
-    quality = quality_of(outcome, coverage, len(timed), np.zeros(0), np.zeros(0))
     feature_range = np.stack([training.features.min(0), training.features.max(0)])
-    return IntervalPredictor(fitted.predictor, conformal, feature_range), quality
+    return IntervalPredictor(fitted.predictor, conformal, feature_range), quality_of(outcome, coverage, len(timed))
 
 
 def _by_genes(latency_ms: Mapping[Arch, float], space: Space, coverage: float, seed: int) -> tuple[Predictor, Quality]:
     """Where features of layers do not know the space's operators."""
     predictor, left_out_ms = fit_encoded(latency_ms, space, seed=seed)
     measured = np.array(list(latency_ms.values()))
-    half = predictor.conformal.half_width(left_out_ms, coverage)
-    quality = Quality(
-        **asdict(point_quality(measured, left_out_ms)),
-        coverage=float(np.mean(np.abs(np.log(measured / left_out_ms)) <= half)),
-        nominal_coverage=coverage,
-        interval_width=float(np.median(np.exp(half) - np.exp(-half))),
-        networks=len(measured),
-        training_networks=len(measured),
-        evaluated_on="cross-validation",
-    )
-    return predictor, quality
+    left_out = LatencyPrediction.around(left_out_ms, predictor.conformal.half_width(left_out_ms, coverage))
+    return predictor, quality_of(Outcome("cross-validation", measured, left_out), coverage, len(measured))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -63,41 +63,56 @@ class TimedNetworks:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What was predicted for judged networks, by the predictor and by each baseline."""
+    """What was predicted for judged networks, by the predictor and by each baseline.
+
+    Attributes:
+        evaluated_on: which networks these are, as :class:`natdeploy.latency.Quality` tells it.
+        measured_ms: float64 ``[n]``.
+        prediction: of the same networks, made without their measurements.
+        baselines: milliseconds of the same networks by what else could predict them, float64 ``[n]`` each.
+    """
 
     evaluated_on: str
-    judged: TimedNetworks
+    measured_ms: np.ndarray
     prediction: LatencyPrediction
-    baselines: Mapping[str, np.ndarray]
+    baselines: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def on_holdout(space: Space, prediction: LatencyPrediction, training: TimedNetworks, holdout: TimedNetworks) -> Outcome:
     """Predictions for networks that were set aside."""
     baselines = {name: predict(space, training, holdout) for name, predict in BASELINES.items()}
-    return Outcome("holdout", holdout, prediction, baselines)
+    return Outcome("holdout", holdout.latency_ms, prediction, baselines)
 
 
 def cross_validated(
     space: Space, left_out_ms: np.ndarray, conformal: Conformal, coverage: float, training: TimedNetworks
 ) -> Outcome:
     """Predictions for the training networks themselves, each left out in turn, where none was set aside."""
-    factor = np.exp(conformal.half_width(left_out_ms, coverage))
-    inside = np.zeros(len(left_out_ms), bool)
-    prediction = LatencyPrediction(left_out_ms, left_out_ms / factor, left_out_ms * factor, inside)
+    prediction = LatencyPrediction.around(left_out_ms, conformal.half_width(left_out_ms, coverage))
     baselines = {name: np.zeros(len(left_out_ms)) for name in BASELINES}
     for fold in range(FOLDS):
         out = np.arange(len(left_out_ms)) % FOLDS == fold
         for name, predict in BASELINES.items():
             baselines[name][out] = predict(space, training.part(~out), training.part(out))
-    return Outcome("cross-validation", training, prediction, baselines)
+    return Outcome("cross-validation", training.latency_ms, prediction, baselines)
 
 
 def quality_of(
-    outcome: Outcome, coverage: float, training_networks: int, first_ms: np.ndarray, again_ms: np.ndarray
+    outcome: Outcome,
+    coverage: float,
+    training_networks: int,
+    twice: tuple[np.ndarray, np.ndarray] = (np.zeros(0), np.zeros(0)),
 ) -> Quality:
-    """Figures of an outcome, beside the repeatability of networks timed twice, both float64 ``[repeats]`` in ms."""
-    measured, predicted = outcome.judged.latency_ms, outcome.prediction
-    within5, within10 = repeatability(first_ms, again_ms)
+    """Figures of an outcome.
+
+    Args:
+        outcome: of at least two networks.
+        coverage: that its intervals promise.
+        training_networks: how many the predictor was trained on.
+        twice: first and second latencies of networks timed twice, both float64 ``[repeats]`` in ms.
+    """
+    measured, predicted = outcome.measured_ms, outcome.prediction
+    within5, within10 = repeatability(*twice)
     return Quality(
         **asdict(point_quality(measured, predicted.mean_ms)),
         coverage=float(np.mean((predicted.lower_ms <= measured) & (measured <= predicted.upper_ms))),
@@ -108,7 +123,7 @@ def quality_of(
         evaluated_on=outcome.evaluated_on,
         repeatability_within5=within5,
         repeatability_within10=within10,
-        repeats=len(again_ms),
+        repeats=len(twice[1]),
         baselines={name: point_quality(measured, ms) for name, ms in outcome.baselines.items()},
     )
 

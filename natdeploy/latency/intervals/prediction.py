@@ -30,6 +30,15 @@ class LatencyPrediction:
     upper_ms: np.ndarray
     extrapolated: np.ndarray
 
+    @staticmethod
+    def around(
+        mean_ms: np.ndarray, half_width: np.ndarray | float, extrapolated: np.ndarray | None = None
+    ) -> LatencyPrediction:
+        """Intervals ``[mean / e^h, mean * e^h]``; none is extrapolated unless told."""
+        factor = np.exp(half_width)
+        outside = np.zeros(len(mean_ms), bool) if extrapolated is None else extrapolated
+        return LatencyPrediction(mean_ms, mean_ms / factor, mean_ms * factor, outside)
+
     def __len__(self) -> int:
         return len(self.mean_ms)
 
@@ -52,8 +61,8 @@ class IntervalPredictor:
         """Latencies from features ``[n, features]``. Raises BadInput for a coverage the calibration cannot give."""
         mean_ms = self.mean.predict_ms(features)
         distance = self._distance(features)
-        factor = np.exp(self.conformal.half_width(mean_ms, coverage) + distance)
-        return LatencyPrediction(mean_ms, mean_ms / factor, mean_ms * factor, distance > 0)
+        half = self.conformal.half_width(mean_ms, coverage) + distance
+        return LatencyPrediction.around(mean_ms, half, distance > 0)
 
     def _distance(self, features: np.ndarray) -> np.ndarray:
         """How far each network lies outside the training networks, in log space: float64 ``[n]``, 0 inside.

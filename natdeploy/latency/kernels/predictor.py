@@ -160,8 +160,8 @@ class KernelPredictor:
     def of_sums(self, found: np.ndarray, coverage: float) -> LatencyPrediction:
         """Latencies from sums of kernels and their spread, as :meth:`KernelSums.networks_ms` gives; ``[n, 2]``."""
         mean_ms = np.maximum(self.whole(found[:, 0]), 1e-6)
-        factor = np.exp(float(self.scores[calibration_rank(len(self.scores), coverage) - 1]) * found[:, 1])
-        return LatencyPrediction(mean_ms, mean_ms / factor, mean_ms * factor, np.zeros(len(mean_ms), bool))
+        score = float(self.scores[calibration_rank(len(self.scores), coverage) - 1])
+        return LatencyPrediction.around(mean_ms, score * found[:, 1])
 
     def of_layers(self, layers: Sequence[Layer], coverage: float) -> tuple[np.ndarray, LatencyPrediction]:
         """Milliseconds of each layer, float64 ``[n]``, and the latency of all together."""

@@ -65,8 +65,7 @@ class PublishedKernels:
         if self.range_ms is not None:
             low, high = np.log(self.range_ms)
             beyond = np.maximum(np.maximum(np.log(mean_ms) - high, low - np.log(mean_ms)), 0)
-        factor = np.exp(self.half_width(mean_ms, coverage) + beyond)
-        return LatencyPrediction(mean_ms, mean_ms / factor, mean_ms * factor, beyond > 0)
+        return LatencyPrediction.around(mean_ms, self.half_width(mean_ms, coverage) + beyond, beyond > 0)
 
     def half_width(self, mean_ms: np.ndarray, coverage: float) -> np.ndarray:
         """Of intervals in log space, float64 ``[n]``. Raises BadInput for a coverage that cannot be given."""

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.latency.intervals.conformal import Conformal, calibration_rank, fit_conformal
-from natdeploy.latency.intervals.quality import Quality, point_quality
+from natdeploy.latency.intervals.evaluation import Outcome, quality_of
+from natdeploy.latency.intervals.prediction import LatencyPrediction
+from natdeploy.latency.intervals.quality import Quality
 from natdeploy.latency.kernels.fit import rising_whole
 from natdeploy.latency.kernels.model import KernelModel
 from natdeploy.latency.kernels.published import STATED_WHOLE, PublishedKernels
@@ -175,14 +177,7 @@ def _quality(judged: LeftOut, conformal: Conformal, coverage: float) -> Quality:
     """On networks with depthwise convolutions, as those that are searched have them, where there are some."""
     some = judged.mobile.sum() >= 2
     like = judged.mobile if some else np.ones(len(judged.mobile), bool)
-    half = conformal.half_width(judged.left_out_ms, coverage)
-    errors = np.abs(np.log(judged.measured_ms / judged.left_out_ms))
-    return Quality(
-        **asdict(point_quality(judged.measured_ms[like], judged.left_out_ms[like])),
-        coverage=float(np.mean((errors <= half)[like])),
-        nominal_coverage=coverage,
-        interval_width=float(np.median((np.exp(half) - np.exp(-half))[like])),
-        networks=int(like.sum()),
-        training_networks=len(like),
-        evaluated_on=f"published networks{' with depthwise convolutions' if some else ''}, families left out",
-    )
+    left_out_ms = judged.left_out_ms[like]
+    prediction = LatencyPrediction.around(left_out_ms, conformal.half_width(left_out_ms, coverage))
+    told = f"published networks{' with depthwise convolutions' if some else ''}, families left out"
+    return quality_of(Outcome(told, judged.measured_ms[like], prediction), coverage, len(like))

@@ -67,7 +67,7 @@ def fit_and_leave_out(
         outcome = on_holdout(space, predictor.predict(judged.features, coverage), training, judged)
     else:
         outcome = cross_validated(space, fitted.left_out_ms, conformal, coverage, training)
-    quality = quality_of(outcome, coverage, len(train), *timed_twice(usable, space))
+    quality = quality_of(outcome, coverage, len(train), timed_twice(usable, space))
     model = model_of(predictor, usable, space, quality)
     return model, np.log(training.latency_ms / fitted.left_out_ms)
 

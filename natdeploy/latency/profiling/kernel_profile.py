@@ -161,7 +161,7 @@ def fit_kernel_model(
     found = sums.networks_ms([space.layers(*network) for network in judged.networks])
     prediction = predictor.of_sums(found, coverage)
     outcome = on_holdout(space, prediction, training, judged)
-    quality = quality_of(outcome, coverage, len(train), *timed_twice(usable, space))
+    quality = quality_of(outcome, coverage, len(train), timed_twice(usable, space))
     model = model_of(predictor, usable, space, quality)
     return model, errors
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.latency.intervals.conformal import calibration_rank, fit_conformal
-from natdeploy.latency.intervals.quality import Quality, point_quality
+from natdeploy.latency.intervals.evaluation import Outcome, quality_of
+from natdeploy.latency.intervals.prediction import LatencyPrediction
 from natdeploy.latency.model import LatencyModel, published_model
 from natdeploy.latency.published.operator_rates import RatesPredictor, amounts, fit_rates_ms, rated_ms
 from natdeploy.measure.published import Publication, PublishedTiming
@@ -75,20 +75,16 @@ def fit_published_networks(
     left_out_ms, by_macs = (_left_out(columns, latency_ms, families) for columns in (table, macs))
     calibration_rank(len(names), coverage)
     conformal = fit_conformal(latency_ms, left_out_ms)
-    half = conformal.half_width(left_out_ms, coverage)
     like = np.array([any(layer.is_depthwise for layer in layers[name]) for name in names])
     if like.sum() < 2:
         raise BadInput("published networks: fewer than two have depthwise convolutions; nothing to judge the model by")
-    quality = Quality(
-        **asdict(point_quality(latency_ms[like], left_out_ms[like])),
-        coverage=float(np.mean((np.abs(np.log(latency_ms / left_out_ms)) <= half)[like])),
-        nominal_coverage=coverage,
-        interval_width=float(np.median((np.exp(half) - np.exp(-half))[like])),
-        networks=int(like.sum()),
-        training_networks=len(names),
-        evaluated_on="published networks with depthwise convolutions, families left out",
-        baselines={"macs": point_quality(latency_ms[like], by_macs[like])},
+    outcome = Outcome(
+        "published networks with depthwise convolutions, families left out",
+        latency_ms[like],
+        LatencyPrediction.around(left_out_ms[like], conformal.half_width(left_out_ms[like], coverage)),
+        {"macs": by_macs[like]},
     )
+    quality = quality_of(outcome, coverage, len(names))
     predictor = RatesPredictor(fit_rates_ms(table, latency_ms), conformal, space)
     return published_model(predictor, space, device=device, publication=publication, quality=quality)
 

@@ -83,8 +83,7 @@ class RatesPredictor:
 
     def _prediction(self, table: np.ndarray, coverage: float) -> LatencyPrediction:
         mean_ms = rated_ms(table, self.rates_ms)
-        factor = np.exp(self.conformal.half_width(mean_ms, coverage))
-        return LatencyPrediction(mean_ms, mean_ms / factor, mean_ms * factor, np.zeros(len(table), bool))
+        return LatencyPrediction.around(mean_ms, self.conformal.half_width(mean_ms, coverage))
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready; the space is not part of it."""

@@ -52,9 +52,8 @@ class TablePredictor:
         found = self._sums[classes](archs) / _NS_PER_MS
         mean_ms = found[:, 0]
         score = self.scores[calibration_rank(len(self.scores), coverage) - 1]
-        factor = np.exp(half_width(score, network_errors(mean_ms, found[:, 1])))
         # A space may be far from the table; how far is part of the error, so nothing counts as outside.
-        return LatencyPrediction(mean_ms, mean_ms / factor, mean_ms * factor, np.zeros(len(archs), bool))
+        return LatencyPrediction.around(mean_ms, half_width(score, network_errors(mean_ms, found[:, 1])))
 
     def _layer_sum(self, layers: Sequence[Layer]) -> np.ndarray:
         """Nanoseconds of a network, and what they may be off."""

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 import numpy as np
 
 from natdeploy.latency.inputs.classes import class_factor
-from natdeploy.latency.intervals.evaluation import BASELINES, TimedNetworks, Timing
-from natdeploy.latency.intervals.prediction import LatencyPrediction
-from natdeploy.latency.intervals.quality import PointQuality, Quality, point_quality, repeatability
+from natdeploy.latency.intervals.evaluation import Outcome, TimedNetworks, Timing, on_holdout, quality_of
 from natdeploy.latency.measured.comparable import TRAINING_ROLES, comparable
 from natdeploy.latency.measured.fit import model_of, timed_twice
 from natdeploy.latency.model import LatencyModel
@@ -44,7 +41,8 @@ def fit_transferred_model(
     usable = comparable(measurements, space)
     train, held = _medians(usable, space)
     predictor = knowledge.transfer(train, seed=seed)
-    quality = _quality(predictor, train, held, coverage, timed_twice(usable, space))
+    outcome = _judged(predictor, train, held, coverage)
+    quality = quality_of(outcome, coverage, len(train), timed_twice(usable, space))
     origin = {"source": f"what is known of {', '.join(knowledge.table.names)}", "licence": "see each device's own"}
     return model_of(predictor, usable, space, quality, source="transferred", origin=origin)
 
@@ -66,7 +64,10 @@ def transfer_errors(measurements: Sequence[Measurement], knowledge: SourceKnowle
 
 
 def _medians(measurements: Sequence[Measurement], space: Space) -> tuple[dict[Arch, float], dict[Arch, float]]:
-    """Latency in ms of each architecture to train on, and of each to judge by, with the space's own classes."""
+    """Latency in ms of each architecture to train on, and of each to judge by, with the space's own classes.
+
+    Both in the order of :class:`TimedNetworks`.
+    """
     found: dict[tuple[str, Arch], list[float]] = defaultdict(list)
     for item in measurements:
         if item.arch is not None and item.role in (*TRAINING_ROLES, "holdout"):
@@ -80,45 +81,20 @@ def _medians(measurements: Sequence[Measurement], space: Space) -> tuple[dict[Ar
     return {arch: ms for arch, ms in medians["train"].items() if arch not in held}, held
 
 
-def _quality(
-    predictor: TransferredPredictor,
-    train: Mapping[Arch, float],
-    held: Mapping[Arch, float],
-    coverage: float,
-    twice: tuple[np.ndarray, np.ndarray],
-) -> Quality:
-    judged = held if len(held) >= 2 else train
-    predicted: LatencyPrediction
-    if judged is held:
-        predicted = predictor.predict(list(held), coverage)
-    else:
-        predicted = predictor.left_out(coverage)
-    measured = np.array(list(judged.values()))
-    within5, within10 = repeatability(*twice)
-    return Quality(
-        **asdict(point_quality(measured, predicted.mean_ms)),
-        coverage=float(np.mean((predicted.lower_ms <= measured) & (measured <= predicted.upper_ms))),
-        nominal_coverage=coverage,
-        interval_width=float(np.median((predicted.upper_ms - predicted.lower_ms) / predicted.mean_ms)),
-        networks=len(measured),
-        training_networks=len(train),
-        evaluated_on="holdout" if judged is held else "cross-validation",
-        repeatability_within5=within5,
-        repeatability_within10=within10,
-        repeats=len(twice[0]),
-        baselines=_baselines(predictor.devices.sources.encoding.space, train, held) if judged is held else {},
-    )
+def _judged(
+    predictor: TransferredPredictor, train: Mapping[Arch, float], held: Mapping[Arch, float], coverage: float
+) -> Outcome:
+    """Predictions for holdout networks, beside a measured model's baselines where the space lists layers.
 
-
-def _baselines(space: Space, train: Mapping[Arch, float], held: Mapping[Arch, float]) -> dict[str, PointQuality]:
-    """The same networks by the baselines of a measured model, where the space lists layers."""
+    For the training networks, each predicted from the others, where fewer than two were held out.
+    """
+    if len(held) < 2:
+        return Outcome("cross-validation", np.array(list(train.values())), predictor.left_out(coverage))
+    prediction, space = predictor.predict(list(held), coverage), predictor.devices.sources.encoding.space
     if isinstance(space, OperatorSpace) or len(train) < MIN_MEASURED:
-        return {}
-    classes = space.num_classes
+        return Outcome("holdout", np.array(list(held.values())), prediction)
     training, judged = (
-        TimedNetworks.of(space, {(arch, classes): Timing(ms, 0.0) for arch, ms in timings.items()})
+        TimedNetworks.of(space, {(arch, space.num_classes): Timing(ms, 0.0) for arch, ms in timings.items()})
         for timings in (train, held)
     )
-    return {
-        name: point_quality(judged.latency_ms, predict(space, training, judged)) for name, predict in BASELINES.items()
-    }
+    return on_holdout(space, prediction, training, judged)
