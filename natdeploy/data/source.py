@@ -59,10 +59,12 @@ def is_downloaded(source: str) -> bool:
 
 def _kind(path: Path) -> str:
     """Name of the source that reads this path."""
+    from natdeploy.data.sources.huggingface import is_saved_table
+
+    if is_saved_table(path):
+        return "hf"
     if path.is_dir():
-        if (path / "dataset_dict.json").is_file() or (path / "dataset_info.json").is_file():
-            return "hf"
         return "npz" if any((path / name).is_file() for name in ("train.npz", "images.npz")) else "folder"
     if path.suffix == ".npz":
         return "npz"
-    raise BadInput(f"{path}: not a folder and not an .npz file; expected a folder of class folders or an .npz file")
+    raise BadInput(f"{path}: not a folder, .npz or .parquet file; expected a folder of class folders or such a file")

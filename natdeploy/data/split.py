@@ -17,6 +17,8 @@ def divide(
 ) -> dict[str, Labelled]:
     """Parts ``train``, ``val`` and ``test``; those the source lacks are drawn from its training images, class by class.
 
+    Of a data set whose held-out share is usual (``data.val_fraction``) as many are drawn as that share of all is, the
+    rounding spread over the classes; of others the share of each class is rounded by itself.
     Copies of one image (equal pixels) stay together, so that none is trained on and tested on; of files that are read
     one by one, copies are not looked for. Each part comes in a shuffled order: any prefix of it is roughly balanced.
     Without ``stratified`` classes are not looked at: one may have a single image.
@@ -42,7 +44,10 @@ def _draw(
     rng = np.random.default_rng([seed, 0])
     chosen: dict[str, list[int]] = {part: [] for part in fractions}
     labels = np.array([pool.labels[group[0]] if stratified else 0 for group in groups], dtype=np.int64)
-    for label in np.unique(labels):
+    present, sizes = np.unique(labels, return_counts=True)
+    whole = data.val_fraction is not None
+    wanted = {part: _counts(sizes, fraction, whole=whole) for part, fraction in fractions.items()}
+    for place, label in enumerate(present):
         members = rng.permutation(np.flatnonzero(labels == label))
         if len(members) <= len(fractions):
             raise BadInput(
@@ -50,8 +55,8 @@ def _draw(
                 f"{len(fractions) + 1} are needed for training and {' and '.join(fractions)}; add images or remove it"
             )
         start = 0
-        for left, (part, fraction) in zip(range(len(fractions), 0, -1), fractions.items()):
-            count = min(max(1, round(fraction * len(members))), len(members) - start - left)
+        for left, part in zip(range(len(fractions), 0, -1), fractions):
+            count = min(wanted[part][place], len(members) - start - left)
             for member in members[start : start + count]:
                 chosen[part].extend(groups[member])
             start += count
@@ -60,6 +65,18 @@ def _draw(
     for indices in drawn.values():
         taken[indices] = True
     return {**drawn, "train": np.flatnonzero(~taken)}
+
+
+def _counts(sizes: np.ndarray, fraction: float, *, whole: bool) -> list[int]:
+    """How many of each class, at least one: the share of each, or (``whole``) of all by the largest remainders."""
+    if not whole:
+        return [max(1, round(fraction * int(size))) for size in sizes]
+    shares = sizes * fraction
+    counts = np.maximum(np.floor(shares).astype(np.int64), 1)
+    more = round(fraction * int(sizes.sum())) - int(counts.sum())
+    if more > 0:
+        counts[np.argsort(counts - shares, kind="stable")[:more]] += 1
+    return counts.tolist()
 
 
 def _copies(pool: Labelled) -> list[list[int]]:

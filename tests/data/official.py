@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -58,19 +58,81 @@ def _pickle(file: Path, value: dict) -> None:
     file.write_bytes(pickle.dumps(value, protocol=2))
 
 
+def cifar10_binary(root: Path) -> Expected:
+    folder = root / "cifar-10-batches-bin"
+    folder.mkdir()
+    for number, name in enumerate([*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"]):
+        labels = np.array([[0], [1], [2]] * 2, dtype=np.uint8)
+        np.hstack([labels, _rows(6, number)]).tofile(folder / f"{name}.bin")
+    (folder / "batches.meta.txt").write_text("airplane\ncat\ndog\n\n")
+    return ("airplane", "cat", "dog"), {"train": 10, "test": 2}
+
+
+def cifar10_matlab(root: Path) -> Expected:
+    classes, folder = ("airplane", "cat", "dog"), root / "cifar-10-batches-mat"
+    folder.mkdir()
+    for number, name in enumerate([*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"]):
+        labels = np.array([[0], [1], [2]] * 2, dtype=np.uint8)
+        savemat(folder / f"{name}.mat", {"data": _rows(6, number), "labels": labels, "batch_label": name})
+    savemat(folder / "batches.meta.mat", {"label_names": _cells(classes)})
+    return classes, {"train": 10, "test": 2}
+
+
+def cifar100_binary(root: Path) -> Expected:
+    folder = root / "cifar-100-binary"
+    folder.mkdir()
+    for name, count in (("train", 30), ("test", 6)):
+        labels = np.stack([np.zeros(count), np.arange(count) % 3], axis=1).astype(np.uint8)  # coarse, then fine
+        np.hstack([labels, _rows(count, count)]).tofile(folder / f"{name}.bin")
+    (folder / "fine_label_names.txt").write_text("apple\nbear\ncup\n")
+    return ("apple", "bear", "cup"), {"train": 10, "test": 2}
+
+
+def cifar100_matlab(root: Path) -> Expected:
+    classes, folder = ("apple", "bear", "cup"), root / "cifar-100-matlab"
+    folder.mkdir()
+    for name, count in (("train", 30), ("test", 6)):
+        labels = {
+            "fine_labels": (np.arange(count) % 3)[:, None].astype(np.uint8),
+            "coarse_labels": np.zeros((count, 1)),
+        }
+        savemat(folder / f"{name}.mat", {"data": _rows(count, count), **labels})
+    savemat(folder / "meta.mat", {"fine_label_names": _cells(classes), "coarse_label_names": _cells(("all",))})
+    return classes, {"train": 10, "test": 2}
+
+
+def _cells(names: tuple[str, ...]) -> np.ndarray:
+    """MATLAB's column of texts."""
+    return np.array(names, dtype=object)[:, None]
+
+
 def stl10(root: Path) -> Expected:
-    classes = ["airplane", "bird"]
     folder = root / "stl10_binary"
     folder.mkdir()
     (folder / "class_names.txt").write_text("airplane\nbird\n")
+    for part, images, labels in _stl10_parts():
+        images.tofile(folder / f"{part}_X.bin")
+        labels.tofile(folder / f"{part}_y.bin")
+    return ("airplane", "bird"), {"train": 10, "test": 2}
+
+
+def stl10_matlab(root: Path) -> Expected:
+    folder = root / "stl10_matlab"
+    folder.mkdir()
+    for part, images, labels in _stl10_parts():
+        variables = {"X": images.reshape(len(images), -1), "y": labels[:, None]}
+        savemat(folder / f"{part}.mat", {**variables, "class_names": _cells(("airplane", "bird")).T})
+    return ("airplane", "bird"), {"train": 10, "test": 2}
+
+
+def _stl10_parts() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Name, planes column by column, and labels from 1 of each part."""
     for part, count in (("train", 20), ("test", 4)):
         labels = np.arange(count) % 2
         images = np.random.default_rng(count).integers(0, 8, (count, 96, 96, 3), dtype=np.uint8)
         images[..., 0] = 40 * (labels + 1)[:, None, None]
         images[:, 0, :, 1], images[:, :, 0, 2] = 200, 201
-        images.transpose(0, 3, 2, 1).tofile(folder / f"{part}_X.bin")  # column by column
-        (labels + 1).astype(np.uint8).tofile(folder / f"{part}_y.bin")
-    return tuple(classes), {"train": 10, "test": 2}
+        yield part, np.ascontiguousarray(images.transpose(0, 3, 2, 1)), (labels + 1).astype(np.uint8)
 
 
 def cinic10(root: Path) -> Expected:
@@ -103,6 +165,21 @@ def imagenet_flat(root: Path) -> Expected:
     synsets = np.array([(1, classes[1]), (2, classes[0])], dtype=[("ILSVRC2012_ID", "O"), ("WNID", "O")])
     savemat(kit / "meta.mat", {"synsets": synsets[:, None]})
     (kit / "ILSVRC2012_validation_ground_truth.txt").write_text("2\n1\n" * 3)
+    return classes, counts
+
+
+def imagenet_kaggle(root: Path) -> Expected:
+    """As Kaggle packs it: deeper, and with the validation pictures' classes in a table of their own order."""
+    base = root / "ILSVRC" / "Data" / "CLS-LOC"
+    base.mkdir(parents=True)
+    classes, counts = imagenet(base)
+    rows = ["ImageId,PredictionString"]
+    for file in (base / "val").glob("*/*.JPEG"):
+        rows.append(f"{file.stem},{file.parent.name} 1 2 30 40 {file.parent.name} 5 6 7 8 ")
+        file.rename(base / "val" / file.name)
+    for wnid in classes:
+        (base / "val" / wnid).rmdir()
+    (root / "LOC_val_solution.csv").write_text("\n".join(rows) + "\n")
     return classes, counts
 
 
@@ -179,6 +256,20 @@ def cars(root: Path) -> Expected:
     return classes, {"train": 12, "test": 3}
 
 
+def cars_of_one_list(root: Path) -> Expected:
+    """The other archive: all pictures in one folder, the part a field."""
+    classes = ("AM General Hummer SUV 2000", "Acura RL Sedan 2012")
+    names = ("relative_im_path", "bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "test")
+    rows = []
+    for number in range(30):
+        path = f"car_ims/{number + 1:06d}.jpg"
+        picture(root / path, number % 2)
+        rows.append((path, 1, 1, 9, 9, number % 2 + 1, int(number >= 24)))
+    annotations = np.array([rows], [(name, "O") for name in names])
+    savemat(root / "cars_annos.mat", {"annotations": annotations, "class_names": _cells(classes).T})
+    return classes, {"train": 12, "test": 3}
+
+
 def flowers(root: Path) -> Expected:
     labels = np.arange(30) % 2 + 1
     for number, label in enumerate(labels, start=1):
@@ -192,13 +283,13 @@ def flowers(root: Path) -> Expected:
 
 #: Name for ``--data`` to makers of its layouts.
 MAKERS: dict[str, list[Callable[[Path], Expected]]] = {
-    "imagenet": [imagenet, imagenet_flat],
-    "cifar10": [cifar10],
-    "cifar100": [cifar100],
+    "imagenet": [imagenet, imagenet_flat, imagenet_kaggle],
+    "cifar10": [cifar10, cifar10_binary, cifar10_matlab],
+    "cifar100": [cifar100, cifar100_binary, cifar100_matlab],
     "cinic10": [cinic10],
-    "stl10": [stl10],
+    "stl10": [stl10, stl10_matlab],
     "food101": [food101],
-    "stanford-cars": [cars],
+    "stanford-cars": [cars, cars_of_one_list],
     "fgvc-aircraft": [aircraft],
     "dtd": [dtd],
     "oxford-pets": [pets],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,20 @@ from natdeploy.data.labelled import PART_NAMES, Images, Labelled, SourceData, st
 from natdeploy.data.pictures import Pictures
 from natdeploy.ground.errors import BadInput
 
+_PARQUET = ".parquet"
+#: What says that a folder was written by ``save_to_disk``.
+_SAVED = ("dataset_dict.json", "dataset_info.json", "state.json")
+
+
+def is_saved_table(path: Path) -> bool:
+    """Whether a path is a data set that ``save_to_disk`` wrote, a Parquet file, or a folder of such as in the hub."""
+    if path.is_file():
+        return path.suffix.lower() == _PARQUET
+    return any((path / name).is_file() for name in _SAVED) or next(_parquet_files(path), None) is not None
+
 
 def read_huggingface(text: str) -> SourceData:
-    """Read a folder written by ``save_to_disk``, or download ``NAME`` or ``NAME:CONFIG``.
+    """Read a folder written by ``save_to_disk``, Parquet files, or download ``NAME`` or ``NAME:CONFIG``.
 
     One column of images and one of labels are looked for; parts named ``train``, ``validation`` and ``test`` are kept.
     Raises BadInput naming the data set and the column at fault.
@@ -31,13 +43,14 @@ def read_table(text: str, *, label: str | None = None, test: str | None = None) 
     Args:
         text: folder, or name in the hub.
         label: the column of labels, where there are several; the only one where this is None.
-        test: name of the part to test on; all others are trained on then, but for parts without labels.
+        test: the hub's name of the part to test on; all others are trained on then, but for parts without labels.
+            A copy without a part of that name is tested on ``test`` or, failing that, on its validation part.
 
     Images of a data set of which the test part is known are decoded when they are asked for.
     """
     import datasets
 
-    loaded = _load(text)
+    loaded = _with_images(_load(text), datasets)
     tables = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
     tables = {str(name).lower(): table for name, table in tables.items() if str(name).lower() in PART_NAMES}
     tables = {PART_NAMES[name]: table for name, table in tables.items()} if test is None else _joined(tables, test)
@@ -68,9 +81,25 @@ def _joined(tables: dict[str, Any], test: str) -> dict[str, Any]:
     """The part to test on, and all others that have labels as one."""
     import datasets
 
-    others = [table for name, table in tables.items() if name != test and name != "test"]
+    order = (test, *(name for wanted in ("test", "val") for name in tables if PART_NAMES[name] == wanted))
+    chosen = next((name for name in order if name in tables), None)
+    others = [table for name, table in tables.items() if name != chosen and PART_NAMES[name] != "test"]
     found = {"train": datasets.concatenate_datasets(others)} if others else {}
-    return found | ({"test": tables[test]} if test in tables else {})
+    return found | ({"test": tables[chosen]} if chosen is not None else {})
+
+
+def _with_images(loaded: Any, datasets: Any) -> Any:
+    """Columns of encoded pictures are images, also where the files do not say so."""
+    table = next(iter(loaded.values()), None) if isinstance(loaded, datasets.DatasetDict) else loaded
+    kinds = {} if table is None else table.features
+    if not any(isinstance(kind, datasets.Image) for kind in kinds.values()):
+        for name in [name for name, kind in kinds.items() if _is_encoded(kind)]:
+            loaded = loaded.cast_column(name, datasets.Image())
+    return loaded
+
+
+def _is_encoded(kind: Any) -> bool:
+    return set(kind) == {"bytes", "path"} if isinstance(kind, dict) else getattr(kind, "dtype", None) == "binary"
 
 
 def _pictures(encoded: Any, where: str) -> Pictures:
@@ -84,14 +113,25 @@ def _pictures(encoded: Any, where: str) -> Pictures:
     return Pictures(range(len(encoded)), read, digest)
 
 
+def _parquet_files(folder: Path) -> Iterator[Path]:
+    """In a folder, or in one inside: the hub keeps them in ``data`` or in a folder for each configuration."""
+    return (file for depth in ("*", "*/*") for file in folder.glob(depth) if file.suffix.lower() == _PARQUET)
+
+
 def _load(text: str) -> Any:
     import datasets
 
-    if Path(text).expanduser().is_dir():
+    path = Path(text).expanduser()
+    if path.exists():
+        what = "a data set written by save_to_disk"
         try:
-            return datasets.load_from_disk(str(Path(text).expanduser()))
+            if path.is_dir() and (any((path / name).is_file() for name in _SAVED) or not is_saved_table(path)):
+                return datasets.load_from_disk(str(path))
+            what = "a data set in Parquet files"
+            files: dict[str, Any] = {"data_dir": str(path)} if path.is_dir() else {"data_files": str(path)}
+            return datasets.load_dataset("parquet", **files)  # never by a script that lies there
         except Exception as error:  # the library raises its own, pyarrow's, JSON's and Python's errors alike
-            raise BadInput(f"{text}: not a data set written by save_to_disk: {_first_line(error)}") from None
+            raise BadInput(f"{text}: not {what}: {_first_line(error)}") from None
     name, _, config = text.partition(":")
     try:
         return datasets.load_dataset(name, config or None)

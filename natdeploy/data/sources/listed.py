@@ -66,8 +66,9 @@ def _pets(known: KnownSet, root: Path) -> Official:
         file = folder / "annotations" / f"{name}.txt"
         rows = [line.split() for line in known.lines(file)]
         for row in rows:
-            if len(row) != 4 or not row[1].isdecimal() or int(row[1]) < 1:
-                raise known.refusal(file, f"line {' '.join(row)!r} is not 'NAME CLASS SPECIES BREED'")
+            if len(row) != 4 or not row[1].isdecimal() or len(row[1]) > 9 or not 1 <= int(row[1]) <= known.classes:
+                form = f"'NAME CLASS SPECIES BREED' with a class of 1 to {known.classes}"
+                raise known.refusal(file, f"line {' '.join(row)!r} is not {form}")
             names.setdefault(int(row[1]), row[0].rpartition("_")[0])
         files = [folder / "images" / f"{row[0]}.jpg" for row in rows]
         parts[part] = known.labelled(folder, files, [int(row[1]) - 1 for row in rows])
