@@ -63,7 +63,7 @@ def provenance_table(facts: Facts) -> Table:
             "accuracies and latency intervals of the archive, as above; steps smaller than one standard error of the "
             "difference are left out",
         ),
-        ("MACs, parameters, activations", "counted from the list of layers, for one image, float32"),
+        ("MACs, parameters, activations", f"counted from the list of layers, for one image, float32{_classes(facts)}"),
         (
             "hypervolume",
             f"objectives {', '.join(config.objectives)}; architectures whose interval ends within the budget; "
@@ -104,6 +104,14 @@ def _published(model: LatencyModel) -> str:
 def _reference(facts: Facts) -> str:
     point = facts.summary.get("reference_point", {})
     return ": " + ", ".join(f"{name} {value:.6g}" for name, value in point.items()) if point else ""
+
+
+def _classes(facts: Facts) -> str:
+    """Of which classifier; a bundle's own figures are of the one that it holds."""
+    if (classes := facts.summary.get("num_classes")) is None:
+        return ""
+    most = ", as many as any of the data sets has" if facts.config.further_data else ""
+    return f"; these and the predicted latencies are of networks with {classes} classes{most}"
 
 
 def _span(values: list[int]) -> str:

@@ -237,6 +237,12 @@ class Task(Settings):
         found = [place_of(name, self.home) for name in self.named]
         return tuple(dict.fromkeys([self.home, *(place for place in found if place is not None)]))
 
+    @property
+    def powered(self) -> tuple[Place, ...]:
+        """Those of the places whose energy is asked for."""
+        found = {place_of(name, self.home) for name in self.named if kind_of(name) == "energy_mj"}
+        return tuple(place for place in self.places if place in found)
+
     @model_validator(mode="after")
     def _known_tasks(self) -> Task:
         for name in self.named:

@@ -150,6 +150,13 @@ class RunFolder:
             raise BadInput(f"{path}: expected watts by device; remove {self.path} to start over")
         return value
 
+    def power_of(self, place: Place) -> dict[str, Any]:
+        """Of a place whose energy the run asks for. Raises BadInput where it is gone."""
+        found = self.power().get("" if place == self.config().home else place.key)
+        if found is None:
+            raise BadInput(f"{self.path}: the power figures of {place.key} are gone; remove it to start over")
+        return found
+
     @property
     def report_path(self) -> Path:
         """Where the report goes."""

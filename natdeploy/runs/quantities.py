@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 #: Figures of the network alone.
 STATIC = ("macs", "params", "peak_activation_bytes", "file_bytes")
@@ -18,6 +18,8 @@ PLACED = ("latency_ms", "energy_mj")
 #: Figures of the network with weights for a data set; known after an evaluation only.
 LEARNED = ("top1",)
 QUANTITIES = (*LEARNED, *PLACED, *STATIC)
+
+Value = TypeVar("Value")
 
 _LIMIT = re.compile(r"\s*(?P<name>[^<>=\s]+)\s*(?P<sense><=|>=)\s*(?P<value>\S+)\s*")
 
@@ -83,6 +85,11 @@ def edge(name: str, *, upper: bool) -> str:
         return name
     what, _, unit = kind.rpartition("_")
     return f"{what}_{'upper' if upper else 'lower'}_{unit}{colon}{argument}"
+
+
+def with_ends(name: str, mean: Value, lower: Value, upper: Value) -> dict[str, Value]:
+    """A figure on a device and the ends of its interval, by their names."""
+    return {name: mean, edge(name, upper=False): lower, edge(name, upper=True): upper}
 
 
 def in_words(value: float) -> str:

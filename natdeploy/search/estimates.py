@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from natdeploy.runs import ArchiveEntry, Requirements
-from natdeploy.runs.quantities import STATIC
+from natdeploy.runs.quantities import STATIC, with_ends
 from natdeploy.spaces import Arch, Costs, Space, costs, file_bytes
 
 #: Estimates kept in memory.
@@ -148,7 +148,7 @@ class Estimator:
         space: the space.
         latency: predicts milliseconds.
         budget_ms: feasible is what has its interval's upper end within it.
-        num_classes: classes of the task.
+        num_classes: of the networks whose costs and latencies are estimated.
         elsewhere: further devices and runtimes by ``device:runtime``; under the empty name the watts of the run's own.
         requirements: what feasible is where it is more than that budget.
     """
@@ -198,12 +198,11 @@ class Estimator:
         for key, place in self._elsewhere.items():
             suffix = f":{key}" if key else ""
             there = here if place.latency is None else place.latency.predict(archs, num_classes=self.num_classes)
-            ends = {"": there.mean_ms, "_lower": there.lower_ms, "_upper": there.upper_ms}
-            for end, values in ends.items():
-                if key:
-                    found[f"latency{end}_ms{suffix}"] = values
-                if place.watts is not None:
-                    found[f"energy{end}_mj{suffix}"] = place.watts * values
+            ends = there.mean_ms, there.lower_ms, there.upper_ms
+            if key:
+                found |= with_ends(f"latency_ms{suffix}", *ends)
+            if place.watts is not None:
+                found |= with_ends(f"energy_mj{suffix}", *(place.watts * values for values in ends))
         return found
 
     def forget(self) -> None:

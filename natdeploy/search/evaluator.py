@@ -45,7 +45,7 @@ class Evaluator(Protocol):
 
     @property
     def num_classes(self) -> int:
-        """Classes of the task."""
+        """Classes of the networks, of which costs and latencies are estimated."""
         ...
 
     @property

@@ -192,6 +192,7 @@ def _write_result(run: RunFolder, state: State, nat: NatSteps, places: Places) -
                 "accuracy_predictor": None if nat.predictor is None else nat.predictor.about(),
                 "surrogate": config.search.surrogate if config.predictor is None else config.accuracy,
                 "algorithm": algorithm_name(config.search.algorithm, len(config.objectives)),
+                "num_classes": nat.estimator.num_classes,
                 "data_fingerprint": state.data_fingerprint,
                 **_each_fingerprint(nat.evaluator),
                 "energy": {

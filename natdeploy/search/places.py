@@ -9,7 +9,6 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import write_json
 from natdeploy.runs import Place, RunConfig, RunFolder
 from natdeploy.runs.folder import POWER, file_of
-from natdeploy.runs.quantities import kind_of, place_of
 from natdeploy.search.estimates import Elsewhere, Estimator, LatencyPredictor
 from natdeploy.search.evaluator import Power, Surroundings
 from natdeploy.spaces import get_space
@@ -44,9 +43,8 @@ class Places:
             raise BadInput(f"two devices' latency models would both be {twice} in the run folder; rename a profile")
         latency = here.latency_model(config)
         elsewhere = {place: here.latency_model(_at(config, place)) for place in others}
-        return Places(
-            config, latency, elsewhere, {place: here.power_model(_at(config, place)) for place in _powered(config)}
-        )
+        power = {place: here.power_model(_at(config, place)) for place in config.powered}
+        return Places(config, latency, elsewhere, power)
 
     @staticmethod
     def load(run: RunFolder, here: Surroundings) -> Places:
@@ -57,13 +55,10 @@ class Places:
         elsewhere = {
             place: here.load_latency_model(run.latency_model_of(place), _at(config, place)) for place in others
         }
-        found = run.power()
-        power: dict[Place, Power] = {}
-        for place in _powered(config):
-            one = found.get(_key(config, place))
-            if one is None:
-                raise BadInput(f"{run.path}: the power figures of {place.key} are gone; remove it to start over")
-            power[place] = PowerModel(one["watts"], str(one.get("about", "")))
+        kept = {place: run.power_of(place) for place in config.powered}
+        power: dict[Place, Power] = {
+            place: PowerModel(one["watts"], str(one.get("about", ""))) for place, one in kept.items()
+        }
         return Places(config, latency, elsewhere, power)
 
     def save(self, folder: Path) -> None:
@@ -109,9 +104,3 @@ def _at(config: RunConfig, place: Place) -> RunConfig:
 
 def _key(config: RunConfig, place: Place) -> str:
     return "" if place == config.home else place.key
-
-
-def _powered(config: RunConfig) -> list[Place]:
-    """Places whose energy is asked for."""
-    found = [place_of(name, config.home) for name in config.named if kind_of(name) == "energy_mj"]
-    return [place for place in dict.fromkeys(found) if place is not None]

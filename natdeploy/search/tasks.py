@@ -38,8 +38,8 @@ class SeveralTasks:
 
     @property
     def num_classes(self) -> int:
-        """Classes of the first data set; static costs and latencies are those of its networks."""
-        return self._first.num_classes
+        """The most that any data set has: a budget or limit that holds then holds for the network of each."""
+        return max(one.num_classes for one in (self._first, *self._others.values()))
 
     @property
     def data_fingerprint(self) -> str:

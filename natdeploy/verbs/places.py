@@ -37,15 +37,13 @@ def check_places(job: JobConfig) -> None:
     from natdeploy.devices import load_profile
     from natdeploy.devices.power import power_model
     from natdeploy.ground.errors import BadInput
-    from natdeploy.runs.quantities import kind_of, place_of
 
     for place in job.places:
         profile = load_profile(place.device, derive=False)
         if place.runtime not in profile.runtimes:
             known = ", ".join(profile.runtimes)
             raise BadInput(f"device {profile.name!r} has no runtime {place.runtime!r}; it has {known}")
-    for powered in {place_of(name, job.home) for name in job.named if kind_of(name) == "energy_mj"}:
-        assert powered is not None
+    for powered in job.powered:
         power_model(load_profile(powered.device))
 
 

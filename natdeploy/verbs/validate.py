@@ -112,14 +112,14 @@ def _checks(job: JobConfig, profile: HardwareProfile) -> Iterator[tuple[str, str
 
 
 def _classes(job: JobConfig) -> tuple[int | None, str]:
-    """Number of classes of a job's own images, if these were read, and which of its images were not."""
+    """Number of classes that a search of a job's images counts, as far as they were read, and which were not."""
     from natdeploy.data import is_downloaded, load_dataset
 
     sources = {job.data, *job.further_data.values()}
     later = sorted(filter(is_downloaded, sources))
-    classes = {source: len(load_dataset(source, seed=job.seed).classes) for source in sorted(sources - {*later})}
+    classes = [len(load_dataset(source, seed=job.seed).classes) for source in sorted(sources - {*later})]
     reason = f"{', '.join(later)}: downloaded when the search starts" if later else ""
-    return classes.get(job.data), reason
+    return max(classes, default=None), reason
 
 
 def _check_budget(job: JobConfig, profile: HardwareProfile, classes: int | None) -> str:

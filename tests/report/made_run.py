@@ -89,7 +89,7 @@ def make_run(
         write_items(target / HISTORY, steps)
         if finished:
             write_items(target / RANDOM, archive[:5])
-            summary = {"hypervolume_random": 0.71, "random_drawn": 64, "random_feasible": 5}
+            summary = {"hypervolume_random": 0.71, "random_drawn": 64, "random_feasible": 5, "num_classes": 10}
             write_json(target / SUMMARY, {**summary, "reference_point": {"top1": 0.5, "latency_ms": BUDGET_MS}})
     paths = []
     for index in range(bundles):

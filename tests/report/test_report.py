@@ -204,6 +204,7 @@ def test_every_figure_says_where_it_comes_from(page):
     assert "270 validation images" in sources["validation top-1"]
     assert "trained on timings of this very device" in sources["predicted latency"]
     assert "latency_ms 0.5" in sources["hypervolume"]
+    assert sources["MACs, parameters, activations"].endswith("of networks with 10 classes")
     assert "30 networks, never trained on" in sources["predictor quality"]
     tested = [source for figure, source in sources.items() if figure.startswith("test top-1")]
     assert len(tested) == 2

@@ -45,5 +45,6 @@ def test_the_runs_own_data_set_heads_the_page_and_is_named(made: MadeRun) -> Non
     assert facts.shown is not None and facts.shown.name == made.bundles[0].name
     text = Page(write_report(made.run, measurements=made.holdout)).text
     assert "images of digits" in text
+    assert "of networks with 10 classes, as many as any of the data sets has" in text
     alone = Facts(**{**vars(facts), "bundles": tuple(one for one in facts.bundles if one.provenance.task)})
     assert alone.shown is not None and alone.shown.provenance.task == "pets"

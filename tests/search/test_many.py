@@ -15,7 +15,7 @@ from natdeploy.search.evaluation import evaluate_all
 from natdeploy.search.sharing import sharing
 from natdeploy.search.tasks import SeveralTasks
 from tests.search.make import estimator
-from tests.search.synthetic import SPACE, Synthetic, Weights, small_config
+from tests.search.synthetic import SPACE, Synthetic, Weights, small_config, true_latency_ms
 
 LIGHT = {"iterations": 1, "surrogate": "ridge", "surrogate_evaluations": 60, "random_baseline": False}
 
@@ -120,6 +120,18 @@ def test_three_data_sets_each_with_weights_of_its_own(tmp_path: Path) -> None:
         assert kept["generation"] == 1 and "warm-up" in kept["drawn"]
     best = max(entries, key=lambda entry: entry.value("top1:flat"))
     assert len(best.arch.ks) < len(max(entries, key=lambda entry: entry.top1).arch.ks)
+
+
+def test_of_several_data_sets_the_one_with_the_most_classes_counts(tmp_path: Path) -> None:
+    most = 1_000_000
+    limits, objectives = [f"params<={most}", "energy_mj<=10"], ["top1", "top1:many", "energy_mj"]
+    run = run_of(tmp_path, latency_ms=20, further_data={"many": "many"}, objectives=objectives, limits=limits)
+    assert run.summary()["num_classes"] == 500
+    for entry in run.archive():
+        assert entry.params == sum(layer.params for layer in SPACE.layers(entry.arch, 500))
+        assert entry.latency_ms == pytest.approx(true_latency_ms(entry.arch) + 0.49)
+        assert entry.value("energy_mj") == pytest.approx(2 * entry.latency_ms)
+    assert run.front() and all(entry.params <= most and entry.value("energy_upper_mj") <= 10 for entry in run.front())
 
 
 def test_each_data_sets_surrogate_is_judged_by_itself_and_a_limits_too(tmp_path: Path) -> None:
