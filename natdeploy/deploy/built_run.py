@@ -80,8 +80,13 @@ class BuiltRun(ServedRun):
 def _with(entry: ArchiveEntry, figures: Mapping[str, float]) -> ArchiveEntry:
     """An entry with other figures in the places of those it has."""
     more = {name: figures.get(name, value) for name, value in entry.more.items()}
-    own = {name: figures[name] for name in ("latency_ms", "latency_lower_ms", "latency_upper_ms")}
-    return replace(entry, **own, more=more)
+    return replace(
+        entry,
+        latency_ms=figures["latency_ms"],
+        latency_lower_ms=figures["latency_lower_ms"],
+        latency_upper_ms=figures["latency_upper_ms"],
+        more=more,
+    )
 
 
 def predicted_anew(
