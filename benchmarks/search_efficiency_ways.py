@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,8 +167,10 @@ def nsga2(task: Task, evaluations: int, seed: int, sizes: Sizes) -> None:
     )
 
 
-def linas(task: Task, evaluations: int, seed: int, sizes: Sizes) -> None:
+def linas(task: Task, evaluations: int, seed: int, sizes: Sizes, *, in_round: int | None = None) -> None:
     """A random population; then again and again NSGA-II on a predictor, whose last population is evaluated.
+
+    ``in_round`` says how many of it where it is less, and less is judged each round, as much in all.
 
     The predictor is ridge regression or a support vector machine on one-hot genes, whichever cross-validates better.
     Kinder to LINAS than its own code: MACs are exact instead of predicted, and no architecture is evaluated twice.
@@ -179,7 +181,7 @@ def linas(task: Task, evaluations: int, seed: int, sizes: Sizes) -> None:
 
     from natdeploy.search.evolution import evolve
 
-    size = sizes.linas_population
+    size = in_round or sizes.linas_population
     population = _random_genomes(task, size, seed)
     costs = task.costs(population)
     known = list(population)
@@ -190,8 +192,8 @@ def linas(task: Task, evaluations: int, seed: int, sizes: Sizes) -> None:
             found = np.stack([predict(_genes_one_hot(genomes)), task.predict(genomes).mean_ms], axis=1)
             return found, np.full(len(genomes), -1.0)
 
-        start = _random_genomes(task, size, seed, loop)
-        settings = _settings(size, sizes.linas_judged)
+        start = _random_genomes(task, sizes.linas_population, seed, loop)
+        settings = _settings(sizes.linas_population, sizes.linas_judged * size // sizes.linas_population)
         evolved = evolve(task.space, judge, start, settings, n_objectives=2, seed=[seed, loop, 2])
         old = {genome.tobytes() for genome in known}
         new = np.array([row for row, genome in enumerate(evolved.genomes) if genome.tobytes() not in old])
@@ -201,6 +203,16 @@ def linas(task: Task, evaluations: int, seed: int, sizes: Sizes) -> None:
         population = evolved.genomes[np.asarray(left.get("X"))[:, 0].astype(int)]
         costs = np.vstack([costs, task.costs(population)])
         known.extend(population)
+
+
+def ours_in_large_rounds(task: Task, evaluations: int, seed: int, sizes: Sizes) -> None:
+    """Natdeploy's search with as many evaluations each round, and before the first, as LINAS has."""
+    ours(task, evaluations, seed, replace(sizes, initial=sizes.linas_population, candidates=sizes.linas_population))
+
+
+def linas_in_small_rounds(task: Task, evaluations: int, seed: int, sizes: Sizes) -> None:
+    """LINAS that learns as often as natdeploy's search does."""
+    linas(task, evaluations, seed, sizes, in_round=sizes.candidates)
 
 
 def random(task: Task, evaluations: int, seed: int, sizes: Sizes) -> None:
@@ -213,7 +225,9 @@ def random(task: Task, evaluations: int, seed: int, sizes: Sizes) -> None:
 
 SEARCHES: dict[str, Callable[[Task, int, int, Sizes], None]] = {
     "ours": ours,
+    "ours_in_large_rounds": ours_in_large_rounds,
     "linas": linas,
+    "linas_in_small_rounds": linas_in_small_rounds,
     "nsga2": nsga2,
     "random": random,
 }

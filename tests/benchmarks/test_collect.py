@@ -64,7 +64,7 @@ PROMISED = {
     "search_efficiency": [
         *(
             f"hv_{search}{budget}{spread}"
-            for search in ("", "linas_", "nsga2_", "random_")
+            for search in ("", "large_rounds_", "linas_", "linas_small_rounds_", "nsga2_", "random_")
             for budget in (100, 250)
             for spread in ("", "_std")
         ),
