@@ -22,7 +22,7 @@ from natdeploy.measure.published import Publication, PublishedTiming, published_
 from natdeploy.spaces import Space
 
 KIND = "natdeploy published kernels"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 #: The format whose files may have operators, and the runtime whose rules for making kernels of layers are known.
 FORMAT, RUNTIME = "mobile-ml-benchmark", "tflite"
 #: How settings of graphics processors begin.

@@ -9,6 +9,7 @@ beside its parts.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from natdeploy.ground.errors import BadInput
-from natdeploy.latency.kernels.work import KernelShapes, kernel_features, kernel_work
+from natdeploy.latency.kernels.work import WORK, KernelShapes, kernel_features, kernel_work
 from natdeploy.latency.measured.xgboost_model import fit_rates
 from natdeploy.measure.published import PublishedTiming
 
@@ -28,6 +29,7 @@ LEAST = 8
 #: No kernel is below this share of the fastest one measured.
 FLOOR = 0.1
 ROUNDS = 200
+_AGAIN = "remove the file, or search again where it is a run's"
 _PARAMETERS = {
     "objective": "reg:squarederror",
     "base_score": 0.0,
@@ -102,6 +104,35 @@ class KernelModel:
         log_ratio = self.booster.inplace_predict(kernel_features(shapes, self.operations)).astype(np.float64)
         return _sums_ms(shapes, self.rates_ms, self.floor_ms) * np.exp(log_ratio)
 
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready; rates by kind or operator, then by work."""
+        return {
+            "operations": list(self.operations),
+            "rates_ms": {name: dict(zip(WORK, rates.tolist())) for name, rates in self.rates_ms.items()},
+            "floor_ms": self.floor_ms,
+            "booster": json.loads(self.booster.save_raw("json")),
+        }
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> KernelModel:
+        """Inverse of :meth:`to_json`.
+
+        Raises BadInput where its form is not this version's, or its XGBoost part cannot be read or has other features.
+        """
+        operations = tuple(map(str, value["operations"]))
+        try:
+            rates_ms = {
+                name: np.array([rates[work] for work in WORK], np.float64) for name, rates in value["rates_ms"].items()
+            }
+        except KeyError as error:
+            raise BadInput(f"kernels: rates_ms have no {error}, so another version made them; {_AGAIN}") from None
+        booster = _read_booster(value["booster"])
+        wanted = kernel_features(KernelShapes([]), operations).shape[1]
+        if booster.num_features() != wanted:
+            found = booster.num_features()
+            raise BadInput(f"kernels: booster of {found} features, expected {wanted}; {_AGAIN}")
+        return KernelModel(operations, rates_ms, float(value["floor_ms"]), booster)
+
 
 @dataclass(frozen=True)
 class WholeOfParts:
@@ -139,6 +170,18 @@ class WholeOfParts:
                 raise ValueError("a network's milliseconds depend on how many kernels it has")
             return np.asarray(line)
         return np.asarray(line + self.kernel_ms * kernels)
+
+
+def _read_booster(value: Any) -> Booster:
+    from xgboost import Booster
+    from xgboost.core import XGBoostError
+
+    booster = Booster({"nthread": 1})
+    try:
+        booster.load_model(bytearray(json.dumps(value).encode()))
+    except XGBoostError:
+        raise BadInput(f"kernels: booster cannot be read by XGBoost; {_AGAIN}") from None
+    return booster
 
 
 def _sums_ms(shapes: KernelShapes, rates_ms: Mapping[str, np.ndarray], floor_ms: float) -> np.ndarray:

@@ -16,7 +16,6 @@ from natdeploy.latency.inputs.gene_sums import Archs, GeneSums
 from natdeploy.latency.intervals.conformal import Conformal, check_coverage
 from natdeploy.latency.intervals.prediction import LatencyPrediction
 from natdeploy.latency.kernels.model import KernelModel, WholeOfParts
-from natdeploy.latency.kernels.model_json import kernel_model_from_json, kernel_model_to_json
 from natdeploy.latency.kernels.tflite import KernelRules, RuntimeKernel, kernels_of_layers, refuse
 from natdeploy.spaces import Layer, Space
 
@@ -89,7 +88,7 @@ class PublishedKernels:
     def to_json(self) -> dict[str, Any]:
         """JSON-ready."""
         return {
-            "kernels": kernel_model_to_json(self.kernels),
+            "kernels": self.kernels.to_json(),
             "whole": asdict(self.whole),
             "rules": asdict(self.rules),
             "conformal": None if self.conformal is None else self.conformal.to_json(),
@@ -101,7 +100,7 @@ class PublishedKernels:
         """Inverse of :meth:`to_json`. Raises ValueError, KeyError or BadInput for what is not of its form."""
         conformal, range_ms, rules = value["conformal"], value["range_ms"], value["rules"]
         return PublishedKernels(
-            kernel_model_from_json(value["kernels"]),
+            KernelModel.from_json(value["kernels"]),
             WholeOfParts(**{name: float(number) for name, number in value["whole"].items()}),
             KernelRules(None if rules["winograd"] is None else _three(rules["winograd"]), bool(rules["copies"])),
             None if conformal is None else Conformal.from_json(conformal),
