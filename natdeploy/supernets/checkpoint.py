@@ -16,7 +16,7 @@ from natdeploy.ground.files import write_bytes
 from natdeploy.spaces.space import SPACES, get_space
 from natdeploy.supernets.download import fetched, is_address
 from natdeploy.supernets.mobilenetv3 import MobileNetV3Supernet, build_supernet
-from natdeploy.supernets.ofa_checkpoint import read_ofa_checkpoint
+from natdeploy.supernets.ofa_checkpoint import PUBLISHED, read_ofa_checkpoint
 
 #: The name under which the supernet shipped with natdeploy is asked for.
 BOX = "box"
@@ -38,7 +38,7 @@ def save_supernet(path: Path, supernet: MobileNetV3Supernet, meta: dict[str, Any
 
 def read_supernet_header(source: str | Path) -> dict[str, Any]:
     """``{"space", "num_classes", "meta"}`` of a checkpoint, without its tensors. Raises BadInput naming the file."""
-    return _read(checkpoint_path(source), tensors=False)[0]
+    return _of(source, tensors=False)[1]
 
 
 def load_supernet(
@@ -56,11 +56,12 @@ def load_supernet(
         BadInput: the file is missing, damaged, of another format (a pickle, say) or does not fit its space; the
             message names the file and the tensor.
     """
-    path = checkpoint_path(source)
-    header, state = _read(path, tensors=True)
+    path, header, state = _of(source, tensors=True)
     supernet = build_supernet(get_space(header["space"]).at_resolutions(resolutions), header["num_classes"])
     expected = supernet.state_dict()
     for name in sorted(expected.keys() | state.keys()):
+        if name not in state and name.endswith(".num_batches_tracked"):
+            state[name] = expected[name]  # a counter that old files lack, and nothing here depends on
         if name not in state:
             raise BadInput(f"{path}: tensor {name!r} is missing")
         if name not in expected:
@@ -68,6 +69,9 @@ def load_supernet(
         if state[name].shape != expected[name].shape:
             found, wanted = list(state[name].shape), list(expected[name].shape)
             raise BadInput(f"{path}: tensor {name!r} has shape {found}, expected {wanted}")
+        if not _is_plain(state[name]) or (expected[name].is_floating_point() and not state[name].is_floating_point()):
+            kind = f"{state[name].dtype} ({state[name].layout}, on {state[name].device})"
+            raise BadInput(f"{path}: tensor {name!r} is {kind}, expected dense {expected[name].dtype}")
         if state[name].is_floating_point() and not torch.isfinite(state[name]).all():
             raise BadInput(f"{path}: tensor {name!r} holds values that are not finite")
     supernet.load_state_dict(state)
@@ -83,15 +87,44 @@ def checkpoint_path(source: str | Path) -> Path:
     return fetched(source) if isinstance(source, str) and is_address(source) else Path(source)
 
 
+def _of(source: str | Path, *, tensors: bool) -> tuple[Path, dict[str, Any], dict[str, torch.Tensor]]:
+    """File, header and tensors. What came from an address and is no checkpoint is not kept."""
+    path = checkpoint_path(source)
+    try:
+        return path, *_read(path, tensors=tensors)
+    except BadInput as error:
+        if isinstance(source, str) and is_address(source):
+            path.unlink(missing_ok=True)
+            raise BadInput(f"{source}: what came from there is no checkpoint: {error}") from None
+        raise
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    """Whether a tensor holds numbers that can be copied: torch files may hold sparse, quantised and empty ones, too."""
+    return tensor.layout is torch.strided and not tensor.is_quantized and tensor.device.type == "cpu"
+
+
 def _is_safetensors(path: Path) -> bool:
     """By its first bytes: a header's length, and a brace. A torch file is a zip archive or a pickle."""
-    with path.open("rb") as file:
-        return file.read(9)[8:] == b"{"
+    try:
+        with path.open("rb") as file:
+            return file.read(9)[8:] == b"{"
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _originals(path: Path) -> str:
+    """Where the authors keep what is missing: the one of that name, else all."""
+    named = [address for address in PUBLISHED.values() if address.endswith(f"/{path.name}")]
+    if named:
+        return f"fetch it from {named[0]}, or give that address"
+    each = ", ".join(f"{space} {address}" for space, address in PUBLISHED.items())
+    return f"give one that natdeploy pretrain made, or Once-for-All's, as a file or by its address ({each})"
 
 
 def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     if not path.is_file():
-        raise BadInput(f"{path}: no such supernet checkpoint")
+        raise BadInput(f"{path}: no such supernet checkpoint; {_originals(path)}")
     if not _is_safetensors(path):
         return read_ofa_checkpoint(path)
     try:

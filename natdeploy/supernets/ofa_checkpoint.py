@@ -23,6 +23,8 @@ PUBLISHED = {
     "ofa-mbv3-w1.0": "https://raw.githubusercontent.com/han-cai/files/master/ofa/ofa_nets/ofa_mbv3_d234_e346_k357_w1.0",
     "ofa-mbv3-w1.2": "https://raw.githubusercontent.com/han-cai/files/master/ofa/ofa_nets/ofa_mbv3_d234_e346_k357_w1.2",
 }
+#: What trainings call the weights that they keep among other things.
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
 _RENAMES = (
     (r"^module\.", ""),
     (r"^(blocks\.\d+)\.(?:mobile_inverted_conv|conv)\.", r"\1."),
@@ -51,7 +53,9 @@ def read_ofa_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         state[ours] = tensor
     space = _space_of(path, state)
     classifier = state.get("classifier.bias")
-    classes = space.num_classes if classifier is None else len(classifier)
+    classes = space.num_classes if classifier is None or classifier.ndim != 1 else len(classifier)
+    if not classes:
+        raise BadInput(f"{path}: tensor 'classifier.bias' has shape [0]: a classifier of no classes")
     return {"space": space.name, "num_classes": classes, "meta": {"format": "once-for-all"}}, state
 
 
@@ -67,19 +71,33 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
         with path.open("rb") as file:  # by name, torch would choose the format after the suffix
             loaded = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise anything
-        said = str(error).strip().partition("\n")[0].partition(". In PyTorch")[0][:120]
-        reason = said if " " in said else f"{type(error).__name__} {said}".strip()  # of a KeyError, only the key
         raise BadInput(
-            f"{path}: neither a safetensors file nor a torch file of tensors only ({reason}); give "
+            f"{path}: neither a safetensors file nor a torch file of tensors only ({_reason(error)}); give "
             "one that natdeploy pretrain made or Once-for-All published"
         ) from None
-    state = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else None
+    state = _state_of(loaded) if isinstance(loaded, Mapping) else None
     if not isinstance(state, Mapping) or not state:
         raise BadInput(f"{path}: a torch file without a state dict")
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise BadInput(f"{path}: entry {name!r} of the state dict is not a tensor with a name")
     return dict(state)
+
+
+def _state_of(loaded: Mapping[Any, Any]) -> Any:
+    """The weights themselves, where a training's other figures are kept with them."""
+    inside = (loaded[name] for name in _WRAPPERS if name in loaded and not isinstance(loaded[name], Tensor))
+    return next(inside, loaded)
+
+
+def _reason(error: Exception) -> str:
+    """Torch's reason in short. Of what is no tensor it has many words, and the name among them."""
+    if asked := re.search(r"Unsupported (?:global|operand|class)\S*:? .*?(?:GLOBAL )?([\w.]+\.[\w.]+)", str(error)):
+        return f"it asks for {asked[1]}; save its state dict alone"
+    said = (
+        str(error).strip().partition("\n")[0].partition(". This file can still")[0].partition(". In PyTorch")[0][:120]
+    )
+    return said if " " in said else f"{type(error).__name__} {said}".strip()  # of a KeyError, only the key
 
 
 def _space_of(path: Path, state: Mapping[str, Tensor]) -> MobileNetV3Space:

@@ -67,15 +67,17 @@ def check_weights(job: JobConfig) -> None:
     """Raise BadInput where a job's supernet cannot be read or is of another space."""
     from natdeploy.ground.errors import BadInput
     from natdeploy.search import ACCURACY_PREDICTORS, get_accuracy_predictor
-    from natdeploy.supernets import PUBLISHED, read_supernet_header
+    from natdeploy.supernets import BOX, PUBLISHED, read_supernet_header
 
     if (found := read_supernet_header(job.supernet)["space"]) != job.space:
+        theirs = "" if job.supernet == BOX else f"; search that one, --space {found},"
+        other = "; give" if job.supernet == BOX else " or give"
         published = f", or {PUBLISHED[job.space]}" if job.space in PUBLISHED else ""
         predictors = [name for name in ACCURACY_PREDICTORS.names() if get_accuracy_predictor(name).space == job.space]
         without = f"; or search without weights: --accuracy predictor:{predictors[0]}" if predictors else ""
         raise BadInput(
-            f"field 'supernet': {job.supernet} is of space {found}, not {job.space}; give a checkpoint of that space: "
-            f"one that natdeploy pretrain made{published}{without}"
+            f"field 'supernet': {job.supernet} is of space {found}, not {job.space}{theirs}{other} a checkpoint of "
+            f"{job.space}: one that natdeploy pretrain made{published}{without}"
         )
 
 

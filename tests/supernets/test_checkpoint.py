@@ -1,5 +1,6 @@
 import json
 import pickle
+import re
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import get_space
-from natdeploy.supernets import build_supernet, load_supernet, read_supernet_header, save_supernet
+from natdeploy.supernets import PUBLISHED, build_supernet, load_supernet, read_supernet_header, save_supernet
 
 SPACE = get_space("mbv3-micro")
 
@@ -54,6 +55,19 @@ def test_saving_twice_gives_identical_bytes(checkpoint, tmp_path) -> None:
 def test_a_missing_file_is_named(tmp_path) -> None:
     with pytest.raises(BadInput, match=r"nowhere\.safetensors: no such supernet"):
         load_supernet(tmp_path / "nowhere.safetensors")
+
+
+def test_of_a_missing_original_the_address_is_named(tmp_path) -> None:
+    for space, address in PUBLISHED.items():
+        name = address.rpartition("/")[2]
+        with pytest.raises(
+            BadInput, match=f"{re.escape(name)}: no such .*; fetch it from {re.escape(address)}, or give"
+        ):
+            load_supernet(tmp_path / name)
+        with pytest.raises(
+            BadInput, match=rf"or Once-for-All's, as a file or by its address .*{space} {re.escape(address)}"
+        ):
+            read_supernet_header(tmp_path)
 
 
 def test_a_truncated_file_is_named(checkpoint, tmp_path) -> None:

@@ -59,3 +59,12 @@ def test_what_does_not_come_whole_is_not_kept(web: tuple[str, Path], tmp_path: P
 def test_a_server_that_is_not_there_is_named(web: tuple[str, Path]) -> None:
     with pytest.raises(BadInput, match="give its path"):
         fetched("http://127.0.0.1:9/x")
+
+
+def test_a_page_in_place_of_a_checkpoint_is_not_kept(web: tuple[str, Path], tmp_path: Path) -> None:
+    address, served = web
+    (served / "small.safetensors").write_text("<html>come back later</html>")
+    with pytest.raises(BadInput, match=f"^{address}/small.safetensors: what came from there is no checkpoint: "):
+        load_supernet(f"{address}/small.safetensors")
+    save_supernet(served / "small.safetensors", build_supernet(get_space("mbv3-micro"), 3), {})
+    assert load_supernet(f"{address}/small.safetensors").num_classes == 3

@@ -1,4 +1,6 @@
+import argparse
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,21 @@ def test_both_generations_of_names_load(
     assert read_supernet_header(path)["space"] == "mbv3-micro"
 
 
+def test_other_peoples_ways_of_saving_load(supernet: MobileNetV3Supernet, tmp_path: Path) -> None:
+    """Files of torch before 1.6, of a whole training, of ``DataParallel``, in half precision, without counters."""
+    state = their_state(supernet, published=True)
+    plain = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    half = {name: value.half() if value.is_floating_point() else value for name, value in plain.items()}
+    for saved, of_today in (
+        ({"epoch": 3, "model_state_dict": state, "optimizer": {"lr": 0.1}}, False),
+        ({"model": {f"module.{name}": value for name, value in half.items()}}, True),
+    ):
+        torch.save(saved, tmp_path / "ofa.pth", _use_new_zipfile_serialization=of_today)
+        loaded = load_supernet(tmp_path / "ofa.pth").state_dict()
+        for name, value in supernet.state_dict().items():
+            torch.testing.assert_close(loaded[name], value, atol=1e-3, rtol=1e-3)
+
+
 def test_names_are_those_of_the_published_package() -> None:
     names = {
         "first_conv.bn.running_mean",
@@ -72,6 +89,10 @@ def test_another_number_of_classes_starts_a_new_classifier(supernet: MobileNetV3
     assert load_supernet(path, num_classes=3).classifier.weight.shape == (3, 640)
 
 
+def changed(state: dict[str, Tensor], change: Callable[[Tensor], Tensor]) -> None:
+    state["first_conv.conv.weight"] = change(state["first_conv.conv.weight"])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -84,6 +105,11 @@ def test_another_number_of_classes_starts_a_new_classifier(supernet: MobileNetV3
         (lambda state: state.update(epoch=3), "entry 'epoch' of the state dict is not a tensor"),
         (lambda state: state.clear(), "without a state dict"),
         (lambda state: state["first_conv.bn.bias"].fill_(float("inf")), "values that are not finite"),
+        (lambda state: state.update({"classifier.linear.bias": torch.zeros(())}), r"shape \[\], expected \[10\]"),
+        (lambda state: state.update({"classifier.linear.bias": torch.zeros(0)}), "a classifier of no classes"),
+        (lambda state: changed(state, lambda value: value.to_sparse()), r"sparse_coo.*expected dense torch\.float32"),
+        (lambda state: changed(state, lambda value: value.to("meta")), r"on meta\), expected dense torch\.float32"),
+        (lambda state: changed(state, lambda value: value > 0), r"is torch\.bool .*expected dense torch\.float32"),
     ],
 )
 def test_what_does_not_fit_is_named(supernet: MobileNetV3Supernet, tmp_path: Path, change, message: str) -> None:
@@ -107,3 +133,11 @@ def test_a_whole_pickled_network_and_a_cut_file_are_refused(supernet: MobileNetV
     cut.write_bytes(cut.read_bytes()[:5000])
     with pytest.raises(BadInput, match=r"cut\.pth: neither"):
         load_supernet(cut)
+
+
+def test_what_a_file_asks_for_beside_tensors_is_named(supernet: MobileNetV3Supernet, tmp_path: Path) -> None:
+    state = their_state(supernet, published=True)
+    torch.save({"state_dict": state, "args": argparse.Namespace(lr=1)}, tmp_path / "training.pth")
+    with pytest.raises(BadInput, match=r"\(it asks for argparse\.Namespace; save its state dict alone\)") as error:
+        load_supernet(tmp_path / "training.pth")
+    assert "\n" not in str(error.value) and "\x1b" not in str(error.value)

@@ -13,6 +13,7 @@ from natdeploy import verbs
 from natdeploy.ground.errors import BadInput
 from natdeploy.runs import RunFolder
 from natdeploy.spaces import get_space
+from natdeploy.supernets import PUBLISHED, box_path
 from natdeploy.verbs.job import (
     budget_fields,
     check_job,
@@ -136,8 +137,25 @@ def test_a_device_is_profiled_only_when_it_has_no_model(monkeypatch) -> None:
 
 def test_a_supernet_of_another_space_is_found_before_anything_is_timed(tmp_path: Path) -> None:
     job = read_job(None, 1, {"space": "ofa-mbv3-w1.0", "out": str(tmp_path / "run")})
-    with pytest.raises(BadInput, match=r"field .supernet.: box is of space mbv3-micro, not ofa-mbv3-w1\.0"):
+    with pytest.raises(
+        BadInput, match=r"field .supernet.: box is of space mbv3-micro, not ofa-mbv3-w1\.0; give"
+    ) as error:
         check_job(job, PROFILE)
+    for told in (PUBLISHED["ofa-mbv3-w1.0"], "--accuracy predictor:ofa-imagenet", "natdeploy pretrain"):
+        assert told in str(error.value)
+    given = read_job(None, 1, {"space": "ofa-mbv3-w1.2", "supernet": str(box_path()), "out": str(tmp_path / "run")})
+    with pytest.raises(
+        BadInput, match=r"not ofa-mbv3-w1\.2; search that one, --space mbv3-micro, or give a checkpoint"
+    ):
+        check_job(given, PROFILE)
+
+
+def test_missing_weights_are_found_before_anything_is_timed(tmp_path: Path) -> None:
+    where = tmp_path / "ofa_mbv3_d234_e346_k357_w1.0"
+    job = read_job(None, 1, {"space": "ofa-mbv3-w1.0", "supernet": str(where), "out": str(tmp_path / "run")})
+    with pytest.raises(BadInput, match=f"no such supernet checkpoint; fetch it from {PUBLISHED['ofa-mbv3-w1.0']}"):
+        check_job(job, PROFILE)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_augmentation_is_found_before_anything_is_timed(tmp_path: Path) -> None:
