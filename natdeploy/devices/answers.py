@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TypeVar
 
 from natdeploy.ground.errors import DeviceNotReachable
@@ -32,12 +33,11 @@ def answers(
         at_once: how many are asked to begin with.
     """
     rest, asked = deque(enumerate(devices)), dict[Future[Answer], int]()
-    pool = ThreadPoolExecutor(max(len(devices), 1))
 
     def ask_next() -> None:
         if rest:
             place, device = rest.popleft()
-            asked[pool.submit(ask, device)] = place
+            asked[_asked(ask, device)] = place
 
     try:
         for _ in range(at_once):
@@ -60,7 +60,6 @@ def answers(
     finally:
         for future in asked:
             future.add_done_callback(lambda late: _dropped(late, drop))
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def answers_in_turn(
@@ -76,6 +75,20 @@ def answers_in_turn(
         yield place, found
 
 
+def _asked(ask: Callable[[Device], Answer], device: Device) -> Future[Answer]:
+    """The answer, when it comes. Python would wait for the threads of a pool before it exits, Ctrl-C or not."""
+    future: Future[Answer] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(ask(device))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return future
+
+
 def _dropped(late: Future[Answer], drop: Callable[[Answer], object]) -> None:
-    if not late.cancelled() and late.exception() is None:
+    if late.exception() is None:
         drop(late.result())

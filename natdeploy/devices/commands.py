@@ -1,7 +1,8 @@
-"""Child processes that end: a hard deadline, and nothing of theirs is left running."""
+"""Child processes that end: a hard deadline, and nothing of theirs is left running, not even after this process."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -10,11 +11,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 #: How often a command that takes long is asked whether what it talks to is still there, in seconds.
 PULSE_S = 3.0
+#: Leaders of groups that may still run.
+_LIVING: set[subprocess.Popen[bytes]] = set()
 
 
 class CommandTimeout(Exception):
@@ -63,9 +67,7 @@ def run_command(
     """
     # Files instead of pipes: a daemon that the command leaves behind (adb's server) may keep them open.
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, _source(stdin) as source:
-        process = subprocess.Popen(
-            list(argv), stdin=source, stdout=out, stderr=err, env=environment, start_new_session=True
-        )
+        process = start_group(argv, stdin=source, stdout=out, stderr=err, env=environment)
         deadline = time.monotonic() + timeout_s
         try:
             while (left := deadline - time.monotonic()) > 0:
@@ -83,12 +85,34 @@ def run_command(
         return Finished(process.returncode, out.read(), err.read().decode(errors="replace"))
 
 
+def start_group(argv: Sequence[str], **how: Any) -> subprocess.Popen[bytes]:
+    """Start a process that leads its own group, for :func:`kill_group` to end.
+
+    At the latest that is done when this process exits: a thread that waits for a hanging device does not keep it.
+    """
+    _end_all_at_exit()
+    process = subprocess.Popen(list(argv), start_new_session=True, **how)
+    _LIVING.add(process)
+    return process
+
+
 def kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kill a process that leads its own group, stopped ones too, unless it has ended."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+    _LIVING.discard(process)
+
+
+@cache
+def _end_all_at_exit() -> None:
+    atexit.register(_end_all)
+
+
+def _end_all() -> None:
+    for process in tuple(_LIVING):
+        kill_group(process)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 
-from natdeploy.devices.commands import kill_group
+from natdeploy.devices.commands import kill_group, start_group
 from natdeploy.ground.errors import DeviceNotReachable
 
 #: Seconds a device may take to answer one line.
@@ -70,13 +70,8 @@ class Guard:
         self._rest = b""
         self._dead = False
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
-        self._process = subprocess.Popen(
-            list(command),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            bufsize=0,
-            start_new_session=True,
+        self._process = start_group(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, bufsize=0
         )
         try:
             self.scratch = self._line(limit_s, f"/natdeploy-{nonce}-")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -16,8 +17,8 @@ from natdeploy.measure.batch import Batch, TimedBatch
 from natdeploy.measure.protocol import TimingProtocol
 from natdeploy.measure.remote_timer import RemoteTimer
 
-#: Seconds a worker gets to end after its connection was closed.
-_END_S = 15.0
+#: Seconds that workers get to end, together, after their connections were closed: builds may still go on.
+_END_S = 5.0
 
 
 def time_on_units(
@@ -68,8 +69,9 @@ def time_on_units(
             worker.inbox.put(None)
         for worker in busy:  # what is still running ends with its connection
             worker.unit.close()
+        deadline = time.monotonic() + _END_S
         for worker in workers:
-            worker.thread.join(_END_S)
+            worker.thread.join(max(0.0, deadline - time.monotonic()))
 
 
 class _Worker:

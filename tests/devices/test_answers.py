@@ -1,5 +1,9 @@
 """Devices that let wait: asked side by side, and no more of them than may be needed."""
 
+import json
+import os
+import signal
+import subprocess
 import sys
 import threading
 from contextlib import closing
@@ -13,7 +17,7 @@ from natdeploy.devices.answers import answers, answers_in_turn
 from natdeploy.devices.connect import connect
 from natdeploy.devices.units import Access, open_units
 from natdeploy.ground.errors import BadInput, DeviceNotReachable, TimingNotPossible
-from tests.devices.phones import make_phone, wait_until
+from tests.devices.phones import command_and_folder, make_phone, wait_until
 from tests.devices.test_connect import profile, root  # noqa: F401 - a folder of phones
 
 ways = sys.modules["natdeploy.devices.connect"]  # the package has a function of that name
@@ -129,6 +133,37 @@ def test_a_phone_that_hangs_does_not_keep_the_next_one_waiting(root: Path, impat
     with open_units(board, Access(test_only_clock=lambda runnable, repeats: [1.0] * repeats)) as held:
         assert [unit.describe().unit for unit in held] == ["right"]
     let_go.set()
+
+
+def test_ctrl_c_ends_at_once_and_leaves_nothing_although_a_phone_hangs(root: Path, tmp_path: Path) -> None:  # noqa: F811
+    phone, profiled = make_phone(root, "stuck"), tmp_path / "board.json"
+    phone.switch("hang")
+    profiled.write_text(json.dumps(profile({"via": ["adb"]}).model_dump(mode="json")))
+    program = (
+        "import json, sys\n"
+        "from pathlib import Path\n"
+        "from natdeploy.devices import connection\n"
+        "from natdeploy.devices.connect import connect\n"
+        "from natdeploy.devices.profile import parse_profile\n"
+        "connection.CONNECT_LIMIT_S = 1000.0\n"
+        "connect(parse_profile(json.loads(Path(sys.argv[1]).read_text()), 'board.yaml'))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(profiled)], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    wait_until(lambda: hanging_clients(process.pid))
+    (hanging,) = hanging_clients(process.pid)
+    process.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in process.communicate(timeout=PATIENCE_S)[1]
+    wait_until(lambda: not command_and_folder(hanging))
+
+
+def hanging_clients(pid: int) -> list[int]:
+    children = [
+        int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()
+    ]
+    return [child for child in children if command_and_folder(child).startswith("sleep")]
 
 
 def test_named_units_are_all_connected_to_at_once_and_keep_their_order(root: Path, monkeypatch) -> None:  # noqa: F811
