@@ -2,13 +2,13 @@
 
 ``net.subnet`` holds kernel sizes, expand ratios and depths: of active blocks in NAT's files, of all twenty places in
 OFA's. ``net.config`` describes every layer with its channels, as OFA's ``build_from_config`` takes it; NAT's has the
-resolution as ``img_size``, OFA's keeps it in another file.
+resolution as ``img_size``, OFA's in a ``run.config`` beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate, groupby, pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,8 +18,11 @@ from natdeploy.ground.files import read_json, write_json
 from natdeploy.spaces.arch import Arch
 from natdeploy.spaces.layer import Layer
 from natdeploy.spaces.mobilenetv3 import EXPANDS, KERNELS, PLACES, MobileNetV3Space, ofa_w10, ofa_w12
+from natdeploy.spaces.published_layers import classifier_form, network_form
 from natdeploy.spaces.space import SPACES, get_space
 
+#: Of the networks that Once-for-All released; NAT's space begins in their middle.
+_OFA_RESOLUTIONS = range(128, 261, 4)
 _ACTIVATIONS = {"relu": "relu", "hswish": "h_swish"}
 _STAND_INS = ("mish",)
 #: What a block's convolutions are called in ``net.config``: in the published files, and in OFA's release on PyPI.
@@ -38,7 +41,8 @@ class PublishedNet:
     """What a ``net.config`` says.
 
     Attributes:
-        arch: the architecture.
+        arch: the architecture. Its resolution may be one of Once-for-All's below NAT's, 128 to 188 pixels, or 260: it
+            has layers and costs then, but is not in the space, which says so when it is to be encoded.
         num_classes: outputs of the classifier.
         dropout: before the classifier, in training.
         activation: ``mish`` where it stands in for all activations, as in six of NAT's released networks; None where
@@ -49,6 +53,10 @@ class PublishedNet:
     num_classes: int
     dropout: float = 0.0
     activation: str | None = None
+
+    def layers(self) -> tuple[Layer, ...]:
+        """The network, layer by layer, with the space's own activations."""
+        return _at(_space(self.arch.space), self.arch.r).layers(self.arch, self.num_classes)
 
 
 def subnet_form(arch: Arch, *, every_place: bool = False) -> dict[str, Any]:
@@ -61,10 +69,11 @@ def subnet_form(arch: Arch, *, every_place: bool = False) -> dict[str, Any]:
     return {"ks": ks, "e": e, "d": list(arch.d), "r": arch.r, "w": arch.w}
 
 
-def arch_of_subnet(value: Any, space: str | None = None) -> Arch:
+def arch_of_subnet(value: Any, space: str | None = None, *, resolution: int | None = None) -> Arch:
     """Architecture of a ``net.subnet``, in either form.
 
     The width ``w`` says which full-size space it belongs to. Some published files lack it; ``space`` is needed then.
+    OFA's ``sample_active_subnet`` gives no resolution either, which ``resolution`` (pixels) is for.
     Raises BadInput naming the field at fault.
     """
     if not isinstance(value, dict):
@@ -72,42 +81,31 @@ def arch_of_subnet(value: Any, space: str | None = None) -> Arch:
     name = value.get("space", space)
     if name is None:
         widths = {each.width: each.name for each in (ofa_w10(), ofa_w12())}
-        if value.get("w") not in widths:
+        found = next((each for width, each in widths.items() if value.get("w") == width), None)
+        if found is None:
             known = ", ".join(map(str, widths))
             raise BadInput(f"net.subnet: field 'w' is {value.get('w')!r}, expected one of {known}; or say which space")
-        name = widths[value["w"]]
+        name = found
+    if not isinstance(name, str):
+        raise BadInput(f"net.subnet: field 'space' is {name!r:.60}, expected the name of one")
+    if value.get("r", resolution) is None:
+        raise BadInput("net.subnet: field 'r' is missing; say the resolution")
     home = _space(name)
-    arch = Arch.from_json({"w": home.width, **value}, space=home.name)
+    arch = Arch.from_json({"r": resolution, "w": home.width, **value}, space=home.name)
     home.check(arch)
     return arch
 
 
 def config_form(net: PublishedNet) -> dict[str, Any]:
     """NAT's ``net.config``, which OFA's ``build_from_config`` takes as well."""
-    space = _space(net.arch.space)
-    layers = space.layers(net.arch, net.num_classes)
-    named = {layer.name: layer for layer in layers}
     own = _ACTIVATIONS if net.activation is None else dict.fromkeys(_ACTIVATIONS, net.activation)
+    layers = net.layers()
+    classifier = classifier_form(layers[-1], net.dropout)
     return {
         "name": "MobileNetV3",
         "img_size": net.arch.r,
-        "bn": {"momentum": 0.1, "eps": 1e-05},
-        "first_conv": _conv(named["first_conv"], own),
-        "blocks": [
-            _block(members, expand, own) for (_, members), expand in zip(_blocks(layers), (1, *net.arch.e), strict=True)
-        ],
-        "final_expand_layer": _conv(named["final_expand_layer"], own),
-        "feature_mix_layer": _conv(named["feature_mix_layer"], own),
-        "classifier": {
-            "name": "LinearLayer",
-            "in_features": named["classifier"].in_c,
-            "out_features": net.num_classes,
-            "bias": True,
-            "use_bn": False,
-            "act_func": None,
-            "dropout_rate": net.dropout,
-            "ops_order": "weight_bn_act",
-        },
+        **network_form(layers, net.arch.e, own),
+        "classifier": classifier,
     }
 
 
@@ -145,10 +143,10 @@ def net_of_config(value: Any, *, resolution: int | None = None) -> PublishedNet:
     arch = Arch.from_json(
         {"ks": kernels, "e": expands, "d": list(depths), "r": pixels, "w": space.width}, space=space.name
     )
-    space.check(arch)
-    if not isinstance(classes, int) or classes < 1:
+    _at(space, arch.r).check(arch)
+    if not isinstance(classes, int) or isinstance(classes, bool) or classes < 1:
         raise BadInput(f"net.config: field 'classifier.out_features' is {classes!r}, expected a number of classes")
-    if not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
+    if not isinstance(dropout, (int, float)) or isinstance(dropout, bool) or not 0 <= dropout < 1:
         raise BadInput(f"net.config: field 'classifier.dropout_rate' is {dropout!r}, expected 0 to 1")
     activation = value["first_conv"].get("act_func")
     net = PublishedNet(arch, classes, float(dropout), activation if activation in _STAND_INS else None)
@@ -167,9 +165,9 @@ def _depths(space: MobileNetV3Space, channels: list[Any], gates: list[Any]) -> t
     return tuple(depth for _, depth in found) if [stage for stage, _ in found] == expected else ()
 
 
-def read_subnet(path: Path, space: str | None = None) -> Arch:
+def read_subnet(path: Path, space: str | None = None, *, resolution: int | None = None) -> Arch:
     """Architecture of a ``net.subnet`` file (see :func:`arch_of_subnet`)."""
-    return _told(path, lambda: arch_of_subnet(read_json(path, "architecture"), space))
+    return _told(path, lambda: arch_of_subnet(read_json(path, "architecture"), space, resolution=resolution))
 
 
 def write_subnet(path: Path, arch: Arch, *, every_place: bool = False) -> None:
@@ -178,8 +176,18 @@ def write_subnet(path: Path, arch: Arch, *, every_place: bool = False) -> None:
 
 
 def read_config(path: Path, *, resolution: int | None = None) -> PublishedNet:
-    """Read a ``net.config`` file (see :func:`net_of_config`)."""
+    """Read a ``net.config`` file (see :func:`net_of_config`); OFA's resolution is in the ``run.config`` beside it."""
+    beside = path.with_name("run.config")
+    if resolution is None and path.name == "net.config" and beside.is_file():
+        resolution = _told(beside, lambda: _image_size(read_json(beside, "training's settings")))
     return _told(path, lambda: net_of_config(read_json(path, "network"), resolution=resolution))
+
+
+def _image_size(value: Any) -> int:
+    size = value.get("image_size") if isinstance(value, dict) else None
+    if not isinstance(size, int) or isinstance(size, bool):
+        raise BadInput(f"run.config: field 'image_size' is {size!r:.60}, expected a whole number of pixels")
+    return size
 
 
 def write_config(path: Path, net: PublishedNet) -> None:
@@ -202,6 +210,12 @@ def _space(name: str) -> MobileNetV3Space:
     return space
 
 
+def _at(space: MobileNetV3Space, pixels: int) -> MobileNetV3Space:
+    """A full-size space at a resolution that Once-for-All released networks of; another one as it is."""
+    known = pixels in space.resolutions or pixels not in _OFA_RESOLUTIONS or space.resolutions[0] < _OFA_RESOLUTIONS[0]
+    return space if known else replace(space, resolutions=(pixels,))
+
+
 def _told(path: Path, read: Callable[[], Read]) -> Read:
     """The same, with the file named in errors."""
     try:
@@ -215,61 +229,6 @@ def _every_place(values: Sequence[int], depths: Sequence[int], filler: int) -> l
     """Values of active blocks, with the filler where a stage has no block."""
     stages = [list(values[start:end]) for start, end in pairwise((0, *accumulate(depths)))]
     return [value for stage in stages for value in stage + [filler] * (PLACES - len(stage))]
-
-
-def _blocks(layers: Sequence[Layer]) -> list[tuple[int, list[Layer]]]:
-    """Layers of each block, in order."""
-    inside = [layer for layer in layers if layer.block >= 0]
-    return [(index, list(members)) for index, members in groupby(inside, key=lambda layer: layer.block)]
-
-
-def _conv(layer: Layer, activations: Mapping[str, str]) -> dict[str, Any]:
-    """OFA's ``ConvLayer``."""
-    return {
-        "name": "ConvLayer",
-        "kernel_size": layer.kernel,
-        "stride": layer.stride,
-        "dilation": 1,
-        "groups": 1,
-        "bias": layer.bias,
-        "has_shuffle": False,
-        "in_channels": layer.in_c,
-        "out_channels": layer.out_c,
-        "use_bn": layer.batch_norm,
-        "act_func": activations[layer.activation],
-        "dropout_rate": 0,
-        "ops_order": "weight_bn_act",
-    }
-
-
-def _block(layers: Sequence[Layer], expand: int, activations: Mapping[str, str]) -> dict[str, Any]:
-    """OFA's ``MobileInvertedResidualBlock``."""
-    depthwise = next(layer for layer in layers if layer.name.endswith(".depth_conv"))
-    out_c = layers[-1].out_c
-    shortcut = {
-        "name": "IdentityLayer",
-        "in_channels": [layers[0].in_c],
-        "out_channels": [out_c],
-        "use_bn": False,
-        "act_func": None,
-        "dropout_rate": 0,
-        "ops_order": "weight_bn_act",
-    }
-    return {
-        "name": "MobileInvertedResidualBlock",
-        "mobile_inverted_conv": {
-            "name": "MBInvertedConvLayer",
-            "in_channels": layers[0].in_c,
-            "out_channels": out_c,
-            "kernel_size": depthwise.kernel,
-            "stride": depthwise.stride,
-            "expand_ratio": expand,
-            "mid_channels": depthwise.in_c if expand > 1 else None,
-            "act_func": activations[depthwise.activation],
-            "use_se": any(layer.op == "scale" for layer in layers),
-        },
-        "shortcut": shortcut if layers[-1].op == "add" else None,
-    }
 
 
 def _field(value: Any, *names: str, where: str = "") -> Any:
@@ -295,7 +254,7 @@ def _refuse_differences(value: dict[str, Any], expected: dict[str, Any]) -> None
     for index, (block, known) in enumerate(zip(value["blocks"], expected["blocks"], strict=True)):
         field = _block_field(block)
         pairs.append((f"blocks[{index}].{field}", block[field], known[_BLOCK_FIELDS[0]]))
-        if (block.get("shortcut") is None) != (known["shortcut"] is None):
+        if _is_no_shortcut(block.get("shortcut")) != (known["shortcut"] is None):
             there = "no shortcut" if known["shortcut"] is None else "an identity shortcut"
             raise BadInput(
                 f"net.config: field 'blocks[{index}].shortcut' is {block.get('shortcut')!r}, expected {there}"
@@ -306,3 +265,8 @@ def _refuse_differences(value: dict[str, Any], expected: dict[str, Any]) -> None
         for name in _TELLING:
             if name in known and name in found and found[name] != known[name]:
                 raise BadInput(f"net.config: field '{where}.{name}' is {found[name]!r}, expected {known[name]!r}")
+
+
+def _is_no_shortcut(value: Any) -> bool:
+    """Nothing, or what OFA's older code wrote for nothing."""
+    return value is None or (isinstance(value, dict) and value.get("name") == "ZeroLayer")

@@ -111,6 +111,8 @@ class StagedSpace(ABC):
             refuse("w", arch.w, self.width)
         if len(arch.d) != len(self.depths) or any(d not in depths for d, depths in zip(arch.d, self.depths)):
             refuse("d", arch.d, f"one of each of {self.depths}")
+        if arch.ops:
+            refuse("ops", arch.ops, "none: its places choose kernel sizes and expand ratios")
         for field, values, allowed in (("ks", arch.ks, KERNELS), ("e", arch.e, EXPANDS)):
             if len(values) != sum(arch.d) or not set(values) <= set(allowed):
                 refuse(field, values, f"{sum(arch.d)} of {allowed}")

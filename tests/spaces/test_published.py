@@ -1,6 +1,7 @@
 """Architectures in OFA's and NAT's own files, with the 14 subnets that NAT's authors released."""
 
 import copy
+import csv
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from natdeploy.ground.errors import BadInput
-from natdeploy.spaces import Arch, get_space
+from natdeploy.spaces import Arch, costs, get_space
 from natdeploy.spaces.published import (
     PublishedNet,
     arch_of_subnet,
@@ -23,7 +24,9 @@ from natdeploy.spaces.published import (
     write_subnet,
 )
 
-RELEASED = Path(__file__).parents[2].parent / "shared" / "data" / "nat_subnets" / "nat_subnets.json"
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+RELEASED = DATA / "nat_subnets" / "nat_subnets.json"
+SPECIALISED = DATA / "latency" / "ofa_specialized_nets.csv"
 NAMES = ("mbv3-micro", "ofa-mbv3-w1.0", "ofa-mbv3-w1.2")
 ARCHS = st.builds(
     lambda name, seed: get_space(name).sample(np.random.default_rng(seed)),
@@ -100,6 +103,58 @@ def test_released_configs_are_written_block_by_block() -> None:
                 assert conv[ours] == known[theirs]
 
 
+def test_networks_that_once_for_all_released_are_read_and_have_their_published_size(tmp_path: Path) -> None:
+    """Their ``net.config`` has no resolution, ``run.config`` has it; most have fewer pixels than NAT's space."""
+    if not SPECIALISED.is_file():
+        pytest.skip("the table of released networks is not beside the checkout")
+    rows = [row for row in csv.DictReader(SPECIALISED.open()) if row["family"] == "MobileNetV3"]
+    assert len(rows) == 22
+    for row in rows:
+        blocks = []
+        for block in json.loads(row["blocks"]):
+            conv = {"in_channels": block["in_c"], "out_channels": block["out_c"], "kernel_size": block["k"]}
+            conv |= {"stride": block["s"], "expand_ratio": block["e"], "act_func": block["act"]}
+            conv |= {"mid_channels": block["mid"] if block["e"] > 1 else None, "use_se": bool(block["se"])}
+            shortcut = {"name": "IdentityLayer"} if block["id"] else None
+            blocks.append({"name": "MobileInvertedResidualBlock", "mobile_inverted_conv": conv, "shortcut": shortcut})
+        config = {
+            "name": "MobileNetV3",
+            "first_conv": {"kernel_size": 3, "stride": 2, "out_channels": int(row["stem_c"]), "act_func": "h_swish"},
+            "blocks": blocks,
+            "final_expand_layer": {"kernel_size": 1, "act_func": "h_swish", "use_bn": True},
+            "feature_mix_layer": {"out_channels": int(row["last_c"]), "bias": False, "use_bn": False},
+            "classifier": {"in_features": int(row["last_c"]), "out_features": 1000, "dropout_rate": 0},
+        }
+        (tmp_path / "net.config").write_text(json.dumps(config))
+        (tmp_path / "run.config").write_text(json.dumps({"image_size": int(row["image_size"])}))
+        net = read_config(tmp_path / "net.config")
+        assert ["-".join(map(str, part)) for part in ((1, *net.arch.e), net.arch.d)] == [row["expands"], row["depths"]]
+        found = costs(net.layers())
+        wide = row["net"].startswith("note10_lat-8ms")  # published as 79 M at 160 pixels, where its layers have 75.8 M
+        assert found.macs / 1e6 == pytest.approx(float(row["madds_m"]), rel=0.05 if wide else 0.01)
+        assert found.params / 1e6 == pytest.approx(float(row["params_m"]), abs=0.06)
+        assert net_of_config(config_form(net)) == net
+        space = get_space(net.arch.space)
+        if net.arch.r in space.resolutions:
+            assert space.decode(space.encode(net.arch)) == net.arch
+        else:
+            with pytest.raises(BadInput, match=f"field 'r' is {net.arch.r}"):
+                space.encode(net.arch)
+    for wrong in ("{}", "[]", '{"image_size": "224"}'):
+        (tmp_path / "run.config").write_text(wrong)
+        with pytest.raises(BadInput, match=r"run\.config: .*field 'image_size'"):
+            read_config(tmp_path / "net.config")
+
+
+def test_subnets_as_once_for_all_samples_them_need_a_resolution() -> None:
+    arch = get_space("ofa-mbv3-w1.0").smallest()
+    form = subnet_form(arch, every_place=True)
+    del form["r"], form["w"]
+    assert arch_of_subnet(form, arch.space, resolution=192) == arch
+    with pytest.raises(BadInput, match="field 'r' is missing; say the resolution"):
+        arch_of_subnet(form, arch.space)
+
+
 def test_files(tmp_path: Path) -> None:
     arch = get_space("ofa-mbv3-w1.2").largest()
     write_subnet(tmp_path / "net.subnet", arch)
@@ -134,6 +189,10 @@ def test_ofas_own_config_has_no_resolution_and_newer_names() -> None:
         ({"ks": [3] * 10, "e": [3] * 10, "d": [2] * 5, "r": 190, "w": 1.0}, "field 'r' is 190"),
         ({"ks": [3] * 9, "e": [3] * 10, "d": [2] * 5, "r": 192, "w": 1.0}, "field 'ks' has 9 entries"),
         ({"space": "x", "ks": [3] * 10, "e": [3] * 10, "d": [2] * 5, "r": 192}, "unknown space 'x'"),
+        ({"space": [1], "ks": [3] * 10, "e": [3] * 10, "d": [2] * 5, "r": 192}, "field 'space' is \\[1\\], expected"),
+        ({"ks": [3] * 10, "e": [3] * 10, "d": [2] * 5, "r": 192, "w": [1.0]}, r"field 'w' is \[1.0\]"),
+        ({"ks": [3] * 10, "e": [3] * 10, "d": [2] * 5, "r": 160, "w": 1.0}, "field 'r' is 160"),
+        ({"ks": [3] * 10, "e": [3] * 10, "d": [2] * 5, "r": 192, "w": 1.0, "ops": ["a"]}, "field 'ops' is"),
     ],
 )
 def test_subnets_that_are_none_name_the_field(value: object, message: str) -> None:
@@ -162,7 +221,10 @@ def test_subnets_that_are_none_name_the_field(value: object, message: str) -> No
         (("feature_mix_layer",), None, "'feature_mix_layer"),
         (("classifier", "out_features"), 0, "classifier.out_features' is 0"),
         (("classifier", "dropout_rate"), 2, "classifier.dropout_rate' is 2"),
+        (("blocks", 2, "shortcut"), {"name": "ZeroLayer"}, r"'blocks\[2\].shortcut'.*expected an identity shortcut"),
+        (("classifier", "out_features"), True, "classifier.out_features' is True"),
         (("img_size",), 100, "field 'r' is 100"),
+        (("img_size",), 264, "field 'r' is 264"),
     ],
 )
 def test_configs_that_are_none_name_the_field(path: tuple, value: object, message: str) -> None:
