@@ -48,7 +48,10 @@ def search(
         Optional[Path],  # noqa: UP045
         typer.Option("--out", help="The run's folder; without it one under runs/, named after the job."),
     ] = None,
-    space: options.Space = "mbv3-micro",
+    space: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--space", help="Search space.  [default: mbv3-micro, or that of predicted accuracies]"),
+    ] = None,
     runtime: Annotated[str, typer.Option("--runtime", help="Runtime whose latency counts.")] = "tvm",
     objective: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -80,7 +83,7 @@ def search(
         typer.Option(
             "--accuracy",
             metavar="HOW",
-            help="measured, or predictor:ofa-imagenet: full-size networks (--space ofa-mbv3-w1.0) without weights or "
+            help="measured, or predictor:ofa-imagenet: full-size networks (of space ofa-mbv3-w1.0) without weights or "
             "images, accuracies predicted, at 224 pixels only.",
         ),
     ] = "measured",

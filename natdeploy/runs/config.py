@@ -24,6 +24,8 @@ _CIRCUMSTANCES = ("created", "threads")
 
 #: Stands before a predictor's name in the field ``accuracy``.
 PREDICTOR = "predictor:"
+#: Space of each shipped accuracy predictor, which is searched where none is named.
+PREDICTED_SPACES = {"ofa-imagenet": "ofa-mbv3-w1.0"}
 #: In place of the names of a run's data sets.
 EVERY_TASK = "all"
 #: Images or weights that a job does not have.
@@ -155,7 +157,7 @@ class Task(Settings):
     """What is searched for, but for the budget.
 
     Attributes:
-        space: search space.
+        space: search space; of predicted accuracies the predictor's, unless given.
         resolutions: input resolutions that are searched, some of the space's; empty means all of them.
         accuracy: ``measured`` on validation images with a supernet's weights, or ``predictor:NAME``: predicted, without
             images and weights (``data`` and ``supernet`` are then for the build, and ``none`` if not given).
@@ -196,9 +198,11 @@ class Task(Settings):
     @classmethod
     def _nothing_to_train(cls, value: Any) -> Any:
         """Predicted accuracies need neither images nor weights: what was not given is not taken from the box."""
-        if isinstance(value, Mapping) and str(value.get("accuracy", "")).startswith(PREDICTOR):
-            return {"data": NOT_GIVEN, "supernet": NOT_GIVEN, **value}
-        return value
+        accuracy = str(value.get("accuracy", "")) if isinstance(value, Mapping) else ""
+        if not accuracy.startswith(PREDICTOR):
+            return value
+        space = PREDICTED_SPACES.get(accuracy.removeprefix(PREDICTOR))
+        return {"data": NOT_GIVEN, "supernet": NOT_GIVEN, **({"space": space} if space else {}), **value}
 
     @model_validator(mode="before")
     @classmethod

@@ -112,7 +112,10 @@ def check_names(config: RunConfig) -> None:
 
 def _check_predictor(config: RunConfig, predictor: AccuracyPredictor) -> None:
     if predictor.space != config.space:
-        raise BadInput(f"field 'accuracy': {config.accuracy} is of space {predictor.space}, not {config.space}")
+        raise BadInput(
+            f"field 'accuracy': {config.accuracy} is of space {predictor.space}, not {config.space}; "
+            f"give space {predictor.space}, or accuracy measured with weights of {config.space}"
+        )
     if not set(config.resolutions) <= set(predictor.resolutions):
         known = ", ".join(map(str, predictor.resolutions))
         given = ", ".join(map(str, config.resolutions))

@@ -10,8 +10,9 @@ import pytest
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.runs import RunConfig
+from natdeploy.runs.config import PREDICTED_SPACES
 from natdeploy.runs.folder import ACCURACY_PREDICTOR, SUPERNET
-from natdeploy.search import check_names, get_accuracy_predictor, search
+from natdeploy.search import ACCURACY_PREDICTORS, check_names, get_accuracy_predictor, search
 from natdeploy.search.accuracy import AccuracyPredictor, fit_accuracy_predictor
 from natdeploy.search.surrogates.mlp import Perceptrons
 from natdeploy.spaces import get_space
@@ -165,6 +166,15 @@ def test_nothing_said_of_resolutions_means_those_that_the_predictor_knows(tmp_pa
 def test_a_predictor_that_does_not_fit_is_bad_input(fields: dict[str, object], said: str) -> None:
     with pytest.raises(BadInput, match=said):
         check_names(predicted_config(**fields))
+
+
+def test_unless_a_space_is_named_it_is_the_predictors() -> None:
+    assert {name: get_accuracy_predictor(name).space for name in PREDICTED_SPACES} == PREDICTED_SPACES
+    assert {*ACCURACY_PREDICTORS.names()} == {*PREDICTED_SPACES}
+    said = {"latency_ms": 25, "accuracy": f"predictor:{NAME}", "resolutions": [224]}
+    assert RunConfig(**said).space == "ofa-mbv3-w1.0"
+    with pytest.raises(BadInput, match=r"is of space ofa-mbv3-w1\.0, not mbv3-micro; give space ofa-mbv3-w1\.0, or"):
+        check_names(RunConfig(**{**said, "resolutions": [], "space": "mbv3-micro"}))
 
 
 def test_resolutions_hold_in_every_part_of_a_measured_search(tmp_path: Path) -> None:

@@ -13,9 +13,7 @@ SMALL = {"search.initial": 12, "search.iterations": 2, "search.surrogate_evaluat
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
     out = tmp_path_factory.mktemp("predicted") / "run"
-    return verbs.search(
-        25, device="note10", space="ofa-mbv3-w1.0", accuracy="predictor:ofa-imagenet", out=out, settings=SMALL
-    )
+    return verbs.search(25, device="note10", accuracy="predictor:ofa-imagenet", out=out, settings=SMALL)
 
 
 def test_everything_is_said_to_be_predicted(found: SearchResult) -> None:
