@@ -14,7 +14,8 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import cache_root
 from natdeploy.latency import LatencyModel
 from natdeploy.report.judged import Judged, judge
-from natdeploy.runs import ArchiveEntry, HistoryStep, RunBundles, RunConfig, RunFolder, bundles_of
+from natdeploy.runs import ArchiveEntry, HistoryStep, Place, RunBundles, RunConfig, RunFolder, bundles_of
+from natdeploy.runs.quantities import canonical
 
 if TYPE_CHECKING:
     from natdeploy.measure import Measurement
@@ -35,6 +36,8 @@ class Facts:
         bundles: manifests of what was built, the fastest measured first.
         gone: bundles built outside the run that are no longer there as they were.
         model: the latency model that held the budget.
+        elsewhere: those of the further devices and runtimes.
+        power: ``watts`` of the energies' model, and what they are taken ``about``, by the name of the energy.
         judged: networks that model never saw, timed on this machine; none where the timings are not at hand.
         layers: what each layer of a bundle takes, by the bundle's name; only of those that say so.
     """
@@ -49,6 +52,8 @@ class Facts:
     bundles: tuple[Manifest, ...]
     gone: tuple[Path, ...]
     model: LatencyModel
+    elsewhere: Mapping[Place, LatencyModel]
+    power: Mapping[str, Mapping[str, Any]]
     judged: tuple[Judged, ...]
     layers: Mapping[str, LayerTimes]
 
@@ -88,10 +93,11 @@ def gather(
     model = LatencyModel.load(run.latency_model_path)
     if not archive:
         raise BadInput(f"{run.path}: the archive is empty; let the search finish its first step, then report")
+    config = run.config()
     own = bundles_of(run) if bundles is None else RunBundles(tuple(bundles), ())
     return Facts(
         name=run.path.resolve().name,
-        config=run.config(),
+        config=config,
         archive=tuple(archive),
         front=tuple(run.front()),
         random=tuple(run.random()),
@@ -100,6 +106,10 @@ def gather(
         bundles=tuple(read_manifests(own.there)),
         gone=own.gone,
         model=model,
+        elsewhere={
+            place: LatencyModel.load(run.latency_model_of(place)) for place in config.places if place != config.home
+        },
+        power={canonical(f"energy_mj:{place.key}", config.home): run.power_of(place) for place in config.powered},
         judged=judge(model, stored_timings(model) if measurements is None else measurements),
         layers=_layers(own.there),
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from natdeploy.deploy.pick import top1_error
 from natdeploy.report.units import kib, millions, milliseconds, percent
-from natdeploy.runs import ArchiveEntry, RunConfig
+from natdeploy.runs import ArchiveEntry, RunConfig, on_task
 from natdeploy.runs.quantities import argument_of, edge, kind_of
 
 _TITLES = {
@@ -44,7 +45,7 @@ def written(name: str, entry: ArchiveEntry) -> str:
     """A figure of an architecture, with its interval where it has one."""
     kind, value = kind_of(name), entry.value(name)
     if kind == "top1":
-        return percent(value)
+        return percent(value, top1_error(on_task(entry, argument_of(name))))
     if kind in ("macs", "params"):
         return millions(value)
     if kind.endswith("_bytes"):

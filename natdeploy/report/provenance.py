@@ -5,8 +5,10 @@ from __future__ import annotations
 from natdeploy.deploy.manifest import Manifest
 from natdeploy.latency import LatencyModel
 from natdeploy.report.facts import Facts
+from natdeploy.report.named import title_of
 from natdeploy.report.predictor import judged_on
 from natdeploy.report.table import Column, Table
+from natdeploy.runs import on_task
 from natdeploy.runs.folder import ACCURACY_PREDICTOR
 
 _SOURCES = {
@@ -20,30 +22,19 @@ _SOURCES = {
 def provenance_table(facts: Facts) -> Table:
     """One row per kind of figure: what it is, and what it was taken from."""
     config, model, quality = facts.config, facts.model, facts.model.quality
-    images = sorted({entry.val_images for entry in facts.archive})
-    generations = sorted({entry.generation for entry in facts.archive})
-    top1 = (
-        "validation top-1",
-        f"{_span(images)} validation images of {config.data}, held out of training; subnets of the supernet after "
-        f"{_span(generations)} adaptation(s), batch norm calibrated on {config.adapt.calibration_images} training "
-        "images",
-    )
-    if config.predictor is not None:
-        resolutions = ", ".join(map(str, config.resolutions))
-        top1 = (
-            "predicted top-1",
-            f"accuracy predictor {config.predictor}: predicted, not measured, at {resolutions} pixels only; its "
-            f"source, licence and quality are in the run's {ACCURACY_PREDICTOR}",
-        )
     rows = [
-        top1,
+        *_top1_rows(facts),
         *_test_rows(facts.bundles),
-        (
-            "predicted latency",
-            f"source: {model.source} ({_SOURCES.get(model.source, 'see the documentation')}); device {model.device}, "
-            f"runtime {model.runtime}; {quality.training_networks} networks; device fingerprint "
-            f"{model.device_fingerprint[:16]}{_published(model)}",
-        ),
+        ("predicted latency", _latency(model)),
+        *[(title_of(f"latency_ms:{place.key}"), _latency(there)) for place, there in facts.elsewhere.items()],
+        *[
+            (
+                title_of(name),
+                f"a model, nothing measured: {drawn['watts']:.4g} W as long as the network runs ({drawn['about']}), "
+                "times the predicted latency",
+            )
+            for name, drawn in facts.power.items()
+        ],
         (
             "predictor quality",
             f"{judged_on(quality)}; intervals promise {100 * quality.nominal_coverage:.0f} % coverage",
@@ -71,6 +62,37 @@ def provenance_table(facts: Facts) -> Table:
         ),
     ]
     return Table("Provenance", (Column("figure"), Column("source")), tuple(rows))
+
+
+def _top1_rows(facts: Facts) -> list[tuple[str, str]]:
+    config = facts.config
+    if config.predictor is not None:
+        resolutions = ", ".join(map(str, config.resolutions))
+        about = (
+            f"accuracy predictor {config.predictor}: predicted, not measured, at {resolutions} pixels only; its "
+            f"source, licence and quality are in the run's {ACCURACY_PREDICTOR}"
+        )
+        return [("predicted top-1", about)]
+    generations = sorted({entry.generation for entry in facts.archive})
+    rows = []
+    for task, data in {"": config.data, **config.further_data}.items():
+        images = sorted({on_task(entry, task).val_images for entry in facts.archive})
+        name = "validation top-1" + (f", {task}" if task else "")
+        about = (
+            f"{_span(images)} validation images of {data}, held out of training; subnets of "
+            f"{'its own' if config.further_data else 'the'} supernet after {_span(generations)} adaptation(s), batch "
+            f"norm calibrated on {config.adapt.calibration_images} training images"
+        )
+        rows.append((name, about))
+    return rows
+
+
+def _latency(model: LatencyModel) -> str:
+    return (
+        f"source: {model.source} ({_SOURCES.get(model.source, 'see the documentation')}); device {model.device}, "
+        f"runtime {model.runtime}; {model.quality.training_networks} networks; device fingerprint "
+        f"{model.device_fingerprint[:16]}{_published(model)}"
+    )
 
 
 def _test_rows(bundles: tuple[Manifest, ...]) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""A run of two data sets: what is said of a model is said of the data set that it was built for."""
+"""Runs of two data sets and of two runtimes: every figure is said to be of one, with its own source and error."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from dataclasses import replace
 import pytest
 
 from natdeploy.ground.files import read_json, write_json
+from natdeploy.report import front_table
 from natdeploy.report.facts import Facts, gather
+from natdeploy.report.provenance import provenance_table
 from natdeploy.report.reasons import reasons
 from natdeploy.report.report import write_report
+from natdeploy.runs import Place
 from natdeploy.runs.folder import write_items
-from tests.report.made_run import MadeRun, make_run
+from natdeploy.runs.quantities import with_ends
+from tests.report.made_run import MadeRun, latency_model, make_run
 from tests.report.page import Page
 
 
@@ -48,3 +52,32 @@ def test_the_runs_own_data_set_heads_the_page_and_is_named(made: MadeRun) -> Non
     assert "of networks with 10 classes, as many as any of the data sets has" in text
     alone = Facts(**{**vars(facts), "bundles": tuple(one for one in facts.bundles if one.provenance.task)})
     assert alone.shown is not None and alone.shown.provenance.task == "pets"
+
+
+def test_each_data_sets_accuracy_has_its_own_images(made: MadeRun) -> None:
+    sources = dict(provenance_table(facts_of(made)).rows)
+    assert sources["validation top-1"].startswith("270 validation images of digits, held out of training")
+    assert sources["validation top-1, pets"].startswith("77 validation images of pets.npz, held out of training")
+    assert "subnets of its own supernet" in sources["validation top-1, pets"]
+
+
+def test_each_runtimes_latency_and_each_energy_has_its_own_source_and_each_accuracy_its_own_error(tmp_path) -> None:
+    place = Place("host", "onnxruntime")
+    names = ["top1", "top1:pets", "latency_ms", f"latency_ms:{place.key}", "energy_mj"]
+    made = make_run(tmp_path / "run", objectives=names, further_data={"pets": "pets.npz"})
+    model = replace(latency_model(), runtime=place.runtime, source="table", origin={"source": "x", "licence": "y"})
+    (made.run.path / "elsewhere").mkdir()
+    model.save(made.run.latency_model_of(place))
+    power = {"": {"watts": 3.5, "about": "power.limit_w, 14 W, for 1 of 4 cores"}}
+    write_json(made.run.path / "elsewhere" / "power.json", power)
+    pets = {"top1:pets": 0.5, "loss:pets": 1.0, "val_images:pets": 77.0}
+    more = {**pets, **with_ends(f"latency_ms:{place.key}", 2.0, 1.0, 3.0), **with_ends("energy_mj", 0.7, 0.6, 0.8)}
+    for name, entries in (("archive.json", made.archive), ("front.json", made.front)):
+        write_items(made.run.result_path / name, [replace(one, more=more) for one in entries])
+    sources = dict(provenance_table(gather(made.run, measurements=made.holdout)).rows)
+    assert "source: measured" in sources["predicted latency"] and "runtime tvm" in sources["predicted latency"]
+    assert "source: table" in sources["predicted ms, host onnxruntime"]
+    assert "published by x, licence y" in sources["predicted ms, host onnxruntime"]
+    assert sources["modelled mJ"].startswith("a model, nothing measured: 3.5 W") and "14 W" in sources["modelled mJ"]
+    front = front_table(made.run).to_json()
+    assert front["rows"][0][front["columns"].index("top-1, pets")] == "50.0 ± 5.6 %"
