@@ -29,14 +29,14 @@ class Sizes:
 
     Attributes:
         initial, candidates: of our search: what is evaluated before it starts, and each round.
-        nsga2_population: of 10, 20, 30 and 50 the one that does best here.
+        nsga2_population: of 10, 20, 30 and 50 the one that does best with the benchmark's ten seeds.
         linas_population, linas_judged: as dynast sets LINAS up: how many it evaluates each round, and how many its
             predictor judges.
     """
 
     initial: int = 30
     candidates: int = 10
-    nsga2_population: int = 10
+    nsga2_population: int = 20
     linas_population: int = 50
     linas_judged: int = 20_000
 
