@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -32,15 +33,21 @@ def object_code(
     """Object code by symbol; ``jobs`` is what is compiled, ``keys`` where the cache has it, both by symbol.
 
     What the cache lacks is compiled on as many cores as there are. Raises what ``compile_batch`` raises, and
-    ChildFailed where it crashes or hangs.
+    ChildFailed where it crashes or hangs; then, and at Ctrl-C, what is not compiled yet is left.
     """
     found = {name: code for name, key in keys.items() if (code := cache.get(key)) is not None}
     missing = [name for name in jobs if name not in found]
     batches = [missing[start : start + _BATCH] for start in range(0, len(missing), _BATCH)]
 
+    started: list[ChildWorker] = []
+    stopped = threading.Event()
+
     def compile_share(share: Sequence[list[str]]) -> None:
         with ChildWorker("kernel compiler", environment={"TVM_NUM_THREADS": "1"}, without=NOT_NEEDED_BY_TVM) as child:
+            started.append(child)
             for batch in share:
+                if stopped.is_set():
+                    return
                 limit = _START_S + _KERNEL_S * len(batch)
                 codes = child.call(compile_batch, [jobs[name] for name in batch], dict(target), timeout_s=limit)
                 for name, code in zip(batch, codes):
@@ -53,6 +60,13 @@ def object_code(
     children = min(len(allowed_processors()), -(-len(missing) // _WORTH_A_CHILD))
     if children:
         with ThreadPoolExecutor(children) as pool:
-            for future in [pool.submit(compile_share, batches[start::children]) for start in range(children)]:
-                future.result()
+            shares = [pool.submit(compile_share, batches[start::children]) for start in range(children)]
+            try:
+                for share in shares:
+                    share.result()
+            except BaseException:
+                stopped.set()
+                for child in started:
+                    child.kill()
+                raise
     return {name: found[name] for name in jobs}

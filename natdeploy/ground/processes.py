@@ -89,6 +89,11 @@ class ChildWorker:
             return value
         raise value
 
+    def kill(self) -> None:
+        """From another thread: kill the child, so that the call that it is at ends with ChildFailed."""
+        if (process := self._process) is not None:
+            process.kill()
+
     def close(self) -> None:
         """Stop the child, whatever it is doing."""
         if self._connection is not None:
