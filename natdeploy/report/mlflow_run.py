@@ -142,6 +142,10 @@ def _log_history(client: Any, run_id: str, history: list[HistoryStep]) -> int:
             "archive_size": step.archive_size,
             "feasible": step.feasible,
             **{f"seconds_{stage}": seconds for stage, seconds in step.seconds.items()},
+            **{
+                f"surrogate_tau_{name.replace(':', '_')}": quality["cv_kendall"]
+                for name, quality in step.surrogate.get("of", {}).items()
+            },
             _STEPS: step.evaluations,
         }
         client.log_batch(run_id, metrics=_metrics(figures, step.iteration))

@@ -75,6 +75,8 @@ def test_a_run_is_logged_once(tmp_path: Path, store: str) -> None:
     assert [(one.step, one.value) for one in hypervolumes] == [
         (step.iteration, step.hypervolume) for step in made.run.history()
     ]
+    taus = client(store).get_metric_history(first.run_id, "surrogate_tau_top1")
+    assert [(one.step, one.value) for one in taus] == [(step, pytest.approx(0.8 + 0.01 * step)) for step in range(1, 6)]
     assert {file.path for file in client(store).list_artifacts(first.run_id)} == {
         "run.json",
         "latency_model.json",
