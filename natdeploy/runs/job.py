@@ -19,8 +19,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.validation import Real, Settings, Whole, read_yaml, validate
-from natdeploy.runs.config import EVERY_TASK, Budget, Name, RunConfig, Task
+from natdeploy.runs.config import EVERY_TASK, RunConfig, Task
 from natdeploy.runs.examples import job_path
+from natdeploy.runs.settings import Budget, Name
 
 
 def _one_as_many(value: Any) -> Any:

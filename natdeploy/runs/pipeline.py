@@ -24,8 +24,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.validation import Real, Settings, Whole, read_yaml, validate
-from natdeploy.runs.config import EVERY_TASK, Name
+from natdeploy.runs.config import EVERY_TASK
 from natdeploy.runs.job import JobConfig
+from natdeploy.runs.settings import Name
 from natdeploy.runs.signing import SigningSettings
 
 PIPELINE_FILE = "natdeploy.yaml"

@@ -30,7 +30,7 @@ from natdeploy.ground.files import (
 )
 from natdeploy.ground.lock import only_process_in
 from natdeploy.ground.validation import Real, Settings, Whole
-from natdeploy.runs.config import BatchSize, Clip, LearningRate, Name, Parts, Seed, Share, Smoothing
+from natdeploy.runs.settings import BatchSize, Clip, LearningRate, Name, Parts, Seed, Share, Smoothing
 from natdeploy.spaces.arch import Arch
 from natdeploy.spaces.space import Space
 from natdeploy.supernets import (
