@@ -11,7 +11,7 @@ from natdeploy.supernets.checkpoint import (
     save_supernet,
 )
 from natdeploy.supernets.extract import extract, to_network
-from natdeploy.supernets.mobilenetv3 import SUPERNETS, MobileNetV3Supernet, build_supernet
+from natdeploy.supernets.mobilenetv3 import SUPERNETS, MobileNetV3Supernet, build_supernet, has_supernet
 from natdeploy.supernets.ofa_checkpoint import PUBLISHED
 from natdeploy.supernets.subnet import Subnet
 
@@ -26,6 +26,7 @@ __all__ = [
     "calibrate",
     "checkpoint_path",
     "extract",
+    "has_supernet",
     "load_supernet",
     "read_supernet_header",
     "save_supernet",

@@ -118,6 +118,11 @@ def _fixed_block(channels: int) -> ElasticBlock:
 SUPERNETS = Registry("supernet", {})
 
 
+def has_supernet(space: Space) -> bool:
+    """Whether a space's networks can be trained: some spaces only describe networks whose latencies are published."""
+    return isinstance(space, MobileNetV3Space) or space.name in SUPERNETS.names()
+
+
 def build_supernet(space: Space, num_classes: int | None = None) -> MobileNetV3Supernet:
     """A supernet with fresh weights (drawn from torch's current generator). Raises BadInput for a space without one."""
     classes = space.num_classes if num_classes is None else num_classes

@@ -64,11 +64,18 @@ def check_settings(job: JobConfig, profile: HardwareProfile) -> None:
 
 
 def check_weights(job: JobConfig) -> None:
-    """Raise BadInput where a job's supernet cannot be read or is of another space."""
+    """Raise BadInput where a job's supernet cannot be read or is of another space, or the space can have none."""
     from natdeploy.ground.errors import BadInput
     from natdeploy.search import ACCURACY_PREDICTORS, get_accuracy_predictor
-    from natdeploy.supernets import BOX, PUBLISHED, read_supernet_header
+    from natdeploy.spaces import SPACES, get_space
+    from natdeploy.supernets import BOX, PUBLISHED, has_supernet, read_supernet_header
 
+    if not has_supernet(get_space(job.space)):
+        others = ", ".join(name for name in SPACES.names() if has_supernet(get_space(name)))
+        raise BadInput(
+            f"field 'space': {job.space} only describes networks whose latencies are published; there is no supernet "
+            f"to search, as there is for {others}"
+        )
     if (found := read_supernet_header(job.supernet)["space"]) != job.space:
         theirs = "" if job.supernet == BOX else f"; search that one, --space {found},"
         other = "; give" if job.supernet == BOX else " or give"

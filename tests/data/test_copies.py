@@ -205,6 +205,10 @@ def test_parquet_files_are_read_as_the_hub_keeps_them(tmp_path: Path, monkeypatc
         assert (data.test.at(8)[:, 0, 0, 0] == 40 * (data.test.labels + 1)).all()
     one = load_dataset(str(copy / "data" / "train-00000-of-00001.parquet"))
     assert len(one.train) + len(one.val) + len(one.test) == 24
+    parquet(copy / "other" / "train.parquet", 4, 2)
+    with pytest.raises(BadInput, match="of several data sets, in the folders data, other; give one of these"):
+        load_dataset(f"hf:{copy}")
+    shutil.rmtree(copy / "other")
     (copy / "data" / "test-00000-of-00001.parquet").write_bytes(b"nothing")
     with pytest.raises(BadInput, match="copy: not a data set in Parquet files: ") as error:
         load_dataset(f"cifar10:{copy}")

@@ -150,6 +150,14 @@ def test_a_supernet_of_another_space_is_found_before_anything_is_timed(tmp_path:
         check_job(given, PROFILE)
 
 
+def test_a_space_that_has_no_supernet_says_so(tmp_path: Path) -> None:
+    job = read_job(None, 1, {"space": "fbnet", "out": str(tmp_path / "run")})
+    with pytest.raises(
+        BadInput, match=r"'space': fbnet only .* as there is for mbv3-micro, ofa-mbv3-w1\.0, ofa-mbv3-w1\.2$"
+    ):
+        check_job(job, PROFILE)
+
+
 def test_missing_weights_are_found_before_anything_is_timed(tmp_path: Path) -> None:
     where = tmp_path / "ofa_mbv3_d234_e346_k357_w1.0"
     job = read_job(None, 1, {"space": "ofa-mbv3-w1.0", "supernet": str(where), "out": str(tmp_path / "run")})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import os
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from natdeploy.data.pictures import Pictures
 from natdeploy.ground.errors import BadInput
 
 _PARQUET = ".parquet"
+#: Names of a folder that are looked at.
+_GLANCE = 100
 #: What says that a folder was written by ``save_to_disk``.
 _SAVED = ("dataset_dict.json", "dataset_info.json", "state.json")
 
@@ -23,7 +26,34 @@ def is_saved_table(path: Path) -> bool:
     """Whether a path is a data set that ``save_to_disk`` wrote, a Parquet file, or a folder of such as in the hub."""
     if path.is_file():
         return path.suffix.lower() == _PARQUET
-    return any((path / name).is_file() for name in _SAVED) or next(_parquet_files(path), None) is not None
+    return _is_saved(path) or bool(_parquet_folders(path))
+
+
+def _is_saved(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in _SAVED)
+
+
+def _parquet_folders(folder: Path) -> list[Path]:
+    """The folder, where it holds Parquet files, else those in it: the hub has ``data``, or one for each configuration.
+
+    Folders of anything else may be large, and are not looked through.
+    """
+    if _holds_parquet(folder):
+        return [folder]
+    return sorted(each for each in _glance(folder) if each.is_dir() and _holds_parquet(each))
+
+
+def _holds_parquet(folder: Path) -> bool:
+    return any(each.suffix.lower() == _PARQUET for each in _glance(folder))
+
+
+def _glance(folder: Path) -> list[Path]:
+    """Some of what is inside; nothing where that cannot be read, which the reader of such a folder is to say."""
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(entry.path) for entry in islice(entries, _GLANCE)]
+    except OSError:
+        return []
 
 
 def read_huggingface(text: str) -> SourceData:
@@ -113,9 +143,15 @@ def _pictures(encoded: Any, where: str) -> Pictures:
     return Pictures(range(len(encoded)), read, digest)
 
 
-def _parquet_files(folder: Path) -> Iterator[Path]:
-    """In a folder, or in one inside: the hub keeps them in ``data`` or in a folder for each configuration."""
-    return (file for depth in ("*", "*/*") for file in folder.glob(depth) if file.suffix.lower() == _PARQUET)
+def _parquet_source(text: str, path: Path) -> dict[str, str]:
+    """Where the files are, in the library's words. Raises BadInput for several data sets."""
+    if path.is_file():
+        return {"data_files": str(path)}
+    folders = _parquet_folders(path)
+    if len(folders) > 1:
+        names = ", ".join(folder.name for folder in folders)
+        raise BadInput(f"{text}: Parquet files of several data sets, in the folders {names}; give one of these")
+    return {"data_dir": str(folders[0])}
 
 
 def _load(text: str) -> Any:
@@ -125,11 +161,13 @@ def _load(text: str) -> Any:
     if path.exists():
         what = "a data set written by save_to_disk"
         try:
-            if path.is_dir() and (any((path / name).is_file() for name in _SAVED) or not is_saved_table(path)):
+            if path.is_dir() and (_is_saved(path) or not is_saved_table(path)):
                 return datasets.load_from_disk(str(path))
             what = "a data set in Parquet files"
-            files: dict[str, Any] = {"data_dir": str(path)} if path.is_dir() else {"data_files": str(path)}
-            return datasets.load_dataset("parquet", **files)  # never by a script that lies there
+            # by the library's own reader of such files, never by a script that lies there
+            return datasets.load_dataset("parquet", **_parquet_source(text, path))
+        except BadInput:
+            raise
         except Exception as error:  # the library raises its own, pyarrow's, JSON's and Python's errors alike
             raise BadInput(f"{text}: not {what}: {_first_line(error)}") from None
     name, _, config = text.partition(":")
