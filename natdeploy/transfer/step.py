@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from natdeploy.ground.errors import NatdeployError
+from natdeploy.ground.errors import BadInput
 from natdeploy.spaces.arch import Arch
 from natdeploy.transfer.lesson import Lesson, Teacher
 from natdeploy.transfer.replicas import Replicas
 
 
-class TrainingDiverged(NatdeployError):
-    """The loss is not a number."""
+class TrainingDiverged(BadInput):
+    """The loss is not a number, so that settings, weights or images do not go together: exit 2."""
 
 
 def elastic_step(
@@ -50,6 +50,9 @@ def elastic_step(
     value = replicas.step(lesson, images, labels)
     norm = replicas.clip_gradients(clip)
     if not math.isfinite(value) or not math.isfinite(norm):
-        raise TrainingDiverged(f"training diverged: loss {value}, gradient norm {norm}; use a lower learning rate")
+        raise TrainingDiverged(
+            f"training diverged: loss {value}, gradient norm {norm}; use a lower learning rate "
+            "(adapt.lr of a search, --lr of natdeploy pretrain)"
+        )
     optimizer.step()
     return value

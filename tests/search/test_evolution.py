@@ -8,7 +8,7 @@ from natdeploy.runs import SearchSettings
 from natdeploy.search.algorithms import ALGORITHMS, algorithm_name, reference_directions
 from natdeploy.search.evolution import evolve
 from natdeploy.search.hypervolume import dominated_share
-from natdeploy.spaces import get_space
+from natdeploy.spaces import SPACES, get_space
 from tests.search.synthetic import SPACE, true_accuracy, true_latency_ms
 
 QUICK = SearchSettings(population=12, surrogate_evaluations=100)
@@ -25,10 +25,10 @@ def judge(genomes: np.ndarray, limit_ms: float = 5.0, objectives: int = 2) -> tu
 START = [SPACE.encode(SPACE.smallest())]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=18, deadline=None)
 @given(
     st.integers(0, 2**31),
-    st.sampled_from(["mbv3-micro", "ofa-mbv3-w1.2"]),
+    st.sampled_from(SPACES.names()),
     st.floats(0.1, 50),
     st.sampled_from([1, 2, 3]),
 )

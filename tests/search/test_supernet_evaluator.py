@@ -4,11 +4,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.runs import RunConfig, RunFolder
 from natdeploy.search import LocalSurroundings, search, steps
-from natdeploy.supernets import load_supernet
+from natdeploy.supernets import load_supernet, save_supernet
 from tests.search.small_run import small_run
 from tests.search.synthetic import Latency
 
@@ -57,6 +58,18 @@ def test_a_supernet_of_another_space_and_a_missing_one(config, tmp_path) -> None
     with pytest.raises(BadInput, match="nothing"):
         search(config.model_copy(update={"data": str(tmp_path / "nothing")}), tmp_path / "run", surroundings=Here())
     assert not RunFolder.exists(tmp_path / "run") and not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_no_number_stops_the_search_and_leaves_what_was_done(config, tmp_path) -> None:
+    """The weights are so large that the first step overflows."""
+    supernet = load_supernet(config.supernet, num_classes=3)
+    with torch.no_grad():
+        supernet.classifier.weight.fill_(3e38)
+    save_supernet(tmp_path / "huge.safetensors", supernet, {})
+    wild = config.model_copy(update={"supernet": str(tmp_path / "huge.safetensors")})
+    with pytest.raises(BadInput, match=r"training diverged: loss \w+, .*lower learning rate \(adapt\.lr"):
+        search(wild, tmp_path / "run", surroundings=Here())
+    assert RunFolder.exists(tmp_path / "run") and not RunFolder(tmp_path / "run").is_finished
 
 
 def test_a_runtime_that_the_device_lacks_has_no_latency_model(config, tmp_path, monkeypatch) -> None:
