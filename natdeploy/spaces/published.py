@@ -1,8 +1,8 @@
-"""MobileNetV3 architectures in the files of Once-for-All and NAT: ``net.subnet`` and ``net.config``.
+"""MobileNetV3 architectures in the files of Once-for-All and NAT: ``net.subnet``, ``net.config`` and ``net.encoding``.
 
 ``net.subnet`` holds kernel sizes, expand ratios and depths: of active blocks in NAT's files, of all twenty places in
 OFA's. ``net.config`` describes every layer with its channels, as OFA's ``build_from_config`` takes it; NAT's has the
-resolution as ``img_size``, OFA's in a ``run.config`` beside it.
+resolution as ``img_size``, OFA's in a ``run.config`` beside it. ``net.encoding`` is NAT's genome in digits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from natdeploy.ground.errors import BadInput
-from natdeploy.ground.files import read_json, write_json
+from natdeploy.ground.files import read_json, write_json, write_text
 from natdeploy.spaces.arch import Arch
 from natdeploy.spaces.layer import Layer
 from natdeploy.spaces.mobilenetv3 import EXPANDS, KERNELS, PLACES, MobileNetV3Space, ofa_w10, ofa_w12
@@ -96,6 +96,25 @@ def arch_of_subnet(value: Any, space: str | None = None, *, resolution: int | No
     return arch
 
 
+def encoding_form(arch: Arch) -> str:
+    """NAT's ``net.encoding``: two digits of the resolution, one of the width, one of each place."""
+    space = _space(arch.space)
+    return space.text(space.encode(arch))
+
+
+def arch_of_encoding(text: str) -> Arch:
+    """Architecture of a ``net.encoding``, whose third digit says which full-size space it belongs to.
+
+    Raises BadInput for what is no genome of it, or not the canonical one.
+    """
+    spaces = (ofa_w10(), ofa_w12())
+    width = "".join(text.split())[2:3]
+    space = next((each for number, each in enumerate(spaces) if width == str(number)), None)
+    if space is None:
+        raise BadInput(f"net.encoding {text!r:.80}: expected digits, the third of them 0 or 1 for the width")
+    return space.decode(space.from_text(text))
+
+
 def config_form(net: PublishedNet) -> dict[str, Any]:
     """NAT's ``net.config``, which OFA's ``build_from_config`` takes as well."""
     own = _ACTIVATIONS if net.activation is None else dict.fromkeys(_ACTIVATIONS, net.activation)
@@ -165,18 +184,33 @@ def _depths(space: MobileNetV3Space, channels: list[Any], gates: list[Any]) -> t
     return tuple(depth for _, depth in found) if [stage for stage, _ in found] == expected else ()
 
 
-def read_subnet(path: Path, space: str | None = None, *, resolution: int | None = None) -> Arch:
+def read_subnet(path: str | Path, space: str | None = None, *, resolution: int | None = None) -> Arch:
     """Architecture of a ``net.subnet`` file (see :func:`arch_of_subnet`)."""
-    return _told(path, lambda: arch_of_subnet(read_json(path, "architecture"), space, resolution=resolution))
+    return _told(path, lambda: arch_of_subnet(read_json(Path(path), "architecture"), space, resolution=resolution))
 
 
-def write_subnet(path: Path, arch: Arch, *, every_place: bool = False) -> None:
+def write_subnet(path: str | Path, arch: Arch, *, every_place: bool = False) -> None:
     """Write a ``net.subnet`` file (see :func:`subnet_form`)."""
-    write_json(path, subnet_form(arch, every_place=every_place))
+    write_json(Path(path), subnet_form(arch, every_place=every_place))
 
 
-def read_config(path: Path, *, resolution: int | None = None) -> PublishedNet:
+def read_encoding(path: str | Path) -> Arch:
+    """Architecture of a ``net.encoding`` file (see :func:`arch_of_encoding`)."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: not a readable encoding: {error}") from None
+    return _told(path, lambda: arch_of_encoding(text))
+
+
+def write_encoding(path: str | Path, arch: Arch) -> None:
+    """Write a ``net.encoding`` file (see :func:`encoding_form`)."""
+    write_text(Path(path), encoding_form(arch) + "\n")
+
+
+def read_config(path: str | Path, *, resolution: int | None = None) -> PublishedNet:
     """Read a ``net.config`` file (see :func:`net_of_config`); OFA's resolution is in the ``run.config`` beside it."""
+    path = Path(path)
     beside = path.with_name("run.config")
     if resolution is None and path.name == "net.config" and beside.is_file():
         resolution = _told(beside, lambda: _image_size(read_json(beside, "training's settings")))
@@ -190,9 +224,9 @@ def _image_size(value: Any) -> int:
     return size
 
 
-def write_config(path: Path, net: PublishedNet) -> None:
+def write_config(path: str | Path, net: PublishedNet) -> None:
     """Write a ``net.config`` file (see :func:`config_form`)."""
-    write_json(path, config_form(net))
+    write_json(Path(path), config_form(net))
 
 
 def _spaces() -> list[MobileNetV3Space]:
@@ -216,7 +250,7 @@ def _at(space: MobileNetV3Space, pixels: int) -> MobileNetV3Space:
     return space if known else replace(space, resolutions=(pixels,))
 
 
-def _told(path: Path, read: Callable[[], Read]) -> Read:
+def _told(path: str | Path, read: Callable[[], Read]) -> Read:
     """The same, with the file named in errors."""
     try:
         return read()

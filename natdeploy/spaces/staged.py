@@ -91,11 +91,11 @@ class StagedSpace(ABC):
         return f"{genes[0]:02d}" + "".join(str(gene) for gene in genes[1:])
 
     def from_text(self, text: str) -> np.ndarray:
-        """Genome of a ``net.encoding`` string."""
-        digits = len(self.gene_sizes) + 1
-        if len(text) != digits or not text.isascii() or not text.isdigit():
-            raise BadInput(f"space {self.name}: net.encoding {text!r} is not {digits} digits")
-        return self._integers([int(text[:2]), *map(int, text[2:])])
+        """Genome of a ``net.encoding`` string; blanks in it say nothing."""
+        digits, length = "".join(text.split()), len(self.gene_sizes) + 1
+        if len(digits) != length or not digits.isascii() or not digits.isdigit():
+            raise BadInput(f"space {self.name}: net.encoding {text!r:.80} is not {length} digits")
+        return self._integers([int(digits[:2]), *map(int, digits[2:])])
 
     def check(self, arch: Arch) -> None:
         """Raise BadInput naming the field that is not in this space."""

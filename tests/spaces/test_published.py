@@ -14,13 +14,17 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import Arch, costs, get_space
 from natdeploy.spaces.published import (
     PublishedNet,
+    arch_of_encoding,
     arch_of_subnet,
     config_form,
+    encoding_form,
     net_of_config,
     read_config,
+    read_encoding,
     read_subnet,
     subnet_form,
     write_config,
+    write_encoding,
     write_subnet,
 )
 
@@ -65,6 +69,33 @@ def test_configs_survive_a_round_trip_and_say_their_space(net: PublishedNet) -> 
     assert net_of_config(json.loads(json.dumps(config_form(net)))) == net
 
 
+@given(ARCHS)
+def test_encodings_survive_a_round_trip(arch: Arch) -> None:
+    text = encoding_form(arch)
+    assert len(text) == 23 and get_space(arch.space).from_text(f" {text[:2]} {text[2]}  {text[3:]}\n").tolist() == [
+        int(text[:2]),
+        *map(int, text[2:]),
+    ]
+    if arch.space != "mbv3-micro":
+        assert arch_of_encoding(text) == arch
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "expected digits, the third of them 0 or 1"),
+        ("08 2 11001440551052208877", "third of them 0 or 1"),
+        ("08 0 1100144055105220887", "is not 23 digits"),
+        ("99011001440551052208877", "gene 0 is 99, expected 0 to 16"),
+        ("08011011440551052208877", "is not canonical"),
+    ],
+)
+def test_encodings_that_are_none_say_what_is_expected(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "net.encoding").write_text(text)
+    with pytest.raises(BadInput, match=f"net.encoding: .*{message}"):
+        read_encoding(tmp_path / "net.encoding")
+
+
 def test_released_subnets_are_read_and_written_as_they_are() -> None:
     for net in released():
         form, space = released_subnet(net)
@@ -72,8 +103,11 @@ def test_released_subnets_are_read_and_written_as_they_are() -> None:
         assert subnet_form(arch) == form | {"w": get_space(space).width}
         if "w" in form:
             assert arch_of_subnet(form) == arch
+        genome = get_space(space).encode(arch)
+        assert get_space(space).decode(genome) == arch
+        assert np.array_equal(get_space(space).from_text(encoding_form(arch)), genome)
         if "encoding" in net:
-            assert get_space(space).text(get_space(space).encode(arch)) == net["encoding"]
+            assert encoding_form(arch) == net["encoding"] and arch_of_encoding(net["encoding"]) == arch
 
 
 def test_released_configs_are_written_block_by_block() -> None:
@@ -161,6 +195,10 @@ def test_files(tmp_path: Path) -> None:
     assert read_subnet(tmp_path / "net.subnet") == arch
     write_config(tmp_path / "net.config", PublishedNet(arch, 10, 0.2))
     assert read_config(tmp_path / "net.config") == PublishedNet(arch, 10, 0.2)
+    write_encoding(str(tmp_path / "net.encoding"), arch)
+    assert read_encoding(str(tmp_path / "net.encoding")) == arch
+    with pytest.raises(BadInput, match=r"missing: not a readable encoding"):
+        read_encoding(tmp_path / "missing")
     (tmp_path / "other").write_text('{"ks": 3}')
     for read in (read_subnet, read_config):
         with pytest.raises(BadInput, match=r"^\S+/other: net\.(subnet|config): field"):
