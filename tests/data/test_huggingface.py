@@ -67,6 +67,17 @@ def test_missing_columns_and_parts_are_named(tmp_path):
         load_dataset(str(tmp_path / "late"))
 
 
+def test_of_several_columns_of_images_the_one_called_so_is_taken(tmp_path):
+    masks = table(24, 7).rename_column("image", "mask").remove_columns("label")
+    datasets.concatenate_datasets([table(), masks], axis=1).save_to_disk(str(tmp_path / "both"))
+    table().save_to_disk(str(tmp_path / "one"))
+    assert (load_dataset(str(tmp_path / "both")).train.images == load_dataset(str(tmp_path / "one")).train.images).all()
+    renamed = datasets.concatenate_datasets([table().rename_column("image", "left"), masks], axis=1)
+    renamed.save_to_disk(str(tmp_path / "two"))
+    with pytest.raises(BadInput, match="one column of images, found left, mask"):
+        load_dataset(str(tmp_path / "two"))
+
+
 def test_a_damaged_image_is_named_by_row(tmp_path):
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])})
     rows = {"image": [{"bytes": b"no image", "path": None}] * 6, "label": [0, 1] * 3}

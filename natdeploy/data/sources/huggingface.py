@@ -87,7 +87,7 @@ def read_table(text: str, *, label: str | None = None, test: str | None = None) 
     if "train" not in tables:
         raise BadInput(f"{text}: no part named 'train'; found {', '.join(map(str, loaded)) or 'none'}")
     features = tables["train"].features
-    image_column = _only(text, "image", [name for name, kind in features.items() if isinstance(kind, datasets.Image)])
+    image_column = _image_column(text, [name for name, kind in features.items() if isinstance(kind, datasets.Image)])
     label_column = label if label is not None and label in features else _label_column(text, features, datasets)
     classes, index = _classes(text, tables["train"], label_column, features[label_column], datasets)
     parts = {}
@@ -182,6 +182,12 @@ def _only(text: str, what: str, columns: list[str]) -> str:
     if len(columns) == 1:
         return columns[0]
     raise BadInput(f"{text}: expected one column of {what}s, found {', '.join(columns) or 'none'}")
+
+
+def _image_column(text: str, columns: list[str]) -> str:
+    """The only one, or of several (a mask beside the picture, say) the one that is called so."""
+    called = [name for name in ("image", "img") if name in columns]
+    return called[0] if called else _only(text, "image", columns)
 
 
 def _label_column(text: str, features: Any, datasets: Any) -> str:
