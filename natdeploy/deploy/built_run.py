@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -31,11 +32,18 @@ class BuiltRun(ServedRun):
 
     def __init__(self, run: RunFolder, device: str | None, task: str, classes: int, model: LatencyModel) -> None:
         super().__init__(run, device, task)
-        self._classes, self._model = classes, model
+        self._classes, self._model, self._searched_with = classes, model, model
+
+    def with_model(self, model: LatencyModel) -> BuiltRun:
+        """The same as another model of the device predicts it: latencies, energies, what keeps budget and limits."""
+        found = copy(self)
+        found._model = model
+        return found
 
     def _here(self, entries: Sequence[ArchiveEntry]) -> list[ArchiveEntry]:
         counted = [self._counted(entry) for entry in entries]
-        return super()._here(entries if counted == list(entries) else self._predicted(counted))
+        as_searched = self._model is self._searched_with and counted == list(entries)
+        return super()._here(entries if as_searched else self._predicted(counted))
 
     def _counted(self, entry: ArchiveEntry) -> ArchiveEntry:
         layers = get_space(entry.arch.space).layers(entry.arch, self._classes)
@@ -87,24 +95,3 @@ def _with(entry: ArchiveEntry, figures: Mapping[str, float]) -> ArchiveEntry:
         latency_upper_ms=figures["latency_upper_ms"],
         more=more,
     )
-
-
-def predicted_anew(
-    entries: Sequence[ArchiveEntry], model: LatencyModel, classes: int, budget_ms: float
-) -> list[ArchiveEntry]:
-    """Entries with a latency model's present predictions, for networks with so many classes."""
-    if not entries:
-        return []
-    predicted = model.predict([entry.arch for entry in entries], num_classes=classes)
-    return [
-        replace(
-            entry,
-            latency_ms=float(mean),
-            latency_lower_ms=float(lower),
-            latency_upper_ms=float(upper),
-            feasible=bool(upper <= budget_ms),
-        )
-        for entry, mean, lower, upper in zip(
-            entries, predicted.mean_ms, predicted.lower_ms, predicted.upper_ms, strict=True
-        )
-    ]

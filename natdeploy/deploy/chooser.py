@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from natdeploy.deploy.budget import Met, Missed, meet_budget
-from natdeploy.deploy.built_run import predicted_anew
+from natdeploy.deploy.built_run import BuiltRun
 from natdeploy.deploy.candidate import Candidate, Workshop
 from natdeploy.deploy.pick import RULES, rank
 from natdeploy.ground.errors import BadInput, BudgetNotMet
 from natdeploy.latency import LatencyModel, fit_device_model
 from natdeploy.latency.transferred.other_devices import Place, other_knowledge
 from natdeploy.measure import Measurement
-from natdeploy.runs import ArchiveEntry, RunFolder
+from natdeploy.runs import ArchiveEntry
 from natdeploy.spaces import get_space
 
 Progress = Callable[[str, float], None]
@@ -43,7 +43,7 @@ class Chooser:
         model: the latency model, refitted after each miss.
     """
 
-    def __init__(self, run: RunFolder, model: LatencyModel, workshop: Workshop, attempts: int, tell: Progress) -> None:
+    def __init__(self, run: BuiltRun, model: LatencyModel, workshop: Workshop, attempts: int, tell: Progress) -> None:
         self.model = model
         self._run = run
         self._config = run.config()
@@ -104,7 +104,7 @@ class Chooser:
             self._missed.append(Missed(arch.id, entry.latency_ms, measured_ms))
         return built, measured_ms
 
-    def _predict_again(self, entries: Sequence[ArchiveEntry]) -> Sequence[ArchiveEntry]:
+    def _predict_again(self, _: Sequence[ArchiveEntry]) -> Sequence[ArchiveEntry]:
         """Refit the latency model, the miss included, and predict the archive's latencies anew."""
         self._tell("fitting the latency model again", self._fraction)
         config, threads = self._config, self._workshop.profile.timing.threads
@@ -121,6 +121,5 @@ class Chooser:
             coverage=coverage,
             seed=config.seed,
         )
-        classes = len(self._workshop.dataset.classes)
-        self._entries = predicted_anew(entries, self.model, classes, self._config.latency_ms)
+        self._entries = self._run.with_model(self.model).archive()
         return self._entries

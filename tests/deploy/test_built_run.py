@@ -108,6 +108,25 @@ def test_limits_on_them_are_held_by_the_network_that_is_built(of_two_runtimes, n
         as_built(run, 50_000).archive()
 
 
+def test_as_another_model_predicts_it_budget_and_limits_are_held(of_two_runtimes) -> None:
+    """Refitted after a miss: everything is half as slow again, energies included."""
+    run, _ = of_two_runtimes
+    before, model = as_built(run, SPACE.num_classes), LatencyModel.load(run.latency_model_path)
+    slower = fit_latency_model(made_up_timings(load_profile("host"), 1.5), SPACE)
+    after = before.with_model(slower)
+    other = "latency_ms:host:onnxruntime"
+    for old, new in zip(before.archive(), after.archive(), strict=True):
+        expected = slower.predict([new.arch], num_classes=SPACE.num_classes)
+        assert new.latency_upper_ms == expected.upper_ms[0] > old.latency_upper_ms
+        assert new.value("energy_mj") == pytest.approx(2 * expected.mean_ms[0])
+        assert new.value(other) == old.value(other)
+    most = max(entry.value("energy_upper_mj") for entry in before.archive())
+    write_json(run.path / CONFIG, {**read_json(run.path / CONFIG, "run"), "limits": [f"energy_mj<={most * 1.001}"]})
+    assert len(before.archive()) == len(before.with_model(model).archive()) == 3
+    with pytest.raises(BudgetNotMet, match="keeps energy_mj<="):
+        after.archive()
+
+
 def test_power_figures_that_are_gone_are_told(of_two_runtimes) -> None:
     run, _ = of_two_runtimes
     write_json(run.path / "elsewhere" / "power.json", {"": {"watts": 2.0}})
