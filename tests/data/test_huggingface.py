@@ -78,6 +78,15 @@ def test_of_several_columns_of_images_the_one_called_so_is_taken(tmp_path):
         load_dataset(str(tmp_path / "two"))
 
 
+@pytest.mark.parametrize("source", ["", "dtd:"])
+def test_parts_whose_classes_differ_are_refused(tmp_path, source):
+    """Their numbers would mean other classes."""
+    parts = {"train": table(18), "validation": table(6, 1), "test": table(9, 2, names=("bee", "ant", "cat"))}
+    datasets.DatasetDict(parts).save_to_disk(str(tmp_path / "d"))
+    with pytest.raises(BadInput, match="part 'test' names or orders its classes otherwise than the training images"):
+        load_dataset(f"{source}{tmp_path / 'd'}")
+
+
 def test_a_damaged_image_is_named_by_row(tmp_path):
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])})
     rows = {"image": [{"bytes": b"no image", "path": None}] * 6, "label": [0, 1] * 3}

@@ -83,16 +83,20 @@ def read_table(text: str, *, label: str | None = None, test: str | None = None) 
     loaded = _with_images(_load(text), datasets)
     tables = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
     tables = {str(name).lower(): table for name, table in tables.items() if str(name).lower() in PART_NAMES}
-    tables = {PART_NAMES[name]: table for name, table in tables.items()} if test is None else _joined(tables, test)
-    if "train" not in tables:
+    trained = next((table for name, table in tables.items() if PART_NAMES[name] == "train"), None)
+    if trained is None:
         raise BadInput(f"{text}: no part named 'train'; found {', '.join(map(str, loaded)) or 'none'}")
-    features = tables["train"].features
+    features = trained.features
     image_column = _image_column(text, [name for name, kind in features.items() if isinstance(kind, datasets.Image)])
     label_column = label if label is not None and label in features else _label_column(text, features, datasets)
+    columns = (image_column, label_column)
+    tables = {part: _columns(text, part, table, columns, features) for part, table in tables.items()}
+    tables = (
+        {PART_NAMES[name]: table for name, table in tables.items()} if test is None else _joined(text, tables, test)
+    )
     classes, index = _classes(text, tables["train"], label_column, features[label_column], datasets)
     parts = {}
     for part, table in tables.items():
-        _check_columns(text, part, table, (image_column, label_column))
         labels = np.array([index(part, value) for value in table[label_column]], dtype=np.int64)
         if part == "test" and len(labels) and (labels == -1).all():
             continue  # published without its labels: no use for testing
@@ -107,14 +111,17 @@ def read_table(text: str, *, label: str | None = None, test: str | None = None) 
     return SourceData(Path(text.split(":")[0]).name, text, classes, parts)
 
 
-def _joined(tables: dict[str, Any], test: str) -> dict[str, Any]:
+def _joined(text: str, tables: dict[str, Any], test: str) -> dict[str, Any]:
     """The part to test on, and all others that have labels as one."""
     import datasets
 
     order = (test, *(name for wanted in ("test", "val") for name in tables if PART_NAMES[name] == wanted))
     chosen = next((name for name in order if name in tables), None)
     others = [table for name, table in tables.items() if name != chosen and PART_NAMES[name] != "test"]
-    found = {"train": datasets.concatenate_datasets(others)} if others else {}
+    try:
+        found = {"train": datasets.concatenate_datasets(others)}
+    except ValueError as error:
+        raise BadInput(f"{text}: the parts are of different kinds: {_first_line(error)}") from None
     return found | ({"test": tables[chosen]} if chosen is not None else {})
 
 
@@ -215,10 +222,15 @@ def _classes(text: str, table: Any, column: str, kind: Any, datasets: Any) -> tu
     return tuple(str(value) for value in values), index
 
 
-def _check_columns(text: str, part: str, table: Any, columns: tuple[str, str]) -> None:
+def _columns(text: str, part: str, table: Any, columns: tuple[str, str], features: Any) -> Any:
+    """The images and labels of a part, whose classes are those of the training images."""
     for column in columns:
         if column not in table.column_names:
             raise BadInput(f"{text}: part {part!r} has no column {column!r}")
+    names, others = (getattr(kind[columns[1]], "names", None) for kind in (features, table.features))
+    if names and others and names != others:
+        raise BadInput(f"{text}: part {part!r} names or orders its classes otherwise than the training images")
+    return table.select_columns(list(columns))
 
 
 def _decode(item: Any, name: str) -> np.ndarray:
