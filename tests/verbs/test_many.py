@@ -36,6 +36,7 @@ def test_the_result_says_what_sharing_costs_and_where_each_figure_comes_from(fou
     assert "not measured" in found.energy["rpi4:tvm"]["model"] and "load_w" in found.energy["rpi4:tvm"]["about"]
     assert found.front and all(entry.params <= 6e6 for entry in found.front)
     assert found.to_json()["sharing"]["shared"]["id"] == found.sharing["shared"]["id"]
+    assert found.to_json()["surrogates"] == [{"name": "predictor:ofa-imagenet", "of": {}}]  # nothing had to be learned
 
 
 def test_tables_have_the_further_figures(found: SearchResult) -> None:
