@@ -173,6 +173,11 @@ class Task(Settings):
     def _really_further(cls, budgets: Mapping[str, float | None], info: ValidationInfo) -> Mapping[str, float | None]:
         if info.data.get("device") in budgets:
             raise ValueError(f"{info.data['device']!r} is the run's own device already")
+        if runtime := next((name for name in budgets if ":" in name), None):
+            raise ValueError(
+                f"{runtime!r}: expected a device alone; a runtime's latency is an objective, latency_ms:{runtime}, or "
+                f"a limit, latency_ms:{runtime}<=20"
+            )
         return budgets
 
     @field_validator("limits")

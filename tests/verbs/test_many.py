@@ -75,6 +75,7 @@ def test_asked_again_it_is_the_same_run_and_another_budget_is_not(found: SearchR
         ({"device": ["note10", "nope"]}, "unknown device 'nope'"),
         ({"device": ["note10", "rpi4=fast"]}, "further_devices.rpi4"),
         ({"device": ["note10", "rpi4", "rpi4"]}, "named twice"),
+        ({"device": ["note10", "rpi4:onnxruntime=30"]}, "expected a device alone; a runtime's latency is an objective"),
         ({"device": ["note10=3", "rpi4"]}, "the first device's budget is --latency-ms"),
         ({"device": "note10", "objectives": ["energy_mj:pixel4"]}, "no energy without the field 'power'"),
         ({"device": "note10", "objectives": ["latency_ms:rpi4:nope"]}, "no runtime 'nope'"),
