@@ -107,8 +107,8 @@ def load_dataset(
 
     Args:
         source: ``digits``; a folder of class folders, or of ``train``, ``val``, ``test`` folders of class folders; an
-            ``.npz`` file; a data set saved by the ``datasets`` library, or ``hf:NAME`` to download one; one of NAT's
-            data sets by name, ``cifar100:FOLDER`` in its official layout, ``cifar100`` from the Hugging Face hub.
+            ``.npz`` file; a data set saved by the ``datasets`` library or in Parquet files, or ``hf:NAME`` to download
+            one; one of NAT's data sets by name, ``cifar100:FOLDER`` in its official layout, ``cifar100`` from the hub.
         seed: of the division; the same seed gives the same parts.
         val_fraction, test_fraction: shares of the training images of each class, for parts that the source lacks;
             without ``val_fraction`` the share that is usual for a data set of a name, else 15 %.

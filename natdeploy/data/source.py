@@ -39,6 +39,8 @@ def read_source(source: str) -> SourceData:
     name, colon, text = source.partition(":")
     if name in SOURCES.names() and (colon or name not in _BY_LOOK or not os.path.exists(source)):
         return SOURCES.get(name)(text)
+    from natdeploy.data.sources.known import known_by_look
+
     path = Path(source).expanduser()
     if not source or not os.path.exists(path):  # nor is what is too long for a name
         known = (name for name in SOURCES.names() if name not in _BY_LOOK)
@@ -46,7 +48,12 @@ def read_source(source: str) -> SourceData:
             f"data {source!r}: no such file, folder or data set; expected a folder of class folders, an .npz file, "
             f"hf:NAME for a Hugging Face data set, or one of {', '.join(known)}"
         )
-    return SOURCES.get(_kind(path))(str(path))
+    kind = _kind(path)
+    try:
+        return SOURCES.get(kind)(str(path))
+    except BadInput as error:
+        meant = known_by_look(path) if kind == "folder" else None
+        raise BadInput(f"{error}; it looks like {meant}: give {meant}:{path}") if meant else error from None
 
 
 def is_downloaded(source: str) -> bool:

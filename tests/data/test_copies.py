@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,23 @@ def test_the_case_of_names_does_not_matter(tmp_path: Path, name: str) -> None:
     data = load_dataset(f"{name}:{tmp_path}")
     assert (data.classes, len(data.test)) == (classes, counts["test"] * len(classes))
     assert (np.asarray(data.test.at(8))[:, 4, 4, 0] == 40 * (data.test.labels + 1)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        pytest.param(name, make, id=make.__name__)
+        for name, makers in MAKERS.items()
+        for make in makers
+        if make.__name__ not in ("imagenet", "cinic10")  # which are folders of class folders, and read as such
+    ],
+)
+def test_a_layout_without_its_name_is_known(tmp_path: Path, name: str, make: Callable[[Path], object]) -> None:
+    make(tmp_path)
+    inside = sorted(tmp_path.iterdir())
+    for root in (tmp_path, inside[0]) if len(inside) == 1 and name != "imagenet" else (tmp_path,):
+        with pytest.raises(BadInput, match=f"; it looks like {name}: give {name}:{re.escape(str(root))}$"):
+            load_dataset(str(root))
 
 
 def test_archives_that_were_not_unpacked_are_named(tmp_path: Path) -> None:

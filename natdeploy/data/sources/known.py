@@ -38,6 +38,7 @@ class KnownSet:
         classes: how many there are; a copy may have fewer.
         train, held_out: training images, and how many of them are held out for validation.
         augmentation: see :data:`natdeploy.transfer.AUGMENTATIONS`.
+        marks: files or folders in it, or its own name, by which a folder is known that is given without the set's name.
         label: the hub's column of labels, where there are several.
         hub_test: the hub's name of the test part.
     """
@@ -50,6 +51,7 @@ class KnownSet:
     train: int
     held_out: int
     augmentation: str = "zoom-flip"
+    marks: Sequence[str] = ()
     label: str | None = None
     hub_test: str = "test"
 
@@ -136,3 +138,12 @@ def known_sets() -> Mapping[str, KnownSet]:
     """NAT's data sets by name."""
     fields = yaml.safe_load((resources.files("natdeploy.data.sources") / "known.yaml").read_text(encoding="utf-8"))
     return {name: KnownSet(name, **each) for name, each in fields.items()}
+
+
+def known_by_look(folder: Path) -> str | None:
+    """Name of the data set whose official layout a folder has, if any."""
+    own = folder.resolve().name
+    for known in known_sets().values():
+        if own in known.marks or any((folder / mark).exists() for mark in known.marks):
+            return known.name
+    return None
