@@ -18,20 +18,13 @@ from natdeploy.ground.files import read_json, write_json, write_text
 from natdeploy.spaces.arch import Arch
 from natdeploy.spaces.layer import Layer
 from natdeploy.spaces.mobilenetv3 import EXPANDS, KERNELS, PLACES, MobileNetV3Space, ofa_w10, ofa_w12
-from natdeploy.spaces.published_layers import classifier_form, network_form
+from natdeploy.spaces.published_layers import block_field, classifier_form, field_of, network_form, refuse_differences
 from natdeploy.spaces.space import SPACES, get_space
 
 #: Of the networks that Once-for-All released; NAT's space begins in their middle.
 _OFA_RESOLUTIONS = range(128, 261, 4)
 _ACTIVATIONS = {"relu": "relu", "hswish": "h_swish"}
 _STAND_INS = ("mish",)
-#: What a block's convolutions are called in ``net.config``: in the published files, and in OFA's release on PyPI.
-_BLOCK_FIELDS = ("mobile_inverted_conv", "conv")
-#: What is compared when a ``net.config`` is read; the rest says nothing about the network, or is always the same.
-_TELLING = (
-    *("in_channels", "out_channels", "in_features", "out_features", "kernel_size", "stride", "groups", "dilation"),
-    *("expand_ratio", "mid_channels", "act_func", "use_se", "use_bn", "bias"),
-)
 
 Read = TypeVar("Read")
 
@@ -138,14 +131,14 @@ def net_of_config(value: Any, *, resolution: int | None = None) -> PublishedNet:
     Raises:
         BadInput: a field is missing, or is not what a network of the space has there.
     """
-    stem = _field(value, "first_conv", "out_channels")
-    classes = _field(value, "classifier", "out_features")
-    dropout = _field(value, "classifier", "dropout_rate")
-    blocks = _field(value, "blocks")
+    stem = field_of(value, "first_conv", "out_channels")
+    classes = field_of(value, "classifier", "out_features")
+    dropout = field_of(value, "classifier", "dropout_rate")
+    blocks = field_of(value, "blocks")
     if not isinstance(blocks, list) or len(blocks) < 2:
         raise BadInput("net.config: field 'blocks' must be a list of at least two blocks")
     channels, kernels, expands, gates = (
-        [_field(block, _block_field(block), name, where=f"blocks[{index}].") for index, block in enumerate(blocks)][1:]
+        [field_of(block, block_field(block), name, where=f"blocks[{index}].") for index, block in enumerate(blocks)][1:]
         for name in ("out_channels", "kernel_size", "expand_ratio", "use_se")
     )
     fitting = ((each, _depths(each, channels, gates)) for each in _spaces() if each.stem_c == stem)
@@ -169,7 +162,7 @@ def net_of_config(value: Any, *, resolution: int | None = None) -> PublishedNet:
         raise BadInput(f"net.config: field 'classifier.dropout_rate' is {dropout!r}, expected 0 to 1")
     activation = value["first_conv"].get("act_func")
     net = PublishedNet(arch, classes, float(dropout), activation if activation in _STAND_INS else None)
-    _refuse_differences(value, config_form(net))
+    refuse_differences(value, config_form(net))
     return net
 
 
@@ -263,44 +256,3 @@ def _every_place(values: Sequence[int], depths: Sequence[int], filler: int) -> l
     """Values of active blocks, with the filler where a stage has no block."""
     stages = [list(values[start:end]) for start, end in pairwise((0, *accumulate(depths)))]
     return [value for stage in stages for value in stage + [filler] * (PLACES - len(stage))]
-
-
-def _field(value: Any, *names: str, where: str = "") -> Any:
-    """A field within fields. Raises BadInput with its dotted name when it is missing."""
-    for depth, name in enumerate(names, start=1):
-        if not isinstance(value, dict) or name not in value:
-            raise BadInput(f"net.config: field {where + '.'.join(names[:depth])!r} is missing")
-        value = value[name]
-    return value
-
-
-def _block_field(block: Any) -> str:
-    """What this file calls a block's convolutions."""
-    return next((name for name in _BLOCK_FIELDS if isinstance(block, dict) and name in block), _BLOCK_FIELDS[0])
-
-
-def _refuse_differences(value: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Raise BadInput for the first field that is not as the space builds it."""
-    pairs = [
-        (name, _field(value, name), expected[name])
-        for name in ("first_conv", "final_expand_layer", "feature_mix_layer", "classifier")
-    ]
-    for index, (block, known) in enumerate(zip(value["blocks"], expected["blocks"], strict=True)):
-        field = _block_field(block)
-        pairs.append((f"blocks[{index}].{field}", block[field], known[_BLOCK_FIELDS[0]]))
-        if _is_no_shortcut(block.get("shortcut")) != (known["shortcut"] is None):
-            there = "no shortcut" if known["shortcut"] is None else "an identity shortcut"
-            raise BadInput(
-                f"net.config: field 'blocks[{index}].shortcut' is {block.get('shortcut')!r}, expected {there}"
-            )
-    for where, found, known in pairs:
-        if not isinstance(found, dict):
-            raise BadInput(f"net.config: field '{where}' is {found!r:.40}, expected a layer")
-        for name in _TELLING:
-            if name in known and name in found and found[name] != known[name]:
-                raise BadInput(f"net.config: field '{where}.{name}' is {found[name]!r}, expected {known[name]!r}")
-
-
-def _is_no_shortcut(value: Any) -> bool:
-    """Nothing, or what OFA's older code wrote for nothing."""
-    return value is None or (isinstance(value, dict) and value.get("name") == "ZeroLayer")

@@ -1,4 +1,4 @@
-"""Layers in the words of Once-for-All's ``net.config``, as its ``build_from_config`` takes them."""
+"""Layers in the words of Once-for-All's ``net.config``, as its ``build_from_config`` takes them: written and compared."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from natdeploy.ground.errors import BadInput
 from natdeploy.spaces.layer import Layer
+
+#: What a block's convolutions are called in ``net.config``: in the published files, and in OFA's release on PyPI.
+_BLOCK_FIELDS = ("mobile_inverted_conv", "conv")
+#: What is compared when a ``net.config`` is read; the rest says nothing about the network, or is always the same.
+_TELLING = (
+    *("in_channels", "out_channels", "in_features", "out_features", "kernel_size", "stride", "groups", "dilation"),
+    *("expand_ratio", "mid_channels", "act_func", "use_se", "use_bn", "bias"),
+)
 
 
 def network_form(layers: Sequence[Layer], expands: Sequence[int], activations: Mapping[str, str]) -> dict[str, Any]:
@@ -42,6 +51,42 @@ def classifier_form(layer: Layer, dropout: float) -> dict[str, Any]:
         "dropout_rate": dropout,
         "ops_order": "weight_bn_act",
     }
+
+
+def field_of(value: Any, *names: str, where: str = "") -> Any:
+    """A field within fields. Raises BadInput with its dotted name when it is missing."""
+    for depth, name in enumerate(names, start=1):
+        if not isinstance(value, dict) or name not in value:
+            raise BadInput(f"net.config: field {where + '.'.join(names[:depth])!r} is missing")
+        value = value[name]
+    return value
+
+
+def block_field(block: Any) -> str:
+    """What this file calls a block's convolutions."""
+    return next((name for name in _BLOCK_FIELDS if isinstance(block, dict) and name in block), _BLOCK_FIELDS[0])
+
+
+def refuse_differences(value: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Raise BadInput for the first field that is not as the space builds it."""
+    pairs = [
+        (name, field_of(value, name), expected[name])
+        for name in ("first_conv", "final_expand_layer", "feature_mix_layer", "classifier")
+    ]
+    for index, (block, known) in enumerate(zip(value["blocks"], expected["blocks"], strict=True)):
+        field = block_field(block)
+        pairs.append((f"blocks[{index}].{field}", block[field], known[_BLOCK_FIELDS[0]]))
+        if _is_no_shortcut(block.get("shortcut")) != (known["shortcut"] is None):
+            there = "no shortcut" if known["shortcut"] is None else "an identity shortcut"
+            raise BadInput(
+                f"net.config: field 'blocks[{index}].shortcut' is {block.get('shortcut')!r}, expected {there}"
+            )
+    for where, found, known in pairs:
+        if not isinstance(found, dict):
+            raise BadInput(f"net.config: field '{where}' is {found!r:.40}, expected a layer")
+        for name in _TELLING:
+            if name in known and name in found and found[name] != known[name]:
+                raise BadInput(f"net.config: field '{where}.{name}' is {found[name]!r}, expected {known[name]!r}")
 
 
 def _blocks(layers: Sequence[Layer]) -> list[tuple[int, list[Layer]]]:
@@ -97,3 +142,8 @@ def _block(layers: Sequence[Layer], expand: int, activations: Mapping[str, str])
         },
         "shortcut": shortcut if layers[-1].op == "add" else None,
     }
+
+
+def _is_no_shortcut(value: Any) -> bool:
+    """Nothing, or what OFA's older code wrote for nothing."""
+    return value is None or (isinstance(value, dict) and value.get("name") == "ZeroLayer")
