@@ -1,4 +1,4 @@
-"""Layers in the words of Once-for-All's ``net.config``, as its ``build_from_config`` takes them: written and compared."""
+"""Layers in the words of Once-for-All's ``net.config``, written and compared; its ``build_from_config`` takes them."""
 
 from __future__ import annotations
 
