@@ -140,8 +140,9 @@ def test_ctrl_c_ends_at_once_and_leaves_nothing_although_a_phone_hangs(root: Pat
     phone.switch("hang")
     profiled.write_text(json.dumps(profile({"via": ["adb"]}).model_dump(mode="json")))
     program = (
-        "import json, sys\n"
+        "import json, signal, sys\n"
         "from pathlib import Path\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "from natdeploy.devices import connection\n"
         "from natdeploy.devices.connect import connect\n"
         "from natdeploy.devices.profile import parse_profile\n"
