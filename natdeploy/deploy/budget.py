@@ -57,7 +57,7 @@ def meet_budget(
     budget_ms: float,
     *,
     attempt: Callable[[ArchiveEntry], tuple[Built, float]],
-    predict_again: Callable[[Sequence[ArchiveEntry]], Sequence[ArchiveEntry]],
+    predict_again: Callable[[], Sequence[ArchiveEntry]],
     known: Sequence[Missed] = (),
     most_attempts: int = MOST_ATTEMPTS,
 ) -> Met[Built]:
@@ -73,7 +73,8 @@ def meet_budget(
         pick: see :func:`natdeploy.deploy.pick.rank`. An id names one architecture, so there is no second attempt.
         budget_ms: the budget in milliseconds.
         attempt: builds and measures an entry: returns what was built and its latency in milliseconds.
-        predict_again: returns the entries with new predictions, after a miss.
+        predict_again: returns the archive with new predictions, after a miss; where limits hang on them, it may lack
+            some of the entries, and have others.
         known: architectures already measured over the budget (for another pick); they are not tried again.
         most_attempts: how many architectures may be tried.
 
@@ -102,7 +103,8 @@ def meet_budget(
         missed.append(Missed(entry.arch.id, entry.latency_ms, measured_ms))
         if pick not in RULES or len(missed) == most_attempts:
             break
-        entries = predict_again(entries)
+        entries = predict_again()
+        first_ms = {entry.arch.id: entry.latency_ms for entry in entries} | first_ms
     tried = [*known, *missed]
     nearest = min(tried, key=lambda miss: miss.measured_ms)
     raise BudgetNotMet(

@@ -104,7 +104,7 @@ class Chooser:
             self._missed.append(Missed(arch.id, entry.latency_ms, measured_ms))
         return built, measured_ms
 
-    def _predict_again(self, _: Sequence[ArchiveEntry]) -> Sequence[ArchiveEntry]:
+    def _predict_again(self) -> Sequence[ArchiveEntry]:
         """Refit the latency model, the miss included, and predict the archive's latencies anew."""
         self._tell("fitting the latency model again", self._fraction)
         config, threads = self._config, self._workshop.profile.timing.threads
