@@ -94,6 +94,7 @@ def build(
     from natdeploy.latency import LatencyModel, telling
     from natdeploy.measure import MeasurementStore
     from natdeploy.measure.builds import scratch_folder
+    from natdeploy.transfer import Calibration
 
     if attempts < 1:
         raise BadInput(f"attempts: expected at least 1, not {attempts}")
@@ -134,7 +135,7 @@ def build(
             weights=weights,
             profile=profile,
             store=store,
-            calibration_images=config.adapt.calibration_images,
+            calibration=Calibration.of(config.adapt, config.seed),
             seed=config.seed,
             folder=folder,
             access=access or Access(),

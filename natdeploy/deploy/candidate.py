@@ -43,7 +43,7 @@ from natdeploy.devices.units import Access
 from natdeploy.measure import Measurement, MeasurementStore, time_runnable
 from natdeploy.spaces import Arch, Network, get_space
 from natdeploy.supernets import MobileNetV3Supernet, Subnet, to_network
-from natdeploy.transfer import calibrated_subnet, fine_tune, head_epochs
+from natdeploy.transfer import Calibration, calibrated_subnet, fine_tune, head_epochs
 
 if TYPE_CHECKING:
     from natdeploy.compiler import Artifact
@@ -86,7 +86,8 @@ class Workshop:
         weights: what is built holds these; with them come the images.
         profile: the device, filled in.
         store: where every timing goes.
-        calibration_images, seed: as the search evaluated its subnets.
+        calibration: of batch norm, as in the search.
+        seed: of fine-tuning.
         folder: where artifacts are built.
         access: how to reach a device that is not this machine.
         finetune_epochs: how long what is built is trained on its own; 0: not at all.
@@ -97,7 +98,7 @@ class Workshop:
     weights: Weights
     profile: HardwareProfile
     store: MeasurementStore
-    calibration_images: int
+    calibration: Calibration
     seed: int
     folder: Path
     access: Access = field(default_factory=Access)
@@ -124,14 +125,7 @@ class Workshop:
         Raises VerificationFailed naming the artifact that disagrees, DeviceNotReachable where there is no emulator.
         """
         emulator = self._emulator()
-        subnet = calibrated_subnet(
-            self.supernet,
-            arch,
-            self.dataset,
-            calibration_images=self.calibration_images,
-            seed=self.seed,
-            say=self.say,
-        )
+        subnet = calibrated_subnet(self.supernet, arch, self.dataset, self.calibration, say=self.say)
         subnet, tuned = self._tuned(subnet, arch)
         network = to_network(subnet)
         folder = self.folder / arch.id
@@ -158,7 +152,7 @@ class Workshop:
             self.dataset,
             self.finetune_epochs,
             augmentation=self.augmentation,
-            calibration_images=self.calibration_images,
+            calibration=self.calibration,
             seed=self.seed,
             say=self.say,
         )

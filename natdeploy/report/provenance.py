@@ -78,10 +78,11 @@ def _top1_rows(facts: Facts) -> list[tuple[str, str]]:
     for task, data in {"": config.data, **config.further_data}.items():
         images = sorted({on_task(entry, task).val_images for entry in facts.archive})
         name = "validation top-1" + (f", {task}" if task else "")
+        varied = ", varied as in training" if config.adapt.calibrate_on == "varied" else ""
         about = (
             f"{_span(images)} validation images of {data}, held out of training; subnets of "
             f"{'its own' if config.further_data else 'the'} supernet after {_span(generations)} adaptation(s), batch "
-            f"norm calibrated on {config.adapt.calibration_images} training images"
+            f"norm calibrated on {config.adapt.calibration_images} training images{varied}"
         )
         rows.append((name, about))
     return rows

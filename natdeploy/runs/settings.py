@@ -94,6 +94,8 @@ class AdaptSettings(Settings):
         ema: share of the weights' moving average that a step leaves (0.99, say); the average is then what is evaluated
             and built. 0: the weights themselves.
         calibration_images: training images for batch-norm statistics of an evaluated subnet.
+        calibrate_on: these images ``varied`` as in training, or ``plain``, as they are; what is built is calibrated so,
+            too.
         parts: of a batch that are trained side by side, by threads or by processes; the result depends on it.
     """
 
@@ -111,6 +113,7 @@ class AdaptSettings(Settings):
     ema: Annotated[Real, Field(ge=0, lt=1)] = 0.0
     augmentation: Name = "auto"
     calibration_images: Annotated[Whole, Field(ge=2, le=1_000_000)] = 256
+    calibrate_on: Literal["varied", "plain"] = "varied"
     parts: Parts = 2
 
     @property

@@ -145,13 +145,10 @@ class SupernetEvaluator:
 
     def evaluate(self, arch: Arch) -> Accuracy:
         """Extract, calibrate on training images, run on validation images."""
-        from natdeploy.transfer import evaluate_arch
+        from natdeploy.transfer import Calibration, evaluate_arch
 
-        images = self._config.adapt.calibration_images
-        supernet = self._adaptation.evaluated
-        return evaluate_arch(
-            supernet, arch, self._dataset, calibration_images=images, seed=self._config.seed, say=self._say
-        )
+        calibration = Calibration.of(self._config.adapt, self._config.seed)
+        return evaluate_arch(self._adaptation.evaluated, arch, self._dataset, calibration, say=self._say)
 
     def warm_up(self, progress: Progress | None) -> object:
         """Train on the whole space."""

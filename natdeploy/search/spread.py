@@ -64,7 +64,7 @@ def evaluate_there(job: tuple[bytes, str, Any, str], arch: Any, fingerprint: str
     import torch
 
     from natdeploy.ground.errors import BadInput
-    from natdeploy.transfer import evaluate_arch
+    from natdeploy.transfer import Calibration, evaluate_arch
 
     weights, digest, value, folder = job
     config = RunConfig(**value)
@@ -75,10 +75,8 @@ def evaluate_there(job: tuple[bytes, str, Any, str], arch: Any, fingerprint: str
     if dataset.fingerprint != fingerprint:
         raise BadInput(f"data {config.data!r}: other images on a machine of the cluster than where the search runs")
     supernet = _Supernets.get(weights, digest, config)
-    images, told = config.adapt.calibration_images, list[str]()
-    found = evaluate_arch(
-        supernet, Arch.from_json(arch), dataset, calibration_images=images, seed=config.seed, say=told.append
-    )
+    calibration, told = Calibration.of(config.adapt, config.seed), list[str]()
+    found = evaluate_arch(supernet, Arch.from_json(arch), dataset, calibration, say=told.append)
     return found, told
 
 

@@ -2,19 +2,20 @@
 
 from natdeploy.transfer.adapt import Adaptation, AdaptConfig, ArchSampler
 from natdeploy.transfer.batches import AUGMENTATIONS
+from natdeploy.transfer.calibration import Calibration
 from natdeploy.transfer.crew import dismiss, lend_a_hand
-from natdeploy.transfer.evaluate import CALIBRATION_IMAGES, Accuracy, calibrated_subnet, evaluate, evaluate_arch
+from natdeploy.transfer.evaluate import Accuracy, calibrated_subnet, evaluate, evaluate_arch
 from natdeploy.transfer.finetune import FineTuned, fine_tune, head_epochs
 from natdeploy.transfer.pretrain import PretrainConfig, pretrain
 from natdeploy.transfer.step import TrainingDiverged
 
 __all__ = [
     "AUGMENTATIONS",
-    "CALIBRATION_IMAGES",
     "Accuracy",
     "AdaptConfig",
     "Adaptation",
     "ArchSampler",
+    "Calibration",
     "FineTuned",
     "PretrainConfig",
     "TrainingDiverged",

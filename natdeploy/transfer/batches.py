@@ -77,16 +77,18 @@ class TrainingBatches:
         order = rng.permutation(len(self._labels))
         for start in range(0, len(self) * self._batch_size, self._batch_size):
             picked = order[start : start + self._batch_size]
-            images = self._images[picked]
-            if self.augmentation.startswith("crop"):
-                images = shifted(images, rng)
-            if self.augmentation == "crop-flip":
-                images = mirrored(images, rng)
-            batch = torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255)
-            batch = batch.sub_(self._mean).div_(self._std)
-            if self.augmentation == "zoom-flip":
-                batch = zoomed(batch, rng)
-            yield batch.to(device), torch.from_numpy(self._labels[picked]).to(device)
+            yield self.images(picked, rng).to(device), torch.from_numpy(self._labels[picked]).to(device)
+
+    def images(self, picked: np.ndarray, rng: np.random.Generator) -> Tensor:
+        """The images of these numbers, varied and normalised: float32 ``[n, 3, r, r]`` in channels-last memory."""
+        images = self._images[picked]
+        if self.augmentation.startswith("crop"):
+            images = shifted(images, rng)
+        if self.augmentation == "crop-flip":
+            images = mirrored(images, rng)
+        batch = torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255)
+        batch = batch.sub_(self._mean).div_(self._std)
+        return zoomed(batch, rng) if self.augmentation == "zoom-flip" else batch
 
 
 def shifted(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:

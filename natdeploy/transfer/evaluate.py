@@ -14,11 +14,10 @@ from natdeploy.data import Dataset, normalise
 from natdeploy.ground.errors import BadInput
 from natdeploy.spaces.arch import Arch
 from natdeploy.supernets import MobileNetV3Supernet, Subnet, calibrate, extract
+from natdeploy.transfer.calibration import Calibration
 from natdeploy.transfer.compute import placed
 from natdeploy.transfer.memory import Say, nobody, within_memory
 
-#: As many as the NAT paper takes; with a quarter of them a network's accuracy varies by half a point with the sample.
-CALIBRATION_IMAGES = 1000
 #: Images that go through a network at once, where memory suffices for so many.
 AT_ONCE = 256
 
@@ -42,35 +41,30 @@ def calibrated_subnet(
     supernet: MobileNetV3Supernet,
     arch: Arch,
     dataset: Dataset,
+    calibration: Calibration,
     *,
-    calibration_images: int = CALIBRATION_IMAGES,
-    seed: int = 0,
     say: Say = nobody,
 ) -> Subnet:
-    """The stand-alone subnet with batch-norm statistics of a fixed sample of training images at its resolution.
+    """The stand-alone subnet with batch-norm statistics of training images at its resolution.
 
     Where memory is short, images go through in smaller batches, and ``say`` is told; the statistics are those of these
     batches then. Raises OutOfMemory where not even two images fit.
     """
     subnet = extract(supernet, arch)
     placed(subnet, _device(subnet))
-    recalibrate(subnet, arch, dataset, calibration_images=calibration_images, seed=seed, say=say)
+    recalibrate(subnet, arch, dataset, calibration, say=say)
     return subnet
 
 
-def recalibrate(
-    subnet: Subnet, arch: Arch, dataset: Dataset, *, calibration_images: int, seed: int, say: Say = nobody
-) -> None:
-    """Give a subnet the batch-norm statistics of a fixed sample of training images; it is in evaluation mode then.
+def recalibrate(subnet: Subnet, arch: Arch, dataset: Dataset, calibration: Calibration, *, say: Say = nobody) -> None:
+    """Give a subnet the batch-norm statistics of training images; it is in evaluation mode then.
 
     Short memory is dealt with as in :func:`calibrated_subnet`.
     """
-    images = dataset.train.at(arch.r)
-    picked = np.random.default_rng(seed).permutation(len(images))[:calibration_images]
-    pixels, device = images[np.sort(picked)], _device(subnet)
+    device = _device(subnet)
     within_memory(
-        min(AT_ONCE, len(pixels)),
-        lambda size: calibrate(subnet, _batches(pixels, dataset, device, size)),
+        min(AT_ONCE, calibration.images),
+        lambda size: calibrate(subnet, calibration.batches(dataset, arch.r, size, device)),
         say,
         f"calibrating {arch.id}",
     )
@@ -112,10 +106,9 @@ def evaluate_arch(
     supernet: MobileNetV3Supernet,
     arch: Arch,
     dataset: Dataset,
+    calibration: Calibration,
     *,
     split: str = "val",
-    calibration_images: int = CALIBRATION_IMAGES,
-    seed: int = 0,
     images: int | None = None,
     say: Say = nobody,
 ) -> Accuracy:
@@ -123,7 +116,7 @@ def evaluate_arch(
 
     Short memory is dealt with as in :func:`calibrated_subnet`.
     """
-    subnet = calibrated_subnet(supernet, arch, dataset, calibration_images=calibration_images, seed=seed, say=say)
+    subnet = calibrated_subnet(supernet, arch, dataset, calibration, say=say)
     return evaluate(subnet, arch, dataset, split=split, images=images, say=say)
 
 

@@ -20,6 +20,7 @@ from natdeploy.data import Dataset
 from natdeploy.spaces.arch import Arch
 from natdeploy.supernets import Subnet
 from natdeploy.transfer.batches import TrainingBatches
+from natdeploy.transfer.calibration import Calibration
 from natdeploy.transfer.compute import placed
 from natdeploy.transfer.evaluate import evaluate, recalibrate
 from natdeploy.transfer.memory import Say, nobody, train_within_memory
@@ -61,7 +62,7 @@ def fine_tune(
     *,
     batch_size: int = 64,
     augmentation: str = "auto",
-    calibration_images: int = 1000,
+    calibration: Calibration,
     seed: int = 0,
     say: Say = nobody,
 ) -> FineTuned:
@@ -74,7 +75,8 @@ def fine_tune(
         epochs: of the second phase, at least one.
         batch_size: images a step.
         augmentation: one of :data:`natdeploy.transfer.AUGMENTATIONS`.
-        calibration_images, seed: of the batch norm's statistics; ``seed`` also of order and augmentation.
+        calibration: of batch norm, once it is trained.
+        seed: of order and augmentation.
         say: told what goes on.
 
     Raises TrainingDiverged when a loss is not a number.
@@ -97,7 +99,7 @@ def fine_tune(
                 key=[seed, phase, epoch, int(arch.id, 16)],
             )
             _, batches = train_within_memory(batches, train, say, f"fine-tuning {arch.id}")
-    recalibrate(tuned, arch, dataset, calibration_images=calibration_images, seed=seed, say=say)
+    recalibrate(tuned, arch, dataset, calibration, say=say)
     after = evaluate(tuned, arch, dataset, say=say).top1
     better = after >= before
     return FineTuned(tuned if better else subnet, epochs if better else 0, before, after)

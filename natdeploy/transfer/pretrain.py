@@ -42,6 +42,7 @@ from natdeploy.supernets import (
     sort_channels,
 )
 from natdeploy.transfer.batches import TrainingBatches
+from natdeploy.transfer.calibration import Calibration
 from natdeploy.transfer.compute import compute_device, placed
 from natdeploy.transfer.epoch import train_epoch
 from natdeploy.transfer.evaluate import evaluate, evaluate_arch
@@ -143,6 +144,7 @@ def _train(
     origin: dict[str, Any] = {} if start is None else {"started_from": sha256_file(start)}
     key = content_key({"space": space.name, "data": dataset.fingerprint, "config": config.model_dump(), **origin})
     supernet, optimizer, log = _start(space, dataset, config, out, key, device, start)
+    calibration = Calibration(augmentation=config.augmentation)
     size = log[-1].get("batch_size", config.batch_size) if log else config.batch_size
     batches = TrainingBatches.of(dataset, space.resolutions[-1], size, config.augmentation)
     teacher = None
@@ -187,7 +189,7 @@ def _train(
         )
         loss, batches = train_within_memory(batches, train, partial(say, epoch), "training")
         entry = {"epoch": epoch + 1, "phase": "elastic" if elastic else "largest", "loss": round(loss, 4)}
-        entry |= _top1(supernet, dataset, elastic, partial(say, epoch, fraction=1.0))
+        entry |= _top1(supernet, dataset, calibration, elastic, partial(say, epoch, fraction=1.0))
         log.append({**entry, "batch_size": batches.size, "seconds": round(time.monotonic() - started, 1)})
         _save(out / "state", supernet, optimizer, log, key)
     say_at_last = partial(say, config.epochs - 1, fraction=1.0)
@@ -232,12 +234,14 @@ def _start(
     return supernet, optimizer, saved["log"]
 
 
-def _top1(supernet: MobileNetV3Supernet, dataset: Dataset, elastic: bool, say: Say) -> dict[str, float]:
+def _top1(
+    supernet: MobileNetV3Supernet, dataset: Dataset, calibration: Calibration, elastic: bool, say: Say
+) -> dict[str, float]:
     """Of the largest subnet, once all are trained of the smallest too, on some validation images."""
     space = supernet.space
     chosen = {"largest": space.largest(), **({"smallest": space.smallest()} if elastic else {})}
     return {
-        f"val_top1_{name}": evaluate_arch(supernet, arch, dataset, images=2000, say=say).top1
+        f"val_top1_{name}": evaluate_arch(supernet, arch, dataset, calibration, images=2000, say=say).top1
         for name, arch in chosen.items()
     }
 
@@ -267,12 +271,13 @@ def _finish(
     """Measure on the test split, once, and write checkpoint and log."""
     space = supernet.space
     rng = np.random.default_rng([config.seed, config.epochs])
+    calibration = Calibration(augmentation=config.augmentation)
     chosen = {"largest": space.largest(), "smallest": space.smallest()}
     chosen |= {f"random {index}": space.sample(rng) for index in range(8)}
-    results = {
-        name: {"arch": arch.to_json(), **asdict(evaluate_arch(supernet, arch, dataset, split="test", say=say))}
-        for name, arch in chosen.items()
-    }
+    results = {}
+    for name, arch in chosen.items():
+        found = evaluate_arch(supernet, arch, dataset, calibration, split="test", say=say)
+        results[name] = {"arch": arch.to_json(), **asdict(found)}
     meta = {
         "trained_on": {"name": dataset.name, "fingerprint": dataset.fingerprint, "images": len(dataset.train.labels)},
         "classes": list(dataset.classes),

@@ -24,7 +24,7 @@ from natdeploy.ground.files import cache_root, read_json, write_json
 from natdeploy.measure import MeasurementStore, TimingProtocol, protocol_for
 from natdeploy.runs import RunFolder
 from natdeploy.supernets import load_supernet, to_network
-from natdeploy.transfer import calibrated_subnet
+from natdeploy.transfer import Calibration, calibrated_subnet
 from tests.deploy.made_run import made_up_timings, make_run, small_archs
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -96,6 +96,7 @@ def test_what_is_fine_tuned_says_so(run: RunFolder, tmp_path: Path, monkeypatch:
             progress=lambda *told: stages.append(told),
         )
     assert [more["augmentation"] for more in asked] == ["crop-flip"]  # the run's
+    assert [more["calibration"] for more in asked] == [Calibration(256, "crop-flip")]
     assert [fraction for _, fraction in stages] == sorted(fraction for _, fraction in stages)
     told = next(stage for stage, _ in stages if stage.startswith("fine-tuned"))
     assert bundle.manifest.model.arch_id in told
@@ -134,7 +135,7 @@ def test_the_bundle_computes_what_the_subnet_computes(run: RunFolder, built: lis
     bundle, arch = built[0], small_archs()[2]
     dataset = load_dataset("digits", seed=0)
     torch.set_num_threads(1)
-    subnet = calibrated_subnet(load_supernet(run.supernet_path), arch, dataset, calibration_images=256, seed=0)
+    subnet = calibrated_subnet(load_supernet(run.supernet_path), arch, dataset, Calibration(256))
     assert weights_digest(to_network(subnet)) == bundle.manifest.model.weights_sha256
     images = dataset.test.at(arch.r)
     inputs = dataset.preprocessing(arch.r)(images)

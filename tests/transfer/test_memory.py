@@ -11,7 +11,7 @@ import torch
 from natdeploy.ground.errors import OutOfMemory
 from natdeploy.spaces import get_space
 from natdeploy.supernets import Subnet, build_supernet, load_supernet
-from natdeploy.transfer import Adaptation, AdaptConfig, epoch, evaluate_arch
+from natdeploy.transfer import Adaptation, AdaptConfig, Calibration, epoch, evaluate_arch
 from natdeploy.transfer.memory import is_out_of_memory, within_memory
 from natdeploy.transfer.step import TrainingDiverged
 
@@ -110,11 +110,11 @@ def test_what_is_evaluated_is_what_smaller_batches_give(
         return real(network, images)
 
     monkeypatch.setattr(evaluation, "AT_ONCE", 10)
-    wanted = evaluate_arch(supernet, arch, stripes, calibration_images=40)
+    wanted = evaluate_arch(supernet, arch, stripes, Calibration(40))
     monkeypatch.setattr(evaluation, "AT_ONCE", 20)
-    whole = evaluate_arch(supernet, arch, stripes, calibration_images=40)
+    whole = evaluate_arch(supernet, arch, stripes, Calibration(40))
     monkeypatch.setattr(Subnet, "forward", forward)
-    assert evaluate_arch(supernet, arch, stripes, calibration_images=40, say=said.append) == wanted != whole
+    assert evaluate_arch(supernet, arch, stripes, Calibration(40), say=said.append) == wanted != whole
     assert said == [f"out of memory while {what} {arch.id}: on with batches of 10 images" for what in ACTS]
 
 
@@ -124,7 +124,7 @@ def test_a_network_too_large_for_two_images(stripes, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(Subnet, "forward", forward)
     with pytest.raises(OutOfMemory, match=r"out of memory while calibrating \w{12}, with batches of 2 images already"):
-        evaluate_arch(build_supernet(SPACE, 2), SPACE.smallest(), stripes, calibration_images=40)
+        evaluate_arch(build_supernet(SPACE, 2), SPACE.smallest(), stripes, Calibration(40))
 
 
 def test_no_batch_at_all_fits(stripes, monkeypatch: pytest.MonkeyPatch) -> None:
