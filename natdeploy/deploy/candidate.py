@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,23 +18,21 @@ from natdeploy.compiler import (
     need_gpu,
     tuning_of,
 )
-from natdeploy.data import Dataset, Split, normalise
+from natdeploy.data import Dataset, normalise
+from natdeploy.deploy.accuracy import accuracy_of
 from natdeploy.deploy.artifacts import (
-    CHUNK,
     EXECUTABLE,
     SOURCE,
     TOLERANCE,
     RunnableFile,
     allowed_error,
     compare,
-    run_chunks_in_child,
     run_in_child,
     run_kernels,
 )
 from natdeploy.deploy.bundle import Reference
 from natdeploy.deploy.layers import LayerTimes, time_layers
 from natdeploy.deploy.manifest import Accuracy, ArtifactCheck
-from natdeploy.deploy.pick import standard_error
 from natdeploy.deploy.weights import Weights
 from natdeploy.devices import HardwareProfile, llvm_target, runs_on_gpu
 from natdeploy.devices.connect import connect
@@ -192,18 +190,9 @@ class Workshop:
 
     def accuracy(self, candidate: Candidate, runtime: str, split: str) -> Accuracy:
         """Top-1 of the very artifact that ships. ``test`` is for the one model that does, once."""
-        part = self.dataset.split(split)
-        logits = run_chunks_in_child(
-            runtime, runnable_of(candidate.artifacts[runtime]), self._chunks(part, candidate.arch.r)
-        )
-        labels = np.concatenate([chunk.argmax(axis=1) for chunk in logits])
-        top1 = float((labels == part.labels).mean())
-        return Accuracy(
-            split=split,  # type: ignore[arg-type]
-            images=len(part),
-            top1=top1,
-            standard_error=standard_error(top1, len(part)),
-            weights=", ".join(filter(None, ("the shipped weights", candidate.tuned, f"run by {runtime}"))),
+        weights = ", ".join(filter(None, ("the shipped weights", candidate.tuned)))
+        return accuracy_of(
+            runtime, runnable_of(candidate.artifacts[runtime]), self.dataset, split, candidate.arch.r, weights
         )
 
     def _emulator(self) -> str | None:
@@ -229,11 +218,6 @@ class Workshop:
             return build_native(network, target=target, folder=folder, tuning=tuning)
         plan = make_network_plan(network, target=target, tuning=tuning)
         return build_artifacts(plan, folder, kinds=(EXECUTABLE,))[EXECUTABLE]
-
-    def _chunks(self, part: Split, resolution: int) -> Iterator[np.ndarray]:
-        images = part.at(resolution)
-        for start in range(0, len(images), CHUNK):
-            yield normalise(images[start : start + CHUNK], self.dataset.mean, self.dataset.std)
 
 
 def reference_of(subnet: Any, dataset: Dataset, resolution: int, count: int = REFERENCE_IMAGES) -> Reference:

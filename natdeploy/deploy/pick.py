@@ -6,13 +6,13 @@ than it was predicted.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from natdeploy.ground.errors import BadInput, BudgetNotMet
+from natdeploy.runs.certainty import tied_for_best
 
 if TYPE_CHECKING:
     from natdeploy.runs import ArchiveEntry
@@ -67,31 +67,9 @@ def accuracy_latency_front(entries: Sequence[ArchiveEntry]) -> list[ArchiveEntry
     return front
 
 
-def standard_error(top1: float, images: int) -> float:
-    """Binomial standard error of a top-1 measured on that many images, never 0.
-
-    Two successes and two failures are added (Agresti and Coull 1998): no mistake in 300 images is not certainty.
-    """
-    share = (top1 * images + 2) / (images + 4)
-    return float(np.sqrt(share * (1 - share) / (images + 4)))
-
-
-def top1_error(entry: ArchiveEntry) -> float:
-    """Standard error of an entry's top-1: of the images it was measured on, or of the predictor it comes from."""
-    if entry.accuracy_source == "predicted":
-        return entry.top1_error
-    return standard_error(entry.top1, entry.val_images)
-
-
-def indistinguishable(entry: ArchiveEntry, highest: ArchiveEntry) -> bool:
-    """Whether the difference in top-1 is within one standard error of that difference."""
-    return highest.top1 - entry.top1 <= math.hypot(top1_error(entry), top1_error(highest))
-
-
 def _spend_the_budget(entries: Sequence[ArchiveEntry]) -> list[ArchiveEntry]:
-    highest = max(entries, key=lambda entry: (entry.top1, entry.val_images, entry.arch.id))
-    tied = [entry for entry in entries if indistinguishable(entry, highest)]
-    others = [entry for entry in entries if not indistinguishable(entry, highest)]
+    tied = tied_for_best(entries)
+    others = [entry for entry in entries if entry not in tied]
     spends = NEARLY * max(entry.latency_ms for entry in tied)
     by_top1 = [entry for entry in tied if entry.latency_ms >= spends]
     by_latency = [entry for entry in tied if entry.latency_ms < spends]

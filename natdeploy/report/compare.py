@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from natdeploy.deploy.manifest import Manifest
-from natdeploy.deploy.pick import top1_error
 from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import write_text
 from natdeploy.report import html
@@ -22,6 +21,7 @@ from natdeploy.report.table import Column, Table, number, table_of, text
 from natdeploy.report.tables import result_table
 from natdeploy.report.units import NONE, milliseconds, percent
 from natdeploy.runs import ArchiveEntry, RunFolder
+from natdeploy.runs.certainty import top1_error
 
 #: Colours of ``page/style.css`` and symbols; further runs begin anew with another symbol.
 COLORS = ("@run1", "@run2", "@run3", "@run4", "@run5", "@run6")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from natdeploy.deploy.pick import top1_error
 from natdeploy.report.facts import Facts
 from natdeploy.report.figure import Figure, axis, upright_line
 from natdeploy.report.units import milliseconds, stages
 from natdeploy.runs import ArchiveEntry
+from natdeploy.runs.certainty import top1_error
 
 
 def front_figure(facts: Facts) -> Figure:

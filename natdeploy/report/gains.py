@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from natdeploy.deploy.pick import indistinguishable, top1_error
 from natdeploy.report.table import Table, number, table_of, text
 from natdeploy.report.units import NONE, milliseconds, percent
 from natdeploy.runs import ArchiveEntry
+from natdeploy.runs.certainty import indistinguishable, top1_error
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from natdeploy.deploy.pick import top1_error
 from natdeploy.report.units import kib, millions, milliseconds, percent
 from natdeploy.runs import ArchiveEntry, RunConfig, on_task
+from natdeploy.runs.certainty import top1_error
 from natdeploy.runs.quantities import argument_of, edge, kind_of
 
 _TITLES = {

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from natdeploy.deploy.manifest import Manifest
-from natdeploy.deploy.pick import indistinguishable, top1_error
 from natdeploy.report.facts import Facts
 from natdeploy.report.units import interval, milliseconds, percent
 from natdeploy.runs import on_task
+from natdeploy.runs.certainty import indistinguishable, top1_error
 
 
 def reasons(facts: Facts, manifest: Manifest) -> list[str]:

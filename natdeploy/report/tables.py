@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 
 from natdeploy.deploy.manifest import Manifest
-from natdeploy.deploy.pick import top1_error
 from natdeploy.deploy.size import artifact_bytes
 from natdeploy.report.facts import read_manifests
 from natdeploy.report.named import further, title_of, written
 from natdeploy.report.table import Table, number, table_of, text
 from natdeploy.report.units import arch_text, interval, kib, millions, milliseconds, percent
 from natdeploy.runs import ArchiveEntry, HistoryStep, RunFolder
+from natdeploy.runs.certainty import top1_error
 
 _NOT_MEASURED = "not measured"
 _NOT_PREDICTED = "not predicted"

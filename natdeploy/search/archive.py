@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from natdeploy.runs import ArchiveEntry
+from natdeploy.runs.certainty import tied_for_best
 from natdeploy.search.algorithms import reference_directions
 from natdeploy.search.objectives import ObjectiveSet
 
@@ -35,8 +36,9 @@ def keep(
     """At most ``size`` of the entries (all of them without one), in their order, by reference-direction survival.
 
     The survival is NSGA-III's (Deb & Jain 2014). The best feasible entry of each objective always stays (as far as
-    ``size`` goes). Infeasible entries follow the
-    feasible ones, by how far they are over budget or limits.
+    ``size`` goes), and so does the slowest of those that validation cannot tell from the most accurate one: a few
+    images' chance may make it look dominated, and it is what a build spends its budget on. Infeasible entries follow
+    the feasible ones, by how far they are over budget or limits.
     """
     if size is None or len(entries) <= size:
         return list(entries)
@@ -49,6 +51,8 @@ def keep(
     else:
         values = costs[feasible]  # of equal extremes, the one that is better in all
         extremes = dict.fromkeys(int(feasible[np.lexsort((values.sum(1), column))[0]]) for column in values.T)
+        slowest = max(tied_for_best([entries[i] for i in feasible]), key=lambda entry: (entry.latency_ms, entry.top1))
+        extremes[entries.index(slowest)] = None
         survivors = feasible[_survivors(values, size, seed)]
         kept = set(list(dict.fromkeys([*extremes, *survivors.tolist()]))[:size])
     return [entry for index, entry in enumerate(entries) if index in kept]

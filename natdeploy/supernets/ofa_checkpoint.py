@@ -23,6 +23,8 @@ PUBLISHED = {
     "ofa-mbv3-w1.0": "https://raw.githubusercontent.com/han-cai/files/master/ofa/ofa_nets/ofa_mbv3_d234_e346_k357_w1.0",
     "ofa-mbv3-w1.2": "https://raw.githubusercontent.com/han-cai/files/master/ofa/ofa_nets/ofa_mbv3_d234_e346_k357_w1.2",
 }
+#: How the authors' training normalises each RGB channel, on the scale 0 to 1: ImageNet's mean and standard deviation.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 #: What trainings call the weights that they keep among other things.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _RENAMES = (
@@ -56,7 +58,8 @@ def read_ofa_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     classes = space.num_classes if classifier is None or classifier.ndim != 1 else len(classifier)
     if not classes:
         raise BadInput(f"{path}: tensor 'classifier.bias' has shape [0]: a classifier of no classes")
-    return {"space": space.name, "num_classes": classes, "meta": {"format": "once-for-all"}}, state
+    meta = {"format": "once-for-all", "mean": list(MEAN), "std": list(STD)}
+    return {"space": space.name, "num_classes": classes, "meta": meta}, state
 
 
 def natdeploy_name(theirs: str) -> str:

@@ -168,7 +168,8 @@ class Adaptation:
         ``supernet.safetensors`` is what subnets are taken from; where that is an average, the weights that go on being
         trained lie beside it.
         """
-        about = {"adapted_to": self._dataset.name}
+        images = self._dataset
+        about = {"adapted_to": images.name, "classes": [*images.classes], "mean": [*images.mean], "std": [*images.std]}
         save_supernet(folder / "supernet.safetensors", self.evaluated, about)
         if self._average is not None:
             save_supernet(folder / TRAINED, self.supernet, about)

@@ -10,6 +10,7 @@ from natdeploy.verbs.devices import devices
 from natdeploy.verbs.diff import diff
 from natdeploy.verbs.doctor import doctor
 from natdeploy.verbs.estimate import estimate
+from natdeploy.verbs.export import export
 from natdeploy.verbs.import_measurements import import_measurements
 from natdeploy.verbs.mlflow import mlflow
 from natdeploy.verbs.predict import predict
@@ -34,6 +35,7 @@ __all__ = [
     "diff",
     "doctor",
     "estimate",
+    "export",
     "import_measurements",
     "mlflow",
     "plan_profile",

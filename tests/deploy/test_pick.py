@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from natdeploy.deploy import rank
-from natdeploy.deploy.pick import accuracy_latency_front, standard_error
+from natdeploy.deploy.pick import accuracy_latency_front
 from natdeploy.ground.errors import BadInput, BudgetNotMet
 from tests.deploy.stand_ins import archs, entry
 
@@ -117,9 +117,3 @@ def test_the_front_is_what_nobody_dominates(points) -> None:
             for b in entries
         )
     }
-
-
-def test_standard_error() -> None:
-    assert standard_error(0.5, 96) == pytest.approx(0.05)
-    assert standard_error(0.0, 300) == pytest.approx(standard_error(1.0, 300))
-    assert 0 < standard_error(1.0, 300) < standard_error(1.0, 100) < 0.02

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from natdeploy.deploy.pick import top1_error
 from natdeploy.report.gains import gain_sentences, gains_table, steps
+from natdeploy.runs.certainty import top1_error
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,142 @@
+"""A subnet's way out without a run: an architecture, a checkpoint's weights and images make a checked ONNX file.
+
+The folder holds:
+
+    model.onnx        float32, static shapes, one image at a time
+    preprocess.json   what to do with a picture
+    labels.json       class names, index by index
+    subnet.json       the architecture, in the field's own form
+    net.config        the same layer by layer, as Once-for-All and NAT publish networks; where their files can say it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from natdeploy.data import Dataset
+from natdeploy.deploy.accuracy import accuracy_of
+from natdeploy.deploy.artifacts import allowed_error, compare, run_in_child
+from natdeploy.deploy.manifest import Accuracy
+from natdeploy.deploy.verify import LABELS, PREPROCESS, SUBNET
+from natdeploy.ground.errors import BadInput
+from natdeploy.ground.files import write_json
+from natdeploy.spaces import Arch, costs
+from natdeploy.spaces.mobilenetv3 import MobileNetV3Space
+from natdeploy.spaces.published import PublishedNet, write_config
+
+ONNX, CONFIG = "model.onnx", "net.config"
+#: All that an export may consist of.
+FILES = (ONNX, PREPROCESS, LABELS, SUBNET, CONFIG)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported subnet.
+
+    Attributes:
+        files: names in the folder.
+        num_classes: outputs.
+        macs, params: of one image's inference.
+        max_abs_error, allowed: largest difference of a logit from the torch module's on real images, and what passes.
+        images: how many images that was on.
+        normalised_as: whose mean and standard deviation images are normalised with.
+        accuracy: of the ONNX file on the images' test part; None where their classes are not the weights'.
+    """
+
+    files: tuple[str, ...]
+    num_classes: int
+    macs: int
+    params: int
+    max_abs_error: float
+    allowed: float
+    images: int
+    normalised_as: str
+    accuracy: Accuracy | None
+
+
+def export_subnet(
+    arch: Arch,
+    supernet: str,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    calibration_images: int = 1000,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda what: None,
+) -> Exported:
+    """Take a subnet out of a checkpoint, calibrate its batch norm, write it, hold the file against the torch module.
+
+    Args:
+        arch: the architecture, of the checkpoint's space.
+        supernet: a checkpoint: natdeploy's or Once-for-All's, a path or an address; ``"box"`` for the shipped one.
+        dataset: training images calibrate, validation images check; test images judge where classes are the weights'.
+        folder: exists, and is written into.
+        calibration_images, seed: see :class:`natdeploy.transfer.Calibration`; images are varied as suits the data set.
+        say: told what goes on.
+
+    Raises:
+        BadInput: an unreadable checkpoint, an architecture that is not of its space.
+        VerificationFailed: the file computes something else than the torch module.
+    """
+    from natdeploy.compiler import build_onnx
+    from natdeploy.deploy.candidate import reference_of, runnable_of
+    from natdeploy.supernets import load_supernet, read_supernet_header, to_network
+    from natdeploy.transfer import Calibration, calibrated_subnet
+
+    header = read_supernet_header(supernet)
+    if header["space"] != arch.space:
+        raise BadInput(f"supernet {supernet!r} is of space {header['space']}, the architecture of {arch.space}")
+    weights = load_supernet(supernet, resolutions=(arch.r,))
+    dataset, normalised_as, judged = _as_the_weights_know_it(dataset, header)
+    say(f"calibrating {arch.id}")
+    subnet = calibrated_subnet(
+        weights, arch, dataset, Calibration(calibration_images, dataset.augmentation, seed), say=say
+    )
+    artifact = build_onnx(to_network(subnet), folder)
+    say("checking the ONNX file")
+    reference = reference_of(subnet, dataset, arch.r)
+    outputs = run_in_child("onnxruntime", runnable_of(artifact), reference.inputs)
+    error = compare(outputs, reference.outputs, name=artifact.path.name)
+    write_json(folder / PREPROCESS, dataset.preprocessing(arch.r).to_json())
+    write_json(folder / LABELS, list(dataset.classes))
+    write_json(folder / SUBNET, arch.to_json())
+    if isinstance(weights.space, MobileNetV3Space):
+        write_config(folder / CONFIG, PublishedNet(arch, weights.num_classes))
+    accuracy = None
+    if judged:
+        say("measuring on test images")
+        runnable, whose = runnable_of(artifact), "the checkpoint's weights"
+        accuracy = accuracy_of("onnxruntime", runnable, dataset, "test", arch.r, whose)
+    about = costs(weights.space.layers(arch, weights.num_classes))
+    return Exported(
+        files=tuple(sorted(path.name for path in folder.iterdir())),
+        num_classes=weights.num_classes,
+        macs=about.macs,
+        params=about.params,
+        max_abs_error=error,
+        allowed=allowed_error(reference.outputs),
+        images=len(outputs),
+        normalised_as=normalised_as,
+        accuracy=accuracy,
+    )
+
+
+def _as_the_weights_know_it(dataset: Dataset, header: dict[str, Any]) -> tuple[Dataset, str, bool]:
+    """Images normalised, and classes named, as the weights have them; whose statistics; whether the classes are theirs.
+
+    Where a checkpoint does not name its classes, as many of the images are taken to be the same ones.
+    """
+    meta, count = header["meta"], header["num_classes"]
+    known = meta.get("classes")
+    judged = len(dataset.classes) == count if known is None else list(dataset.classes) == list(known)
+    normalised_as = "these images'"
+    if "mean" in meta and "std" in meta:
+        (red, green, blue), (r, g, b) = meta["mean"], meta["std"]
+        dataset = replace(dataset, mean=(red, green, blue), std=(r, g, b))
+        normalised_as = "the checkpoint's"
+    if not judged:
+        dataset = replace(dataset, classes=tuple(known or map(str, range(count))))
+    return dataset, normalised_as, judged

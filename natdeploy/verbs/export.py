@@ -1,0 +1,126 @@
+"""``export``: an architecture and a checkpoint make a checked ONNX file, without a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from natdeploy.verbs.result import Progress, Result
+
+if TYPE_CHECKING:
+    from natdeploy.deploy.manifest import Accuracy
+    from natdeploy.spaces import Arch
+
+#: Architectures that need no file.
+BY_NAME = ("largest", "smallest")
+
+
+@dataclass(frozen=True)
+class ExportResult(Result):
+    """An exported subnet.
+
+    Attributes:
+        out: the folder.
+        files: what is in it.
+        arch: the architecture.
+        arch_id: its twelve hex digits.
+        num_classes: outputs.
+        macs, params: of one image's inference.
+        max_abs_error, allowed: largest difference of a logit from the torch module's on ``images`` real images, and
+            what passes.
+        images: see there.
+        normalised_as: whose mean and standard deviation images are normalised with; ``preprocess.json`` has them.
+        accuracy: of the ONNX file on the data's test part; None where the data's classes are not the weights'.
+    """
+
+    out: Path
+    files: tuple[str, ...]
+    arch: Mapping[str, Any]
+    arch_id: str
+    num_classes: int
+    macs: int
+    params: int
+    max_abs_error: float
+    allowed: float
+    images: int
+    normalised_as: str
+    accuracy: Accuracy | None
+
+
+def export(
+    net: str | Path,
+    *,
+    data: str,
+    out: str | Path,
+    supernet: str = "box",
+    space: str | None = None,
+    resolution: int | None = None,
+    calibration_images: int = 1000,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> ExportResult:
+    """Take a subnet out of a checkpoint and write ``model.onnx``, its preprocessing, labels and architecture.
+
+    The folder appears as a whole, after the file agreed with the torch module on real images; an older one of this
+    verb's is replaced.
+
+    Args:
+        net: a ``net.config``, ``net.subnet``, ``net.encoding`` or ``subnet.json``; or ``largest`` or ``smallest`` of
+            the checkpoint's space.
+        data: images as the weights know them: training images calibrate batch norm, and where the classes are the
+            weights', test images judge. Whether the weights have met these before is not checked.
+        out: the folder.
+        supernet: the weights: a checkpoint of natdeploy's or Once-for-All's, its path or address; ``box`` for the
+            shipped one.
+        space: of a file that does not say it; None: the weights'.
+        resolution: in pixels, of a file that does not hold it.
+        calibration_images: how many are drawn, varied as suits the data set.
+        seed: of that draw, and of the data's division.
+        progress: told what is going on.
+
+    Raises BadInput for files that cannot be read, an architecture that is not of the checkpoint's space, a folder that
+    holds something else; VerificationFailed where the ONNX file computes something else.
+    """
+    from natdeploy.data import load_dataset
+    from natdeploy.deploy.export import FILES, export_subnet
+    from natdeploy.ground.errors import BadInput
+    from natdeploy.ground.files import atomic_folder
+    from natdeploy.supernets import read_supernet_header
+
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{folder}: not a folder; choose another with --out")
+    if folder.exists() and (other := sorted(path.name for path in folder.iterdir() if path.name not in FILES)):
+        raise BadInput(f"{folder}: holds {other[0]!r}, which exporting would replace; choose another with --out")
+    if calibration_images < 2:
+        raise BadInput(f"calibration_images: expected at least 2, not {calibration_images}")
+    done = 0.0
+
+    def tell(what: str, fraction: float | None = None) -> None:
+        nonlocal done
+        done = done if fraction is None else fraction
+        if progress:
+            progress(what, done)
+
+    arch = _arch(net, space or read_supernet_header(supernet)["space"], resolution)
+    tell("reading images", 0.0)
+    dataset = load_dataset(data, seed=seed, stratified=False)
+    tell("reading the weights", 0.2)
+    with atomic_folder(folder) as written:
+        found = export_subnet(
+            arch, supernet, dataset, written, calibration_images=calibration_images, seed=seed, say=tell
+        )
+    tell("done", 1.0)
+    return ExportResult(out=folder, arch=arch.to_json(), arch_id=arch.id, **vars(found))
+
+
+def _arch(net: str | Path, space: str, resolution: int | None) -> Arch:
+    from natdeploy.spaces import get_space
+    from natdeploy.spaces.arch_file import read_arch
+
+    if net not in BY_NAME:
+        return read_arch(net, space, resolution=resolution)
+    home = get_space(space).at_resolutions([] if resolution is None else [resolution])
+    return home.largest() if net == "largest" else home.smallest()
