@@ -78,9 +78,10 @@ def _show(result: ExportResult) -> None:
         f"verified: outputs for {result.images} images differ from PyTorch's by at most {result.max_abs_error:.2g} "
         f"(allowed {result.allowed:.2g}); images are normalised with {result.normalised_as} mean and deviation"
     )
-    if result.accuracy is None:
+    if result.test_top1 is None:
         tables.say("no accuracy: the images' classes are not the weights'")
     else:
-        found = result.accuracy
-        tables.say(f"top-1 {found.top1:.2%} ± {found.standard_error:.2%} of {found.images} test images")
+        tables.say(
+            f"top-1 {result.test_top1:.2%} ± {result.test_standard_error:.2%} of {result.test_images} test images"
+        )
     tables.say(f"files: {result.out} ({', '.join(result.files)})")

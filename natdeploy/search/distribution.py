@@ -1,4 +1,4 @@
-"""The per-gene categorical distribution of an archive, from which the supernet's training subnets are drawn."""
+"""What the supernet's training subnets are drawn from: the archive, gene by gene, or its front's members."""
 
 from __future__ import annotations
 
@@ -30,3 +30,23 @@ class ArchiveDistribution:
         """An architecture of the space: genes drawn one by one, then repaired to a canonical genome."""
         genome = np.array([rng.choice(len(odds), p=odds) for odds in self.odds], dtype=np.int64)
         return self._space.decode(self._space.repair(genome))
+
+
+class Members:
+    """These architectures themselves, each equally likely: an archive's front, say.
+
+    Genes drawn one by one forget which of them go together; of an archive that holds most of what was evaluated they
+    are nearly uniform. Trained as they are, a front's members gain more (``docs/search.md``).
+
+    Args:
+        archs: at least one.
+    """
+
+    def __init__(self, archs: Sequence[Arch]) -> None:
+        if not archs:
+            raise ValueError("there is no architecture to draw")
+        self._archs = tuple(archs)
+
+    def sample(self, rng: np.random.Generator) -> Arch:
+        """One of them."""
+        return self._archs[rng.integers(len(self._archs))]

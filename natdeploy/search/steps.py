@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from natdeploy.runs import HistoryStep, RunConfig
 from natdeploy.search.accuracy import AccuracyPredictor, PredictedEvaluator
 from natdeploy.search.archive import front, keep
-from natdeploy.search.distribution import ArchiveDistribution
+from natdeploy.search.distribution import ArchiveDistribution, Members
 from natdeploy.search.estimates import Estimator
 from natdeploy.search.evaluation import evaluate_all
 from natdeploy.search.evaluator import Evaluator, Progress, Sampler
@@ -148,11 +148,14 @@ class NatSteps:
 
     def _adapt(self, state: State, progress: Progress | None) -> State:
         """Train what the archive holds, as far as it can be shipped, or the whole space."""
-        sample: Sampler = self.estimator.space.sample
-        if self.config.adapt.distribution == "archive":
+        space, asked = self.estimator.space, self.config.adapt.distribution
+        best = [entry.arch for entry in front(state.archive, self.objectives)]
+        sample: Sampler = space.sample
+        if asked == "front" and best:
+            sample = Members(best).sample
+        elif asked != "uniform":
             feasible = [entry.arch for entry in state.archive if entry.feasible]
-            archs = feasible or [entry.arch for entry in state.archive]
-            sample = ArchiveDistribution(self.estimator.space, archs).sample
+            sample = ArchiveDistribution(space, feasible or [entry.arch for entry in state.archive]).sample
         self.evaluator.adapt(state.iteration, sample, progress)
         return replace(state, generation=state.generation + 1)
 

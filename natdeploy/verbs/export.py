@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from natdeploy.verbs.result import Progress, Result
 
 if TYPE_CHECKING:
-    from natdeploy.deploy.manifest import Accuracy
     from natdeploy.spaces import Arch
 
 #: Architectures that need no file.
@@ -32,7 +31,8 @@ class ExportResult(Result):
             what passes.
         images: see there.
         normalised_as: whose mean and standard deviation images are normalised with; ``preprocess.json`` has them.
-        accuracy: of the ONNX file on the data's test part; None where the data's classes are not the weights'.
+        test_top1: of the ONNX file on the data's test part, a share; None where its classes are not the weights'.
+        test_standard_error, test_images: of that; None and 0 where there is none.
     """
 
     out: Path
@@ -46,7 +46,9 @@ class ExportResult(Result):
     allowed: float
     images: int
     normalised_as: str
-    accuracy: Accuracy | None
+    test_top1: float | None
+    test_standard_error: float | None
+    test_images: int
 
 
 def export(
@@ -113,7 +115,23 @@ def export(
             arch, supernet, dataset, written, calibration_images=calibration_images, seed=seed, say=tell
         )
     tell("done", 1.0)
-    return ExportResult(out=folder, arch=arch.to_json(), arch_id=arch.id, **vars(found))
+    accuracy = found.accuracy
+    return ExportResult(
+        out=folder,
+        files=found.files,
+        arch=arch.to_json(),
+        arch_id=arch.id,
+        num_classes=found.num_classes,
+        macs=found.macs,
+        params=found.params,
+        max_abs_error=found.max_abs_error,
+        allowed=found.allowed,
+        images=found.images,
+        normalised_as=found.normalised_as,
+        test_top1=accuracy.top1 if accuracy else None,
+        test_standard_error=accuracy.standard_error if accuracy else None,
+        test_images=accuracy.images if accuracy else 0,
+    )
 
 
 def _arch(net: str | Path, space: str, resolution: int | None) -> Arch:

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from natdeploy.ground.errors import BudgetNotMet
-from natdeploy.search.distribution import ArchiveDistribution
+from natdeploy.search.distribution import ArchiveDistribution, Members
 from natdeploy.search.initial import check_budget, fastest, initial_archive
 from natdeploy.search.random_baseline import draw_random
 from natdeploy.spaces import get_space
@@ -83,6 +83,15 @@ def test_distribution_follows_the_archive() -> None:
     assert only.sample(np.random.default_rng(0)) == sample(1)[0]
     with pytest.raises(ValueError, match="empty"):
         ArchiveDistribution(SPACE, [])
+
+
+def test_members_are_drawn_as_they_are() -> None:
+    archs = sample(3)
+    rng = np.random.default_rng(0)
+    drawn = [Members(archs).sample(rng) for _ in range(300)]
+    assert all(70 < drawn.count(arch) < 130 for arch in archs)
+    with pytest.raises(ValueError, match="no architecture"):
+        Members([])
 
 
 def test_sampling_is_uniform_over_what_was_asked_for() -> None:

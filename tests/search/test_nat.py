@@ -248,17 +248,18 @@ def test_a_full_disk_is_one_line_and_the_state_stays(finished, tmp_path, monkeyp
     assert search(small_config(), tmp_path / "run", surroundings=Synthetic()).archive() == reference.archive()
 
 
-def test_adaptation_draws_from_the_archive_or_from_the_whole_space(tmp_path: Path) -> None:
-    """An archive of one architecture, again and again, or everything there is."""
-    drawn = {}
-    for distribution in ("archive", "uniform"):
+def test_adaptation_draws_from_the_archive_its_front_or_the_whole_space(tmp_path: Path) -> None:
+    """Genes of the archive's few architectures, the front's members themselves, or everything there is."""
+    drawn, members = {}, set()
+    for distribution in ("archive", "uniform", "front"):
         here = Synthetic()
         fields = {"initial": 4, "iterations": 2, "candidates": 1, "archive": 4}
         config = small_config(adapt={"distribution": distribution}, search=fields)
-        search(config, tmp_path / distribution, surroundings=here)
+        members = {entry.id for entry in search(config, tmp_path / distribution, surroundings=here).archive()}
         assert here.weights is not None
         drawn[distribution] = set(here.weights.drawn) - {"warm-up"}
     assert len(drawn["uniform"]) == 10 and drawn["uniform"] != drawn["archive"]
+    assert drawn["front"] & members and len(drawn["front"]) <= 6  # of six that were ever evaluated
 
 
 def test_an_archive_that_is_full_from_the_start_stays_of_one_size_and_replaces(tmp_path: Path) -> None:
