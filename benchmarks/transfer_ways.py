@@ -253,5 +253,5 @@ def _trained_alone(arch: Arch, dataset: Dataset, config: RunConfig, seconds: flo
             if passed >= seconds:
                 break
     judged: Subnet = average.module
-    recalibrate(judged, arch, dataset, Calibration.of(adapt, config.seed))
+    recalibrate(judged, arch, dataset, Calibration.of(adapt, config.seed), varied_at=arch.r)
     return evaluate(judged, arch, dataset, split="test").top1, passed

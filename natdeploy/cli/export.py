@@ -12,6 +12,11 @@ from natdeploy.cli import options, output, tables
 if TYPE_CHECKING:
     from natdeploy.verbs.export import ExportResult
 
+_KNOWN = {
+    True: "the weights were not trained on these",
+    False: "the weights were trained on another division: they may have met some of these",
+    None: "the checkpoint does not tell what the weights were trained on",
+}
 _EXAMPLE = "Example: natdeploy export net.config --supernet ofa_mbv3_d234_e346_k357_w1.0 --data imagenet:PATH --out net"
 
 
@@ -35,12 +40,8 @@ def export(
     supernet: Annotated[
         str, typer.Option("--supernet", help="Weights: a checkpoint of natdeploy's or Once-for-All's, or its address.")
     ] = "box",
-    space: Annotated[
-        Optional[str],  # noqa: UP045 - evaluated at run time, by Python 3.10 too
-        typer.Option("--space", help="Search space of a file that does not say it.  [default: the weights']"),
-    ] = None,
     resolution: Annotated[
-        Optional[int],  # noqa: UP045
+        Optional[int],  # noqa: UP045 - evaluated at run time, by Python 3.10 too
         typer.Option("--resolution", help="Pixels, of a file that does not hold them."),
     ] = None,
     calibration_images: Annotated[
@@ -59,7 +60,6 @@ def export(
             data=data,
             out=out,
             supernet=supernet,
-            space=space,
             resolution=resolution,
             calibration_images=calibration_images,
             seed=seed,
@@ -82,6 +82,7 @@ def _show(result: ExportResult) -> None:
         tables.say("no accuracy: the images' classes are not the weights'")
     else:
         tables.say(
-            f"top-1 {result.test_top1:.2%} ± {result.test_standard_error:.2%} of {result.test_images} test images"
+            f"top-1 {result.test_top1:.2%} ± {result.test_standard_error:.2%} of {result.test_images} test images "
+            f"({_KNOWN[result.same_division]})"
         )
     tables.say(f"files: {result.out} ({', '.join(result.files)})")

@@ -12,16 +12,15 @@ The folder holds:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from natdeploy.data import Dataset
 from natdeploy.deploy.accuracy import accuracy_of
 from natdeploy.deploy.artifacts import allowed_error, compare, run_in_child
+from natdeploy.deploy.known_images import known_images
 from natdeploy.deploy.manifest import Accuracy
 from natdeploy.deploy.verify import LABELS, PREPROCESS, SUBNET
-from natdeploy.ground.errors import BadInput
 from natdeploy.ground.files import write_json
 from natdeploy.spaces import Arch, costs
 from natdeploy.spaces.mobilenetv3 import MobileNetV3Space
@@ -43,6 +42,8 @@ class Exported:
         max_abs_error, allowed: largest difference of a logit from the torch module's on real images, and what passes.
         images: how many images that was on.
         normalised_as: whose mean and standard deviation images are normalised with.
+        same_division: whether the weights were trained on this very division of the images, whose test part is then new
+            to them; None where the checkpoint does not tell.
         accuracy: of the ONNX file on the images' test part; None where their classes are not the weights'.
     """
 
@@ -54,6 +55,7 @@ class Exported:
     allowed: float
     images: int
     normalised_as: str
+    same_division: bool | None
     accuracy: Accuracy | None
 
 
@@ -74,11 +76,12 @@ def export_subnet(
         supernet: a checkpoint: natdeploy's or Once-for-All's, a path or an address; ``"box"`` for the shipped one.
         dataset: training images calibrate, validation images check; test images judge where classes are the weights'.
         folder: exists, and is written into.
-        calibration_images, seed: see :class:`natdeploy.transfer.Calibration`; images are varied as suits the data set.
+        calibration_images, seed: see :class:`natdeploy.transfer.Calibration`; images are varied as in the weights'
+            training, where the checkpoint tells, else as suits the data set.
         say: told what goes on.
 
     Raises:
-        BadInput: an unreadable checkpoint, an architecture that is not of its space.
+        BadInput: an unreadable checkpoint.
         VerificationFailed: the file computes something else than the torch module.
     """
     from natdeploy.compiler import build_onnx
@@ -86,11 +89,9 @@ def export_subnet(
     from natdeploy.supernets import load_supernet, read_supernet_header, to_network
     from natdeploy.transfer import Calibration, calibrated_subnet
 
-    header = read_supernet_header(supernet)
-    if header["space"] != arch.space:
-        raise BadInput(f"supernet {supernet!r} is of space {header['space']}, the architecture of {arch.space}")
-    weights = load_supernet(supernet, resolutions=(arch.r,))
-    dataset, normalised_as, judged = _as_the_weights_know_it(dataset, header)
+    weights = load_supernet(supernet)
+    known = known_images(dataset, read_supernet_header(supernet), supernet)
+    dataset = known.dataset
     say(f"calibrating {arch.id}")
     subnet = calibrated_subnet(
         weights, arch, dataset, Calibration(calibration_images, dataset.augmentation, seed), say=say
@@ -106,7 +107,7 @@ def export_subnet(
     if isinstance(weights.space, MobileNetV3Space):
         write_config(folder / CONFIG, PublishedNet(arch, weights.num_classes))
     accuracy = None
-    if judged:
+    if known.judged:
         say("measuring on test images")
         runnable, whose = runnable_of(artifact), "the checkpoint's weights"
         accuracy = accuracy_of("onnxruntime", runnable, dataset, "test", arch.r, whose)
@@ -119,24 +120,7 @@ def export_subnet(
         max_abs_error=error,
         allowed=allowed_error(reference.outputs),
         images=len(outputs),
-        normalised_as=normalised_as,
+        normalised_as="these images'" if known.own_statistics else "the checkpoint's",
+        same_division=known.same_division,
         accuracy=accuracy,
     )
-
-
-def _as_the_weights_know_it(dataset: Dataset, header: dict[str, Any]) -> tuple[Dataset, str, bool]:
-    """Images normalised, and classes named, as the weights have them; whose statistics; whether the classes are theirs.
-
-    Where a checkpoint does not name its classes, as many of the images are taken to be the same ones.
-    """
-    meta, count = header["meta"], header["num_classes"]
-    known = meta.get("classes")
-    judged = len(dataset.classes) == count if known is None else list(dataset.classes) == list(known)
-    normalised_as = "these images'"
-    if "mean" in meta and "std" in meta:
-        (red, green, blue), (r, g, b) = meta["mean"], meta["std"]
-        dataset = replace(dataset, mean=(red, green, blue), std=(r, g, b))
-        normalised_as = "the checkpoint's"
-    if not judged:
-        dataset = replace(dataset, classes=tuple(known or map(str, range(count))))
-    return dataset, normalised_as, judged

@@ -7,10 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from natdeploy.data import Dataset, load_dataset
+from natdeploy.deploy.known_images import known_images
 from natdeploy.ground.errors import BadInput
 from natdeploy.runs import RunConfig, RunFolder
 from natdeploy.runs.config import NOT_GIVEN
-from natdeploy.supernets import PUBLISHED, MobileNetV3Supernet, checkpoint_path, load_supernet
+from natdeploy.supernets import (
+    PUBLISHED,
+    MobileNetV3Supernet,
+    checkpoint_path,
+    load_supernet,
+    read_supernet_header,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +53,8 @@ def run_weights(
         if value is not None:
             raise BadInput(f"{run.path}: {field} {value!r}: this run has its own; leave the option out")
     name = Path(config.supernet).name
-    return Weights(load_supernet(run.supernet_path), run.supernet_path, name, _searched_dataset(run, config))
+    adapted = load_supernet(run.supernet_path, resolutions=config.resolutions)
+    return Weights(adapted, run.supernet_path, name, _searched_dataset(run, config))
 
 
 def _searched_dataset(run: RunFolder, config: RunConfig) -> Dataset:
@@ -76,14 +84,14 @@ def _given(run: RunFolder, config: RunConfig, supernet: str, data: str, tell: Ca
     found = load_supernet(supernet, resolutions=config.resolutions)
     if found.space.name != config.space:
         raise BadInput(f"supernet {supernet!r} is of space {found.space.name}, the run is of {config.space}")
-    judged = len(dataset.classes) == found.num_classes
-    if not judged:
-        tell(
-            f"data {data!r} has {len(dataset.classes)} classes, the weights have {found.num_classes}: its images "
-            "calibrate batch norm, and no accuracy is measured",
-            0.0,
-        )
-        dataset = replace(dataset, classes=tuple(str(label) for label in range(found.num_classes)))
-    mean, std = ((red, green, blue) for red, green, blue in (about["mean"], about["std"]))
-    name = Path(supernet).name
-    return Weights(found, checkpoint_path(supernet), name, replace(dataset, mean=mean, std=std), judged)
+    known = known_images(dataset, read_supernet_header(supernet), supernet)
+    if not known.judged:
+        differ = f"{len(dataset.classes)} classes, the weights have {found.num_classes}"
+        if len(dataset.classes) == found.num_classes:
+            differ = "other classes than the weights"
+        tell(f"data {data!r} has {differ}: its images calibrate batch norm, and no accuracy is measured", 0.0)
+    dataset = known.dataset
+    if known.own_statistics:  # the predictor tells how images enter the networks that it learned from
+        mean, std = ((red, green, blue) for red, green, blue in (about["mean"], about["std"]))
+        dataset = replace(dataset, mean=mean, std=std)
+    return Weights(found, checkpoint_path(supernet), Path(supernet).name, dataset, known.judged)

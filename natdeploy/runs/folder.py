@@ -106,7 +106,10 @@ class RunFolder:
     def config(self) -> RunConfig:
         """The configuration the run was started with."""
         path = self.path / CONFIG
-        return validate(RunConfig, read_json(path, "run configuration"), path)
+        value = read_json(path, "run configuration")
+        if isinstance(value, dict) and isinstance(adapt := value.get("adapt"), dict):
+            adapt.setdefault("calibrate_on", "plain")  # what runs did before they could say it
+        return validate(RunConfig, value, path)
 
     def check_same(self, config: RunConfig) -> None:
         """Raise BadInput naming the field when this folder's run is another than ``config``'s."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from natdeploy.runs import ArchiveEntry
+from natdeploy.runs import ArchiveEntry, on_task
 from natdeploy.runs.certainty import tied_for_best
+from natdeploy.runs.quantities import argument_of
 from natdeploy.search.algorithms import reference_directions
 from natdeploy.search.objectives import ObjectiveSet
 
@@ -36,9 +37,9 @@ def keep(
     """At most ``size`` of the entries (all of them without one), in their order, by reference-direction survival.
 
     The survival is NSGA-III's (Deb & Jain 2014). The best feasible entry of each objective always stays (as far as
-    ``size`` goes), and so does the slowest of those that validation cannot tell from the most accurate one: a few
-    images' chance may make it look dominated, and it is what a build spends its budget on. Infeasible entries follow
-    the feasible ones, by how far they are over budget or limits.
+    ``size`` goes), and so does, for each data set, the slowest of those that validation cannot tell from the most
+    accurate one: a few images' chance may make it look dominated, and it is what a build spends its budget on.
+    Infeasible entries follow the feasible ones, by how far they are over budget or limits.
     """
     if size is None or len(entries) <= size:
         return list(entries)
@@ -51,11 +52,20 @@ def keep(
     else:
         values = costs[feasible]  # of equal extremes, the one that is better in all
         extremes = dict.fromkeys(int(feasible[np.lexsort((values.sum(1), column))[0]]) for column in values.T)
-        slowest = max(tied_for_best([entries[i] for i in feasible]), key=lambda entry: (entry.latency_ms, entry.top1))
-        extremes[entries.index(slowest)] = None
+        extremes |= dict.fromkeys(_slowest_of_the_best(entries, feasible, objectives))
         survivors = feasible[_survivors(values, size, seed)]
         kept = set(list(dict.fromkeys([*extremes, *survivors.tolist()]))[:size])
     return [entry for index, entry in enumerate(entries) if index in kept]
+
+
+def _slowest_of_the_best(
+    entries: Sequence[ArchiveEntry], feasible: np.ndarray, objectives: ObjectiveSet
+) -> Iterator[int]:
+    """Indices, one for each data set; latencies are those of the run's own device."""
+    for objective in objectives.learned:
+        seen = {on_task(entries[index], argument_of(objective.name)): int(index) for index in feasible}
+        slowest = max(tied_for_best(list(seen)), key=lambda entry: (entry.latency_ms, entry.top1))
+        yield seen[slowest]
 
 
 def _survivors(costs: np.ndarray, size: int, seed: Sequence[int]) -> np.ndarray:

@@ -18,9 +18,18 @@ def read_arch(path: str | Path, space: str | None = None, *, resolution: int | N
         space: of files that do not say it.
         resolution: in pixels, of files that do not hold it.
 
-    Raises BadInput naming file and field for what is none of these, and for an architecture that is not in its space.
+    Raises BadInput naming file and field for what is none of these, for an architecture that is not in its space, and
+    where the file says another space or resolution.
     """
-    path = Path(path)
+    arch = _read(Path(path), space, resolution)
+    if space is not None and arch.space != space:
+        raise BadInput(f"{path}: an architecture of space {arch.space}, expected one of {space}")
+    if resolution is not None and arch.r != resolution:
+        raise BadInput(f"{path}: an architecture at {arch.r} pixels, expected one at {resolution}")
+    return arch
+
+
+def _read(path: Path, space: str | None, resolution: int | None) -> Arch:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:

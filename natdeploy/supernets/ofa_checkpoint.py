@@ -58,7 +58,7 @@ def read_ofa_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     classes = space.num_classes if classifier is None or classifier.ndim != 1 else len(classifier)
     if not classes:
         raise BadInput(f"{path}: tensor 'classifier.bias' has shape [0]: a classifier of no classes")
-    meta = {"format": "once-for-all", "mean": list(MEAN), "std": list(STD)}
+    meta = {"format": "once-for-all", "mean": list(MEAN), "std": list(STD), "augmentation": "zoom-flip"}
     return {"space": space.name, "num_classes": classes, "meta": meta}, state
 
 

@@ -169,7 +169,14 @@ class Adaptation:
         trained lie beside it.
         """
         images = self._dataset
-        about = {"adapted_to": images.name, "classes": [*images.classes], "mean": [*images.mean], "std": [*images.std]}
+        about = {
+            "adapted_to": images.name,
+            "fingerprint": images.fingerprint,
+            "classes": list(images.classes),
+            "mean": list(images.mean),
+            "std": list(images.std),
+            "augmentation": self._batches.augmentation,
+        }
         save_supernet(folder / "supernet.safetensors", self.evaluated, about)
         if self._average is not None:
             save_supernet(folder / TRAINED, self.supernet, about)

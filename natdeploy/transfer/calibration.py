@@ -16,12 +16,15 @@ from torch import Tensor
 
 from natdeploy.data import Dataset
 from natdeploy.runs.settings import AdaptSettings
-from natdeploy.transfer.batches import TrainingBatches
+from natdeploy.transfer.batches import TrainingBatches, resize
+
+#: Images that are drawn at once, whatever fits into memory later, so that all subnets are shown the same ones.
+_CHUNK = 256
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The images of a calibration; the same ones for every subnet at one resolution.
+    """The images of a calibration; the same ones for every subnet.
 
     Attributes:
         images: how many are drawn; as many as the NAT paper takes, if not given: with a quarter of them a network's
@@ -41,12 +44,25 @@ class Calibration:
         varied = adapt.calibrate_on == "varied"
         return cls(adapt.calibration_images, adapt.augmentation if varied else "none", seed)
 
-    def batches(self, dataset: Dataset, resolution: int, size: int, device: torch.device) -> Iterator[Tensor]:
-        """Normalised float32 images ``[n, 3, r, r]`` in channels-last memory, ``size`` at a time."""
-        source = TrainingBatches.of(dataset, resolution, size, self.augmentation)
-        rng = np.random.default_rng(self.seed)
-        most = len(dataset.train)
-        drawn = min(self.images, most) if source.augmentation == "none" else self.images
+    def drawn(self, dataset: Dataset) -> int:
+        """How many images it is for this data set."""
+        return min(self.images, len(dataset.train)) if self._plain(dataset) else self.images
+
+    def batches(
+        self, dataset: Dataset, resolution: int, size: int, device: torch.device, *, varied_at: int
+    ) -> Iterator[Tensor]:
+        """Normalised float32 images ``[n, 3, r, r]`` in channels-last memory, ``size`` at a time.
+
+        As in training, images are varied at ``varied_at`` pixels, a supernet's largest resolution, and resized then.
+        """
+        shown_at = resolution if self._plain(dataset) else varied_at
+        source = TrainingBatches.of(dataset, shown_at, _CHUNK, self.augmentation)
+        rng, most, drawn = np.random.default_rng(self.seed), len(dataset.train), self.drawn(dataset)
         order = np.concatenate([rng.permutation(most) for _ in range(-(-drawn // most))])[:drawn]
-        for start in range(0, drawn, size):
-            yield source.images(order[start : start + size], rng).to(device)
+        for start in range(0, drawn, _CHUNK):
+            images = source.images(order[start : start + _CHUNK], rng)
+            for batch in images.split(size):
+                yield resize(batch.to(device), resolution)
+
+    def _plain(self, dataset: Dataset) -> bool:
+        return (dataset.augmentation if self.augmentation == "auto" else self.augmentation) == "none"

@@ -52,19 +52,22 @@ def calibrated_subnet(
     """
     subnet = extract(supernet, arch)
     placed(subnet, _device(subnet))
-    recalibrate(subnet, arch, dataset, calibration, say=say)
+    recalibrate(subnet, arch, dataset, calibration, varied_at=supernet.space.resolutions[-1], say=say)
     return subnet
 
 
-def recalibrate(subnet: Subnet, arch: Arch, dataset: Dataset, calibration: Calibration, *, say: Say = nobody) -> None:
+def recalibrate(
+    subnet: Subnet, arch: Arch, dataset: Dataset, calibration: Calibration, *, varied_at: int, say: Say = nobody
+) -> None:
     """Give a subnet the batch-norm statistics of training images; it is in evaluation mode then.
 
-    Short memory is dealt with as in :func:`calibrated_subnet`.
+    ``varied_at`` are the pixels at which its weights' training varied images. Short memory is dealt with as in
+    :func:`calibrated_subnet`.
     """
     device = _device(subnet)
     within_memory(
-        min(AT_ONCE, calibration.images),
-        lambda size: calibrate(subnet, calibration.batches(dataset, arch.r, size, device)),
+        min(AT_ONCE, calibration.drawn(dataset)),
+        lambda size: calibrate(subnet, calibration.batches(dataset, arch.r, size, device, varied_at=varied_at)),
         say,
         f"calibrating {arch.id}",
     )

@@ -99,7 +99,7 @@ def fine_tune(
                 key=[seed, phase, epoch, int(arch.id, 16)],
             )
             _, batches = train_within_memory(batches, train, say, f"fine-tuning {arch.id}")
-    recalibrate(tuned, arch, dataset, calibration, say=say)
+    recalibrate(tuned, arch, dataset, calibration, varied_at=arch.r, say=say)
     after = evaluate(tuned, arch, dataset, say=say).top1
     better = after >= before
     return FineTuned(tuned if better else subnet, epochs if better else 0, before, after)

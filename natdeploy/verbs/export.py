@@ -33,6 +33,8 @@ class ExportResult(Result):
         normalised_as: whose mean and standard deviation images are normalised with; ``preprocess.json`` has them.
         test_top1: of the ONNX file on the data's test part, a share; None where its classes are not the weights'.
         test_standard_error, test_images: of that; None and 0 where there is none.
+        same_division: whether the weights were trained on this very division of the images, whose test part is then new
+            to them; None where the checkpoint does not tell.
     """
 
     out: Path
@@ -49,6 +51,7 @@ class ExportResult(Result):
     test_top1: float | None
     test_standard_error: float | None
     test_images: int
+    same_division: bool | None
 
 
 def export(
@@ -57,7 +60,6 @@ def export(
     data: str,
     out: str | Path,
     supernet: str = "box",
-    space: str | None = None,
     resolution: int | None = None,
     calibration_images: int = 1000,
     seed: int = 0,
@@ -71,14 +73,12 @@ def export(
     Args:
         net: a ``net.config``, ``net.subnet``, ``net.encoding`` or ``subnet.json``; or ``largest`` or ``smallest`` of
             the checkpoint's space.
-        data: images as the weights know them: training images calibrate batch norm, and where the classes are the
-            weights', test images judge. Whether the weights have met these before is not checked.
+        data: training images calibrate batch norm, and where the classes are the weights', test images judge.
         out: the folder.
         supernet: the weights: a checkpoint of natdeploy's or Once-for-All's, its path or address; ``box`` for the
             shipped one.
-        space: of a file that does not say it; None: the weights'.
         resolution: in pixels, of a file that does not hold it.
-        calibration_images: how many are drawn, varied as suits the data set.
+        calibration_images: how many are drawn, varied as in the weights' training.
         seed: of that draw, and of the data's division.
         progress: told what is going on.
 
@@ -86,16 +86,13 @@ def export(
     holds something else; VerificationFailed where the ONNX file computes something else.
     """
     from natdeploy.data import load_dataset
-    from natdeploy.deploy.export import FILES, export_subnet
+    from natdeploy.deploy.export import export_subnet
     from natdeploy.ground.errors import BadInput
     from natdeploy.ground.files import atomic_folder
     from natdeploy.supernets import read_supernet_header
 
     folder = Path(out)
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f"{folder}: not a folder; choose another with --out")
-    if folder.exists() and (other := sorted(path.name for path in folder.iterdir() if path.name not in FILES)):
-        raise BadInput(f"{folder}: holds {other[0]!r}, which exporting would replace; choose another with --out")
+    _refuse_other_content(folder)
     if calibration_images < 2:
         raise BadInput(f"calibration_images: expected at least 2, not {calibration_images}")
     done = 0.0
@@ -106,9 +103,12 @@ def export(
         if progress:
             progress(what, done)
 
-    arch = _arch(net, space or read_supernet_header(supernet)["space"], resolution)
+    arch = _arch(net, read_supernet_header(supernet)["space"], resolution)
     tell("reading images", 0.0)
-    dataset = load_dataset(data, seed=seed, stratified=False)
+    try:
+        dataset = load_dataset(data, seed=seed)
+    except BadInput:  # a few images without a test part of their own calibrate as well
+        dataset = load_dataset(data, seed=seed, stratified=False)
     tell("reading the weights", 0.2)
     with atomic_folder(folder) as written:
         found = export_subnet(
@@ -131,7 +131,22 @@ def export(
         test_top1=accuracy.top1 if accuracy else None,
         test_standard_error=accuracy.standard_error if accuracy else None,
         test_images=accuracy.images if accuracy else 0,
+        same_division=found.same_division,
     )
+
+
+def _refuse_other_content(folder: Path) -> None:
+    """Raise BadInput for a folder that holds anything but an earlier export: it would be lost."""
+    from natdeploy.deploy.export import CONFIG, FILES
+    from natdeploy.ground.errors import BadInput
+
+    if not folder.exists():
+        return
+    if not folder.is_dir() or folder.resolve() == Path.cwd():
+        raise BadInput(f"{folder}: not a folder that can be replaced; choose another with --out")
+    found = {path.name for path in folder.iterdir()}
+    if found and not set(FILES) - {CONFIG} <= found <= set(FILES):
+        raise BadInput(f"{folder}: holds something else than an export; choose another with --out")
 
 
 def _arch(net: str | Path, space: str, resolution: int | None) -> Arch:

@@ -4,17 +4,21 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from natdeploy.ground.errors import BadInput, BudgetNotMet
 from natdeploy.runs import RunFolder
 from natdeploy.search import search, steps
 from natdeploy.search.archive import front
+from natdeploy.search.evaluator import Sampler
+from natdeploy.search.state import State
 from natdeploy.spaces import Arch
-from tests.search.make import objectives
-from tests.search.synthetic import SPACE, Synthetic, small_config
+from tests.search.make import made_up, objectives
+from tests.search.synthetic import SPACE, Synthetic, Weights, small_config
 
 LIGHT = {"iterations": 1, "surrogate": "ridge", "surrogate_evaluations": 60}
 
@@ -248,18 +252,40 @@ def test_a_full_disk_is_one_line_and_the_state_stays(finished, tmp_path, monkeyp
     assert search(small_config(), tmp_path / "run", surroundings=Synthetic()).archive() == reference.archive()
 
 
-def test_adaptation_draws_from_the_archive_its_front_or_the_whole_space(tmp_path: Path) -> None:
-    """Genes of the archive's few architectures, the front's members themselves, or everything there is."""
-    drawn, members = {}, set()
-    for distribution in ("archive", "uniform", "front"):
+def test_adaptation_draws_from_the_archive_or_from_the_whole_space(tmp_path: Path) -> None:
+    """Genes of the archive's few architectures, or everything there is."""
+    drawn = {}
+    for distribution in ("archive", "uniform"):
         here = Synthetic()
         fields = {"initial": 4, "iterations": 2, "candidates": 1, "archive": 4}
         config = small_config(adapt={"distribution": distribution}, search=fields)
-        members = {entry.id for entry in search(config, tmp_path / distribution, surroundings=here).archive()}
+        search(config, tmp_path / distribution, surroundings=here)
         assert here.weights is not None
         drawn[distribution] = set(here.weights.drawn) - {"warm-up"}
     assert len(drawn["uniform"]) == 10 and drawn["uniform"] != drawn["archive"]
-    assert drawn["front"] & members and len(drawn["front"]) <= 6  # of six that were ever evaluated
+
+
+@pytest.mark.parametrize("feasible", [True, False])
+def test_adaptation_draws_the_fronts_members(feasible: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is dominated is not drawn; while nothing is feasible there is no front, and all genes are."""
+    entries = made_up([(0.9, 3.0), (0.8, 2.0), (0.7, 2.5), (0.6, 4.0)], budget_ms=5.0 if feasible else 1.0)
+    drawn: set[str] = set()
+
+    def adapt(weights: object, iteration: int, sample: Sampler, progress: object) -> None:
+        rng = np.random.default_rng(0)
+        drawn.update(sample(rng).id for _ in range(50))
+
+    real = steps.NatSteps._adapt
+
+    def on_these(self: steps.NatSteps, state: State, progress: object) -> State:
+        return replace(real(self, replace(state, archive=tuple(entries)), progress), archive=state.archive)
+
+    monkeypatch.setattr(steps.NatSteps, "_adapt", on_these)
+    monkeypatch.setattr(Weights, "adapt", adapt)
+    config = small_config(adapt={"distribution": "front"}, search={**LIGHT, "iterations": 1, "random_baseline": False})
+    search(config, tmp_path / "run", surroundings=Synthetic())
+    best = {entry.id for entry in entries[:2]}
+    assert drawn == best if feasible else len(drawn - {entry.id for entry in entries}) > 10
 
 
 def test_an_archive_that_is_full_from_the_start_stays_of_one_size_and_replaces(tmp_path: Path) -> None:

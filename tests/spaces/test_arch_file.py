@@ -59,6 +59,15 @@ def test_what_is_none_of_them_is_named(content: bytes, words: str, tmp_path: Pat
     assert str(error.value).startswith(str(path)) and words in str(error.value)
 
 
+def test_what_a_file_says_is_not_overruled(arch: Arch, tmp_path: Path) -> None:
+    write_config(tmp_path / "net", PublishedNet(arch, 10))
+    assert read_arch(tmp_path / "net", SPACE.name, resolution=arch.r) == arch
+    with pytest.raises(BadInput, match=f"at {arch.r} pixels, expected one at 512"):
+        read_arch(tmp_path / "net", resolution=512)
+    with pytest.raises(BadInput, match=r"of space ofa-mbv3-w1.2, expected one of mbv3-micro"):
+        read_arch(tmp_path / "net", "mbv3-micro")
+
+
 def test_no_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no readable architecture: No such file"):
         read_arch(tmp_path / "nope")

@@ -10,13 +10,14 @@ from natdeploy.runs import AdaptSettings
 from natdeploy.spaces import get_space
 from natdeploy.supernets import build_supernet, calibrate, extract
 from natdeploy.transfer import Calibration, calibrated_subnet
+from natdeploy.transfer.batches import resize
 
 CPU = torch.device("cpu")
 SPACE = get_space("mbv3-micro")
 
 
 def drawn(calibration: Calibration, dataset: Dataset, size: int = 64, resolution: int = 32) -> torch.Tensor:
-    return torch.cat(list(calibration.batches(dataset, resolution, size, CPU)))
+    return torch.cat(list(calibration.batches(dataset, resolution, size, CPU, varied_at=32)))
 
 
 def as_they_are(dataset: Dataset) -> dict[bytes, int]:
@@ -53,7 +54,7 @@ def test_the_same_images_each_time_others_for_another_seed(stripes: Dataset, aug
 
 
 def test_batches_are_of_the_size_that_was_asked_for(stripes: Dataset) -> None:
-    assert [len(batch) for batch in Calibration(100).batches(stripes, 24, 48, CPU)] == [48, 48, 4]
+    assert [len(batch) for batch in Calibration(100).batches(stripes, 24, 48, CPU, varied_at=32)] == [48, 48, 4]
     assert drawn(Calibration(10), stripes, resolution=24).shape == (10, 3, 24, 24)
 
 
@@ -61,6 +62,13 @@ def test_auto_is_what_suits_the_images(stripes: Dataset) -> None:
     mirroring = dataclasses.replace(stripes, augmentation="crop-flip")
     assert torch.equal(drawn(Calibration(50), mirroring), drawn(Calibration(50, "crop-flip"), stripes))
     assert torch.equal(drawn(Calibration(50), stripes), drawn(Calibration(50, "crop"), stripes))
+
+
+def test_smaller_batches_and_resolutions_are_of_the_same_images(stripes: Dataset) -> None:
+    images = drawn(Calibration(300, "crop-flip"), stripes, size=256)
+    assert torch.equal(images, drawn(Calibration(300, "crop-flip"), stripes, size=7))
+    small = drawn(Calibration(300, "crop-flip"), stripes, size=100, resolution=24)
+    torch.testing.assert_close(small, resize(images, 24))
 
 
 def test_a_name_that_is_no_augmentation(stripes: Dataset) -> None:
@@ -81,7 +89,7 @@ def test_a_subnet_has_the_statistics_of_these_very_images(stripes: Dataset) -> N
     calibration = Calibration(96, "crop-flip", seed=5)
     found = calibrated_subnet(supernet, arch, stripes, calibration)
     wanted = extract(supernet, arch)
-    calibrate(wanted, calibration.batches(stripes, arch.r, 96, CPU))
+    calibrate(wanted, calibration.batches(stripes, arch.r, 96, CPU, varied_at=32))
     plain = calibrated_subnet(supernet, arch, stripes, dataclasses.replace(calibration, augmentation="none"))
     differs = []
     for name, value in found.state_dict().items():

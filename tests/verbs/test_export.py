@@ -56,10 +56,10 @@ def test_the_file_is_the_calibrated_subnet_of_the_checkpoint(result, images: Pat
     preprocessing = Preprocessing.from_json(json.loads((result.out / "preprocess.json").read_text()))
     assert result.normalised_as == "the checkpoint's"
     assert (list(preprocessing.mean), list(preprocessing.std)) == (meta["mean"], meta["std"])
-    dataset = load_dataset(str(images), stratified=False)
+    dataset = load_dataset(str(images))
     inputs = preprocessing(list(dataset.test.images))
     dataset = dataclasses.replace(dataset, mean=preprocessing.mean, std=preprocessing.std)
-    subnet = calibrated_subnet(load_supernet(), arch, dataset, Calibration(40, dataset.augmentation))
+    subnet = calibrated_subnet(load_supernet(), arch, dataset, Calibration(40, "crop-flip"))  # as its training
     with torch.inference_mode():
         wanted = subnet(torch.from_numpy(inputs)).numpy()
     session = onnxruntime.InferenceSession(str(result.out / "model.onnx"))
@@ -114,7 +114,6 @@ def test_the_command(images: Path, tmp_path: Path) -> None:
         ({"data": "nope"}, "no such file, folder or data set"),
         ({"resolution": 100}, "no resolution 100"),
         ({"calibration_images": 1}, "calibration_images: expected at least 2, not 1"),
-        ({"space": "ofa-mbv3-w1.0"}, "is of space mbv3-micro, the architecture of ofa-mbv3-w1.0"),
     ],
 )
 def test_bad_input_writes_nothing(options: dict, words: str, images: Path, tmp_path: Path) -> None:
@@ -126,11 +125,44 @@ def test_bad_input_writes_nothing(options: dict, words: str, images: Path, tmp_p
 
 def test_a_folder_of_something_else_is_left_alone(images: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("all of it")
-    with pytest.raises(BadInput, match=r"holds 'thesis.tex', which exporting would replace"):
-        verbs.export("smallest", data=str(images), out=tmp_path)
     with pytest.raises(BadInput, match="not a folder"):
         verbs.export("smallest", data=str(images), out=tmp_path / "thesis.tex")
-    assert (tmp_path / "thesis.tex").read_text() == "all of it"
+    for name in ("thesis.tex", "model.onnx", "net.config"):
+        (tmp_path / name).write_text("all of it")
+        with pytest.raises(BadInput, match="holds something else than an export"):
+            verbs.export("smallest", data=str(images), out=tmp_path)
+        assert (tmp_path / name).read_text() == "all of it"
+        (tmp_path / name).unlink()
+
+
+def test_the_working_directory_is_no_place(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match="not a folder that can be replaced"):
+        verbs.export("smallest", data=str(images), out=".")
+
+
+def test_an_architecture_of_another_space(images: Path, tmp_path: Path) -> None:
+    write_json(tmp_path / "net", get_space("ofa-mbv3-w1.0").smallest().to_json())
+    with pytest.raises(BadInput, match=r"of space ofa-mbv3-w1.0, expected one of mbv3-micro"):
+        verbs.export(tmp_path / "net", data=str(images), out=tmp_path / "out")
+
+
+def test_whether_the_weights_have_met_the_test_images(images: Path, tmp_path: Path) -> None:
+    """The shipped ones were trained on other images, these on the division that seed 0 gives."""
+    dataset, path = load_dataset(str(images)), tmp_path / "known.safetensors"
+    about = {"classes": list(CLASSES), "fingerprint": dataset.fingerprint, "augmentation": "none"}
+    save_supernet(path, build_supernet(SPACE, 10), about)
+    given = {"data": str(images), "calibration_images": 20}
+    assert verbs.export("smallest", supernet=str(path), out=tmp_path / "a", **given).same_division is True
+    assert verbs.export("smallest", out=tmp_path / "b", **given).same_division is False
+
+
+@pytest.mark.parametrize(("field", "value"), [("mean", [1, 2]), ("std", "abc"), ("classes", ["one"])])
+def test_a_header_that_cannot_be_true(field: str, value: object, images: Path, tmp_path: Path) -> None:
+    about = {"mean": [0.5] * 3, "std": [0.5] * 3, field: value}
+    save_supernet(tmp_path / "odd.safetensors", build_supernet(SPACE, 10), about)
+    with pytest.raises(BadInput, match=f"odd.safetensors.*'{field}'"):
+        verbs.export("smallest", supernet=str(tmp_path / "odd.safetensors"), data=str(images), out=tmp_path / "out")
 
 
 def test_a_file_that_computes_something_else_is_not_written(
