@@ -7,7 +7,7 @@ import torch
 from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import get_space
 from natdeploy.supernets import build_supernet
-from natdeploy.transfer import Adaptation, AdaptConfig, adapt, evaluate_arch
+from natdeploy.transfer import Adaptation, AdaptConfig, Calibration, adapt, evaluate_arch
 
 SPACE = get_space("mbv3-micro")
 CONFIG = AdaptConfig(warm_up_epochs=1, iterations=2, epochs_per_iteration=1, batch_size=40, subnets_per_step=1, lr=0.05)
@@ -53,9 +53,9 @@ def test_adaptation_learns_the_task(stripes) -> None:
     torch.manual_seed(0)
     config = AdaptConfig(**{**CONFIG.model_dump(), "warm_up_epochs": 3, "batch_size": 16})
     adaptation = Adaptation(build_supernet(SPACE, 2), stripes, config, 0)
-    before = evaluate_arch(adaptation.supernet, SPACE.smallest(), stripes)
+    before = evaluate_arch(adaptation.supernet, SPACE.smallest(), stripes, Calibration())
     adaptation.warm_up()
-    after = evaluate_arch(adaptation.supernet, SPACE.smallest(), stripes)
+    after = evaluate_arch(adaptation.supernet, SPACE.smallest(), stripes, Calibration())
     assert after.loss < before.loss
     assert after.top1 > 0.85
     assert after.images == 40
@@ -85,9 +85,9 @@ def test_the_largest_subnet_is_trained_alone_first(stripes, monkeypatch: pytest.
 def test_evaluation_leaves_the_supernet_as_it_was(stripes) -> None:
     adaptation = fresh(stripes)
     before = weights(adaptation)
-    first = evaluate_arch(adaptation.supernet, SPACE.smallest(), stripes)
+    first = evaluate_arch(adaptation.supernet, SPACE.smallest(), stripes, Calibration())
     assert same(before, weights(adaptation))
-    assert first == evaluate_arch(adaptation.supernet, SPACE.smallest(), stripes)
+    assert first == evaluate_arch(adaptation.supernet, SPACE.smallest(), stripes, Calibration())
 
 
 def test_the_head_must_fit_the_task(stripes) -> None:
