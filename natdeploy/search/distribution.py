@@ -36,7 +36,8 @@ class Members:
     """These architectures themselves, each equally likely: an archive's front, say.
 
     Genes drawn one by one forget which of them go together; of an archive that holds most of what was evaluated they
-    are nearly uniform. Trained as they are, a front's members gain more (``docs/search.md``).
+    are nearly uniform. A front whose members are trained as they are gains more, as long as it stays the front
+    (``docs/search.md``).
 
     Args:
         archs: at least one.
