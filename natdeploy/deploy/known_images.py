@@ -47,8 +47,9 @@ def known_images(dataset: Dataset, header: Mapping[str, Any], source: str) -> Kn
     told = "mean" in meta and "std" in meta
     if told:
         dataset = replace(dataset, mean=_channels(meta, "mean", source), std=_channels(meta, "std", source))
-    augmentation = meta.get("augmentation", meta.get("config", {}).get("augmentation"))
-    if isinstance(augmentation, str):
+    training = meta.get("config")
+    augmentation = meta.get("augmentation", training.get("augmentation") if isinstance(training, dict) else None)
+    if isinstance(augmentation, str) and augmentation != "auto":  # which was what suited the images that it had
         dataset = replace(dataset, augmentation=augmentation)
     fingerprint = trained_on.get("fingerprint") if isinstance(trained_on, dict) else meta.get("fingerprint")
     same_division = None if fingerprint is None else fingerprint == dataset.fingerprint
