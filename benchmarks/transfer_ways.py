@@ -22,15 +22,15 @@ SEARCH: Mapping[str, Any] = {"initial": 24, "iterations": 5, "candidates": 8, "a
 #: What all ways have in common, batches and learning rate for instance, was chosen on inner parts of one fold's
 #: training images; the moving average and the growing archive on two tasks made of CIFAR-10's images.
 ADAPT: Mapping[str, Any] = {
-    "largest_epochs": 32,
-    "warm_up_epochs": 12,
+    "largest_epochs": 24,
+    "warm_up_epochs": 4,
     "epochs_per_iteration": 6,
     "lr": 0.1,
     "batch_size": 32,
     "subnets_per_step": 1,
     "ema": 0.998,
     "augmentation": "crop-flip",
-    "calibration_images": 512,
+    "calibration_images": 384,
     "parts": 1,
 }
 QUICK_SEARCH = {"initial": 6, "iterations": 1, "candidates": 2, "surrogate_evaluations": 100, "population": 10}
