@@ -70,19 +70,20 @@ def export(
 
 
 def _show(result: ExportResult) -> None:
+    found = result.exported
     tables.say(
-        f"{result.arch_id} of {result.arch['space']} at {result.arch['r']} pixels: {result.macs:,} MACs, "
-        f"{result.params:,} parameters, {result.num_classes} classes"
+        f"{result.arch_id} of {result.arch['space']} at {result.arch['r']} pixels: {found.macs:,} MACs, "
+        f"{found.params:,} parameters, {found.num_classes} classes"
     )
     tables.say(
-        f"verified: outputs for {result.images} images differ from PyTorch's by at most {result.max_abs_error:.2g} "
-        f"(allowed {result.allowed:.2g}); images are normalised with {result.normalised_as} mean and deviation"
+        f"verified: outputs for {found.images} images differ from PyTorch's by at most {found.max_abs_error:.2g} "
+        f"(allowed {found.allowed:.2g}); images are normalised with {found.normalised_as} mean and deviation"
     )
-    if result.test_top1 is None:
+    if found.test_top1 is None:
         tables.say("no accuracy: the images' classes are not the weights'")
     else:
         tables.say(
-            f"top-1 {result.test_top1:.2%} ± {result.test_standard_error:.2%} of {result.test_images} test images "
-            f"({_KNOWN[result.same_division]})"
+            f"top-1 {found.test_top1:.2%} ± {found.test_standard_error:.2%} of {found.test_images} test images "
+            f"({_KNOWN[found.same_division]})"
         )
-    tables.say(f"files: {result.out} ({', '.join(result.files)})")
+    tables.say(f"files: {result.out} ({', '.join(found.files)})")

@@ -19,7 +19,6 @@ from natdeploy.data import Dataset
 from natdeploy.deploy.accuracy import accuracy_of
 from natdeploy.deploy.artifacts import allowed_error, compare, run_in_child
 from natdeploy.deploy.known_images import known_images
-from natdeploy.deploy.manifest import Accuracy
 from natdeploy.deploy.verify import LABELS, PREPROCESS, SUBNET
 from natdeploy.ground.files import write_json
 from natdeploy.spaces import Arch, costs
@@ -44,7 +43,8 @@ class Exported:
         normalised_as: whose mean and standard deviation images are normalised with.
         same_division: whether the weights were trained on this very division of the images, whose test part is then new
             to them; None where the checkpoint does not tell.
-        accuracy: of the ONNX file on the images' test part; None where their classes are not the weights'.
+        test_top1: of the ONNX file on the images' test part, a share; None where their classes are not the weights'.
+        test_standard_error, test_images: of that; None and 0 where there is none.
     """
 
     files: tuple[str, ...]
@@ -56,7 +56,9 @@ class Exported:
     images: int
     normalised_as: str
     same_division: bool | None
-    accuracy: Accuracy | None
+    test_top1: float | None
+    test_standard_error: float | None
+    test_images: int
 
 
 def export_subnet(
@@ -122,5 +124,7 @@ def export_subnet(
         images=len(outputs),
         normalised_as="these images'" if known.own_statistics else "the checkpoint's",
         same_division=known.same_division,
-        accuracy=accuracy,
+        test_top1=accuracy.top1 if accuracy else None,
+        test_standard_error=accuracy.standard_error if accuracy else None,
+        test_images=accuracy.images if accuracy else 0,
     )

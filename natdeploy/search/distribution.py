@@ -36,8 +36,7 @@ class Members:
     """These architectures themselves, each equally likely: an archive's front, say.
 
     Genes drawn one by one forget which of them go together; of an archive that holds most of what was evaluated they
-    are nearly uniform. A front whose members are trained as they are gains more, as long as it stays the front
-    (``docs/search.md``).
+    are nearly uniform.
 
     Args:
         archs: at least one.

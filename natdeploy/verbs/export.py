@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from natdeploy.verbs.result import Progress, Result
 
 if TYPE_CHECKING:
+    from natdeploy.deploy.export import Exported
     from natdeploy.spaces import Arch
 
 #: Architectures that need no file.
@@ -22,36 +23,15 @@ class ExportResult(Result):
 
     Attributes:
         out: the folder.
-        files: what is in it.
         arch: the architecture.
         arch_id: its twelve hex digits.
-        num_classes: outputs.
-        macs, params: of one image's inference.
-        max_abs_error, allowed: largest difference of a logit from the torch module's on ``images`` real images, and
-            what passes.
-        images: see there.
-        normalised_as: whose mean and standard deviation images are normalised with; ``preprocess.json`` has them.
-        test_top1: of the ONNX file on the data's test part, a share; None where its classes are not the weights'.
-        test_standard_error, test_images: of that; None and 0 where there is none.
-        same_division: whether the weights were trained on this very division of the images, whose test part is then new
-            to them; None where the checkpoint does not tell.
+        exported: what was written, how it was checked, and how good it is.
     """
 
     out: Path
-    files: tuple[str, ...]
     arch: Mapping[str, Any]
     arch_id: str
-    num_classes: int
-    macs: int
-    params: int
-    max_abs_error: float
-    allowed: float
-    images: int
-    normalised_as: str
-    test_top1: float | None
-    test_standard_error: float | None
-    test_images: int
-    same_division: bool | None
+    exported: Exported
 
 
 def export(
@@ -103,11 +83,12 @@ def export(
         if progress:
             progress(what, done)
 
-    arch = _arch(net, read_supernet_header(supernet)["space"], resolution)
+    arch = _arch(net, read_supernet_header(supernet)["space"], resolution, tell)
     tell("reading images", 0.0)
     try:
         dataset = load_dataset(data, seed=seed)
-    except BadInput:  # a few images without a test part of their own calibrate as well
+    except BadInput as error:  # a few images of a class calibrate as well
+        tell(f"dividing the images without regard to their classes ({error})")
         dataset = load_dataset(data, seed=seed, stratified=False)
     tell("reading the weights", 0.2)
     with atomic_folder(folder) as written:
@@ -115,24 +96,7 @@ def export(
             arch, supernet, dataset, written, calibration_images=calibration_images, seed=seed, say=tell
         )
     tell("done", 1.0)
-    accuracy = found.accuracy
-    return ExportResult(
-        out=folder,
-        files=found.files,
-        arch=arch.to_json(),
-        arch_id=arch.id,
-        num_classes=found.num_classes,
-        macs=found.macs,
-        params=found.params,
-        max_abs_error=found.max_abs_error,
-        allowed=found.allowed,
-        images=found.images,
-        normalised_as=found.normalised_as,
-        test_top1=accuracy.top1 if accuracy else None,
-        test_standard_error=accuracy.standard_error if accuracy else None,
-        test_images=accuracy.images if accuracy else 0,
-        same_division=found.same_division,
-    )
+    return ExportResult(folder, arch.to_json(), arch.id, found)
 
 
 def _refuse_other_content(folder: Path) -> None:
@@ -149,11 +113,11 @@ def _refuse_other_content(folder: Path) -> None:
         raise BadInput(f"{folder}: holds something else than an export; choose another with --out")
 
 
-def _arch(net: str | Path, space: str, resolution: int | None) -> Arch:
+def _arch(net: str | Path, space: str, resolution: int | None, say: Callable[[str], None]) -> Arch:
     from natdeploy.spaces import get_space
     from natdeploy.spaces.arch_file import read_arch
 
     if net not in BY_NAME:
-        return read_arch(net, space, resolution=resolution)
+        return read_arch(net, space, resolution=resolution, say=say)
     home = get_space(space).at_resolutions([] if resolution is None else [resolution])
     return home.largest() if net == "largest" else home.smallest()

@@ -137,3 +137,14 @@ def test_a_state_lost_between_two_renames_comes_back(tmp_path) -> None:
     with run.lock():
         assert run.archive() == [entry(1)]
     assert not list(run.path.glob(".state*"))
+
+
+def test_a_run_made_before_it_could_say_so_was_calibrated_on_plain_images(tmp_path: Path) -> None:
+    run = create(tmp_path / "run")
+    assert run.config().adapt.calibrate_on == "varied"
+    value = run.config().model_dump(mode="json")
+    del value["adapt"]["calibrate_on"]
+    write_json(run.path / "run.json", value)
+    assert run.config().adapt.calibrate_on == "plain"
+    with pytest.raises(BadInput, match=r"'adapt\.calibrate_on' is 'plain' in this run folder"):
+        run.check_same(RunConfig(latency_ms=1.0))

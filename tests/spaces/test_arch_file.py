@@ -28,6 +28,14 @@ def test_every_form_is_read(arch: Arch, tmp_path: Path) -> None:
     assert {name: read_arch(tmp_path / name) for name in "abcde"} == dict.fromkeys("abcde", arch)
 
 
+def test_an_activation_that_the_space_lacks_is_told(arch: Arch, tmp_path: Path) -> None:
+    said: list[str] = []
+    for activation in (None, "mish"):
+        write_config(tmp_path / "net", PublishedNet(arch, 10, activation=activation))
+        assert read_arch(tmp_path / "net", say=said.append) == arch
+    assert said == [f"{tmp_path / 'net'}: its activation mish gives way to those of the space"]
+
+
 def test_what_a_file_does_not_say_can_be_given(arch: Arch, tmp_path: Path) -> None:
     config = config_form(PublishedNet(arch, 10))
     del config["img_size"]

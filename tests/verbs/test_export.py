@@ -51,10 +51,10 @@ def test_the_file_is_the_calibrated_subnet_of_the_checkpoint(result, images: Pat
     arch, meta = SPACE.smallest(), read_supernet_header("box")["meta"]
     assert result.arch == arch.to_json() and result.arch_id == arch.id
     about = costs(SPACE.layers(arch, 10))
-    assert (result.macs, result.params, result.num_classes) == (about.macs, about.params, 10)
-    assert result.max_abs_error <= result.allowed and result.images == 16
+    assert (result.exported.macs, result.exported.params, result.exported.num_classes) == (about.macs, about.params, 10)
+    assert result.exported.max_abs_error <= result.exported.allowed and result.exported.images == 16
     preprocessing = Preprocessing.from_json(json.loads((result.out / "preprocess.json").read_text()))
-    assert result.normalised_as == "the checkpoint's"
+    assert result.exported.normalised_as == "the checkpoint's"
     assert (list(preprocessing.mean), list(preprocessing.std)) == (meta["mean"], meta["std"])
     dataset = load_dataset(str(images))
     inputs = preprocessing(list(dataset.test.images))
@@ -66,12 +66,12 @@ def test_the_file_is_the_calibrated_subnet_of_the_checkpoint(result, images: Pat
     name = session.get_inputs()[0].name
     found = np.concatenate([session.run(None, {name: one[None]})[0] for one in inputs])
     assert np.abs(found - wanted).max() < 1e-4 * max(1, np.abs(wanted).max())
-    assert result.test_images == 20 and 0 < result.test_standard_error < 0.2
-    assert result.test_top1 == pytest.approx((wanted.argmax(1) == dataset.test.labels).mean())
+    assert result.exported.test_images == 20 and 0 < result.exported.test_standard_error < 0.2
+    assert result.exported.test_top1 == pytest.approx((wanted.argmax(1) == dataset.test.labels).mean())
 
 
 def test_what_lies_beside_it_leads_back(result, images: Path) -> None:
-    assert sorted(result.files) == sorted(exporting.FILES)
+    assert sorted(result.exported.files) == sorted(exporting.FILES)
     assert json.loads((result.out / "labels.json").read_text()) == list(CLASSES)
     assert read_config(result.out / "net.config").arch == SPACE.smallest()
     before = (result.out / "model.onnx").read_bytes()
@@ -82,7 +82,7 @@ def test_what_lies_beside_it_leads_back(result, images: Path) -> None:
 
 def test_images_of_other_classes_calibrate_and_do_not_judge(tmp_path: Path) -> None:
     found = verbs.export("smallest", data="digits", out=tmp_path / "out", calibration_images=40, resolution=32)
-    assert found.test_top1 is None and found.num_classes == 10 and found.arch["r"] == 32
+    assert found.exported.test_top1 is None and found.exported.num_classes == 10 and found.arch["r"] == 32
     assert json.loads((found.out / "labels.json").read_text()) == list(CLASSES)
 
 
@@ -91,7 +91,8 @@ def test_a_checkpoint_that_names_neither_classes_nor_statistics(images: Path, tm
     bare = tmp_path / "bare.safetensors"
     save_supernet(bare, build_supernet(SPACE, 7), {})
     found = verbs.export("smallest", supernet=str(bare), data=str(images), out=tmp_path / "out")
-    assert found.normalised_as == "these images'" and found.test_top1 is None and found.num_classes == 7
+    about = found.exported
+    assert about.normalised_as == "these images'" and about.test_top1 is None and about.num_classes == 7
     assert json.loads((found.out / "labels.json").read_text()) == [*"0123456"]
 
 
@@ -103,7 +104,7 @@ def test_the_command(images: Path, tmp_path: Path) -> None:
     for words in (SPACE.largest().id, "differ from PyTorch's", "of 20 test images", "model.onnx"):
         assert words in " ".join(shown.stdout.split())
     found = json.loads(CliRunner().invoke(app, [*args, "--json"]).stdout)
-    assert found["arch"] == SPACE.largest().to_json() and found["test_images"] == 20
+    assert found["arch"] == SPACE.largest().to_json() and found["exported"]["test_images"] == 20
 
 
 @pytest.mark.parametrize(
@@ -153,8 +154,8 @@ def test_whether_the_weights_have_met_the_test_images(images: Path, tmp_path: Pa
     about = {"classes": list(CLASSES), "fingerprint": dataset.fingerprint, "augmentation": "none"}
     save_supernet(path, build_supernet(SPACE, 10), about)
     given = {"data": str(images), "calibration_images": 20}
-    assert verbs.export("smallest", supernet=str(path), out=tmp_path / "a", **given).same_division is True
-    assert verbs.export("smallest", out=tmp_path / "b", **given).same_division is False
+    assert verbs.export("smallest", supernet=str(path), out=tmp_path / "a", **given).exported.same_division is True
+    assert verbs.export("smallest", out=tmp_path / "b", **given).exported.same_division is False
 
 
 @pytest.mark.parametrize(("field", "value"), [("mean", [1, 2]), ("std", "abc"), ("classes", ["one"])])
