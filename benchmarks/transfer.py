@@ -8,8 +8,8 @@ is trained on the rest, and chosen on an inner validation part of it. Four ways,
 (processor time; each fold has one thread, and as many folds as processors run side by side):
 
     nat             the search: accuracy against MACs; the largest subnet is trained first, then subnets of the whole
-                    space, then, in between the search's rounds, such as the archive has. Its seconds serve all models
-                    together
+                    space, then, in between the search's rounds, the archive's first fronts. Its seconds serve all
+                    models together
     no_adaptation   the same search; all of the training comes first
     finetune        one subnet, taken out of the supernet and trained alone: the largest, and one of medium size
 

@@ -20,7 +20,7 @@ SPACE = "mbv3-micro"
 #: The archive grows: validation images are so few that the largest subnet often seems dominated, and would not be kept.
 SEARCH: Mapping[str, Any] = {"initial": 24, "iterations": 5, "candidates": 8, "archive": None, "random_baseline": False}
 #: What all ways have in common, batches and learning rate for instance, was chosen on inner parts of one fold's
-#: training images; the moving average and the growing archive on two tasks made of CIFAR-10's images.
+#: training images; the moving average, the growing archive and what adaptation draws on two tasks made of CIFAR-10's.
 ADAPT: Mapping[str, Any] = {
     "largest_epochs": 24,
     "warm_up_epochs": 4,
@@ -28,6 +28,7 @@ ADAPT: Mapping[str, Any] = {
     "lr": 0.1,
     "batch_size": 32,
     "subnets_per_step": 1,
+    "distribution": "fronts",
     "ema": 0.998,
     "augmentation": "crop-flip",
     "calibration_images": 384,

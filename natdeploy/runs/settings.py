@@ -87,8 +87,9 @@ class AdaptSettings(Settings):
         lr: peak learning rate (SGD with momentum, cosine over the whole run).
         weight_decay, label_smoothing, clip: regularisers; ``clip`` bounds the gradient's norm.
         distribution: where a step's subnets are drawn from: ``archive``, gene by gene as often as the archive has it
-            (NAT); ``front``, the members of its front themselves, while none is feasible as ``archive``; or ``uniform``
-            over the space's genes.
+            (NAT); ``front``, the members of its front themselves; ``fronts``, those of its first three fronts, since
+            chance in the validation images may hide a good one behind another (both as ``archive`` while none is
+            feasible); or ``uniform`` over the space's genes.
         subnets_per_step: subnets drawn per step beside the largest, whose gradients are added up.
         distillation: weight of the largest subnet's predictions in a drawn subnet's loss.
         augmentation: name of the way training images are varied; ``auto`` is what suits the data set.
@@ -109,7 +110,7 @@ class AdaptSettings(Settings):
     label_smoothing: Smoothing = 0.0
     clip: Clip = 5.0
     subnets_per_step: Annotated[Whole, Field(ge=1, le=64)] = 2
-    distribution: Literal["archive", "front", "uniform"] = "archive"
+    distribution: Literal["archive", "front", "fronts", "uniform"] = "archive"
     distillation: Share = 0.5
     ema: Annotated[Real, Field(ge=0, lt=1)] = 0.0
     augmentation: Name = "auto"

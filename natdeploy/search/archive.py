@@ -31,6 +31,18 @@ def front(entries: Sequence[ArchiveEntry], objectives: ObjectiveSet) -> list[Arc
     return sorted(chosen, key=lambda entry: (entry.latency_ms, entry.id))
 
 
+def first_fronts(entries: Sequence[ArchiveEntry], objectives: ObjectiveSet, count: int) -> list[ArchiveEntry]:
+    """The feasible entries of the first ``count`` fronts, front by front: each is what remains without those before."""
+    found: list[ArchiveEntry] = []
+    left = list(entries)
+    for _ in range(count):
+        best = front(left, objectives)
+        found += best
+        archs = {entry.arch for entry in best}
+        left = [entry for entry in left if entry.arch not in archs]
+    return found
+
+
 def keep(
     entries: Sequence[ArchiveEntry], size: int | None, objectives: ObjectiveSet, *, seed: Sequence[int]
 ) -> list[ArchiveEntry]:

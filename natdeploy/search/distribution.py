@@ -1,4 +1,4 @@
-"""What the supernet's training subnets are drawn from: the archive, gene by gene, or its front's members."""
+"""What the supernet's training subnets are drawn from: the archive, gene by gene, or the best of its members."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ArchiveDistribution:
 
 
 class Members:
-    """These architectures themselves, each equally likely: an archive's front, say.
+    """These architectures themselves, each equally likely: those of an archive's first fronts, say.
 
     Genes drawn one by one forget which of them go together; of an archive that holds most of what was evaluated they
     are nearly uniform.

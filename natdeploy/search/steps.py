@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from natdeploy.runs import HistoryStep, RunConfig
 from natdeploy.search.accuracy import AccuracyPredictor, PredictedEvaluator
-from natdeploy.search.archive import front, keep
+from natdeploy.search.archive import first_fronts, front, keep
 from natdeploy.search.distribution import ArchiveDistribution, Members
 from natdeploy.search.estimates import Estimator
 from natdeploy.search.evaluation import evaluate_all
@@ -25,6 +25,9 @@ from natdeploy.search.state import State
 
 #: Rough cost of a training epoch and of a round of evolution, in evaluations; for progress only.
 _EPOCH_COST, _EVOLUTION_COST = 20, 12
+
+#: Of the distributions that draw members: of how many of the archive's fronts.
+_FRONTS = {"front": 1, "fronts": 3}
 
 
 @dataclass(frozen=True)
@@ -149,10 +152,10 @@ class NatSteps:
     def _adapt(self, state: State, progress: Progress | None) -> State:
         """Train what the archive holds, as far as it can be shipped, or the whole space."""
         space, asked = self.estimator.space, self.config.adapt.distribution
-        best = [entry.arch for entry in front(state.archive, self.objectives)]
+        best = first_fronts(state.archive, self.objectives, _FRONTS.get(asked, 0))
         sample: Sampler = space.sample
-        if asked == "front" and best:
-            sample = Members(best).sample
+        if best:
+            sample = Members([entry.arch for entry in best]).sample
         elif asked != "uniform":
             feasible = [entry.arch for entry in state.archive if entry.feasible]
             sample = ArchiveDistribution(space, feasible or [entry.arch for entry in state.archive]).sample

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from natdeploy.search.archive import front, keep, non_dominated
+from natdeploy.search.archive import first_fronts, front, keep, non_dominated
 from tests.search.make import evaluated, made_up, objectives, sample
 
 points = arrays(float, st.tuples(st.integers(1, 12), st.integers(1, 3)), elements=st.integers(0, 4).map(float))
@@ -23,6 +23,27 @@ def test_non_dominated_by_definition(costs: np.ndarray) -> None:
 def test_front_is_feasible_and_sorted_by_latency() -> None:
     entries = made_up([(0.9, 3.0), (0.8, 2.0), (0.7, 2.5), (0.99, 9.0), (0.5, 1.0)])
     assert [(entry.top1, entry.latency_ms) for entry in front(entries, objectives())] == [(0.5, 1), (0.8, 2), (0.9, 3)]
+
+
+def test_first_fronts_are_what_remains_without_those_before() -> None:
+    entries = made_up([(0.9, 3.0), (0.8, 2.0), (0.7, 2.5), (0.99, 9.0), (0.8, 2.0), (0.6, 4.0)])
+    ranked = [entries[1], entries[0], entries[4], entries[2], entries[5]]
+    assert [first_fronts(entries, objectives(), count) for count in (0, 1, 2, 9)] == [
+        [],
+        ranked[:2],
+        ranked[:3],
+        ranked,
+    ]
+
+
+@given(st.integers(1, 4))
+def test_first_fronts_hold_each_feasible_entry_once(count: int) -> None:
+    entries = evaluated(sample(30), 5.5)
+    found = first_fronts(entries, objectives(), count)
+    rest = [entry for entry in entries if entry not in found]
+    assert len({entry.id for entry in found}) == len(found) and all(entry.feasible for entry in found)
+    assert found + first_fronts(rest, objectives(), 30) == first_fronts(entries, objectives(), 30)
+    assert len(first_fronts(entries, objectives(), 30)) == sum(entry.feasible for entry in entries)
 
 
 def test_a_small_archive_is_kept_whole() -> None:

@@ -265,10 +265,13 @@ def test_adaptation_draws_from_the_archive_or_from_the_whole_space(tmp_path: Pat
     assert len(drawn["uniform"]) == 10 and drawn["uniform"] != drawn["archive"]
 
 
-@pytest.mark.parametrize("feasible", [True, False])
-def test_adaptation_draws_the_fronts_members(feasible: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is dominated is not drawn; while nothing is feasible there is no front, and all genes are."""
-    entries = made_up([(0.9, 3.0), (0.8, 2.0), (0.7, 2.5), (0.6, 4.0)], budget_ms=5.0 if feasible else 1.0)
+@pytest.mark.parametrize(("distribution", "feasible", "best"), [("front", 5, 2), ("fronts", 5, 4), ("fronts", 0, 0)])
+def test_adaptation_draws_members_of_fronts(
+    distribution: str, feasible: int, best: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What too many dominate is not drawn; while nothing is feasible there is no front, and all genes are."""
+    points = [(0.9, 3.0), (0.8, 2.0), (0.7, 2.5), (0.6, 4.0), (0.5, 4.5)]
+    entries = made_up(points, budget_ms=5.0 if feasible else 1.0)
     drawn: set[str] = set()
 
     def adapt(weights: object, iteration: int, sample: Sampler, progress: object) -> None:
@@ -282,10 +285,13 @@ def test_adaptation_draws_the_fronts_members(feasible: bool, tmp_path: Path, mon
 
     monkeypatch.setattr(steps.NatSteps, "_adapt", on_these)
     monkeypatch.setattr(Weights, "adapt", adapt)
-    config = small_config(adapt={"distribution": "front"}, search={**LIGHT, "iterations": 1, "random_baseline": False})
+    fields = {**LIGHT, "iterations": 1, "random_baseline": False}
+    config = small_config(adapt={"distribution": distribution}, search=fields)
     search(config, tmp_path / "run", surroundings=Synthetic())
-    best = {entry.id for entry in entries[:2]}
-    assert drawn == best if feasible else len(drawn - {entry.id for entry in entries}) > 10
+    if feasible:
+        assert drawn == {entry.id for entry in entries[:best]}
+    else:
+        assert len(drawn - {entry.id for entry in entries}) > 10
 
 
 def test_an_archive_that_is_full_from_the_start_stays_of_one_size_and_replaces(tmp_path: Path) -> None:
