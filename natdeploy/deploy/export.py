@@ -69,7 +69,7 @@ def export_subnet(
     *,
     calibration_images: int = 1000,
     seed: int = 0,
-    say: Callable[[str], None] = lambda what: None,
+    progress: Callable[[str, float], None] = lambda what, fraction: None,
 ) -> Exported:
     """Take a subnet out of a checkpoint, calibrate its batch norm, write it, hold the file against the torch module.
 
@@ -80,7 +80,7 @@ def export_subnet(
         folder: exists, and is written into.
         calibration_images, seed: see :class:`natdeploy.transfer.Calibration`; images are varied as in the weights'
             training, where the checkpoint tells, else as suits the data set.
-        say: told what goes on.
+        progress: told what goes on, and the fraction done, 0 to 1.
 
     Raises:
         BadInput: an unreadable checkpoint.
@@ -94,12 +94,12 @@ def export_subnet(
     weights = load_supernet(supernet)
     known = known_images(dataset, read_supernet_header(supernet), supernet)
     dataset = known.dataset
-    say(f"calibrating {arch.id}")
-    subnet = calibrated_subnet(
-        weights, arch, dataset, Calibration(calibration_images, dataset.augmentation, seed), say=say
-    )
+    progress(f"calibrating {arch.id}", 0.1)
+    calibration = Calibration(calibration_images, dataset.augmentation, seed)
+    subnet = calibrated_subnet(weights, arch, dataset, calibration, say=lambda what: progress(what, 0.1))
+    progress("writing the ONNX file", 0.3)
     artifact = build_onnx(to_network(subnet), folder)
-    say("checking the ONNX file")
+    progress("checking the ONNX file", 0.5)
     reference = reference_of(subnet, dataset, arch.r)
     outputs = run_in_child("onnxruntime", runnable_of(artifact), reference.inputs)
     error = compare(outputs, reference.outputs, name=artifact.path.name)
@@ -110,7 +110,7 @@ def export_subnet(
         write_config(folder / CONFIG, PublishedNet(arch, weights.num_classes))
     accuracy = None
     if known.judged:
-        say("measuring on test images")
+        progress("measuring on test images", 0.7)
         runnable, whose = runnable_of(artifact), "the checkpoint's weights"
         accuracy = accuracy_of("onnxruntime", runnable, dataset, "test", arch.r, whose)
     about = costs(weights.space.layers(arch, weights.num_classes))

@@ -39,6 +39,8 @@ def known_images(dataset: Dataset, header: Mapping[str, Any], source: str) -> Kn
 
     Raises BadInput naming the field of a header that cannot be true.
     """
+    from natdeploy.transfer import AUGMENTATIONS
+
     meta, count = header["meta"], header["num_classes"]
     known, trained_on = meta.get("classes"), meta.get("trained_on")
     if known is not None and (not isinstance(known, list) or len(known) != count):
@@ -50,6 +52,9 @@ def known_images(dataset: Dataset, header: Mapping[str, Any], source: str) -> Kn
     training = meta.get("config")
     augmentation = meta.get("augmentation", training.get("augmentation") if isinstance(training, dict) else None)
     if isinstance(augmentation, str) and augmentation != "auto":  # which was what suited the images that it had
+        if augmentation not in AUGMENTATIONS:
+            names = ", ".join(AUGMENTATIONS)
+            raise BadInput(f"supernet {source!r}: its header's 'augmentation' is {augmentation!r:.60}; known: {names}")
         dataset = replace(dataset, augmentation=augmentation)
     fingerprint = trained_on.get("fingerprint") if isinstance(trained_on, dict) else meta.get("fingerprint")
     same_division = None if fingerprint is None else fingerprint == dataset.fingerprint

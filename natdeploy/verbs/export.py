@@ -75,13 +75,10 @@ def export(
     _refuse_other_content(folder)
     if calibration_images < 2:
         raise BadInput(f"calibration_images: expected at least 2, not {calibration_images}")
-    done = 0.0
 
-    def tell(what: str, fraction: float | None = None) -> None:
-        nonlocal done
-        done = done if fraction is None else fraction
+    def tell(what: str, fraction: float = 0.0) -> None:
         if progress:
-            progress(what, done)
+            progress(what, fraction)
 
     arch = _arch(net, read_supernet_header(supernet)["space"], resolution, tell)
     tell("reading images", 0.0)
@@ -93,7 +90,13 @@ def export(
     tell("reading the weights", 0.2)
     with atomic_folder(folder) as written:
         found = export_subnet(
-            arch, supernet, dataset, written, calibration_images=calibration_images, seed=seed, say=tell
+            arch,
+            supernet,
+            dataset,
+            written,
+            calibration_images=calibration_images,
+            seed=seed,
+            progress=lambda what, fraction: tell(what, 0.2 + 0.8 * fraction),
         )
     tell("done", 1.0)
     return ExportResult(folder, arch.to_json(), arch.id, found)

@@ -53,7 +53,16 @@ def test_the_division_that_the_weights_were_trained_on(meta: dict[str, Any]) -> 
     assert known(fingerprint="others").same_division is False
 
 
-@pytest.mark.parametrize("meta", [{"mean": [1, 2], "std": [1] * 3}, {"mean": [1] * 3, "std": None}, {"classes": "ab"}])
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"mean": [1, 2], "std": [1] * 3},
+        {"mean": [1] * 3, "std": None},
+        {"classes": "ab"},
+        {"augmentation": "swirl"},
+        {"config": {"augmentation": "swirl"}},
+    ],
+)
 def test_a_header_that_cannot_be_true(meta: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match=r"supernet 'some.safetensors': its header's"):
         known(**meta)

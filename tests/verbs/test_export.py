@@ -80,6 +80,23 @@ def test_what_lies_beside_it_leads_back(result, images: Path) -> None:
         assert (again.out / "model.onnx").read_bytes() == before
 
 
+def test_it_tells_how_far_it_is(images: Path, tmp_path: Path) -> None:
+    told: list[tuple[str, float]] = []
+    verbs.export(
+        "smallest",
+        data=str(images),
+        out=tmp_path / "out",
+        progress=lambda what, fraction: told.append((what, fraction)),
+    )
+    fractions = [fraction for _, fraction in told]
+    assert fractions == sorted(set(fractions)) and (fractions[0], fractions[-1]) == (0.0, 1.0)
+    assert [what for what, _ in told][1:4] == [
+        "reading the weights",
+        f"calibrating {SPACE.smallest().id}",
+        "writing the ONNX file",
+    ]
+
+
 def test_images_of_other_classes_calibrate_and_do_not_judge(tmp_path: Path) -> None:
     found = verbs.export("smallest", data="digits", out=tmp_path / "out", calibration_images=40, resolution=32)
     assert found.exported.test_top1 is None and found.exported.num_classes == 10 and found.arch["r"] == 32
