@@ -149,10 +149,10 @@ def _surroundings() -> Any:
             self.seconds = 0.0
 
         def latency_model(self, config: RunConfig) -> Any:
-            return Megamacs()
+            return MacsForLatency()
 
         def load_latency_model(self, path: Path, config: RunConfig) -> Any:
-            return Megamacs()
+            return MacsForLatency()
 
         def open_evaluator(self, config: RunConfig, state: Path | None) -> Evaluator:
             evaluator = super().open_evaluator(config, state)
@@ -172,8 +172,8 @@ def _surroundings() -> Any:
     return Timed()
 
 
-class Megamacs:
-    """Millions of MACs, known exactly."""
+class MacsForLatency:
+    """A latency model that tells millions of MACs, known exactly."""
 
     def predict(self, archs: Sequence[Arch], *, num_classes: int | None = None) -> Any:
         """As a latency model."""

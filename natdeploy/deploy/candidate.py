@@ -41,7 +41,7 @@ from natdeploy.devices.units import Access
 from natdeploy.measure import Measurement, MeasurementStore, time_runnable
 from natdeploy.spaces import Arch, Network, get_space
 from natdeploy.supernets import MobileNetV3Supernet, Subnet, to_network
-from natdeploy.transfer import Calibration, calibrated_subnet, fine_tune, head_epochs
+from natdeploy.transfer import Calibration, TrainingDiverged, calibrated_subnet, fine_tune, head_epochs
 
 if TYPE_CHECKING:
     from natdeploy.compiler import Artifact
@@ -144,16 +144,20 @@ class Workshop:
         """The subnet that is built, and how it was fine-tuned."""
         if not self.finetune_epochs:
             return subnet, ""
-        found = fine_tune(
-            subnet,
-            arch,
-            self.dataset,
-            self.finetune_epochs,
-            augmentation=self.augmentation,
-            calibration=self.calibration,
-            seed=self.seed,
-            say=self.say,
-        )
+        try:
+            found = fine_tune(
+                subnet,
+                arch,
+                self.dataset,
+                self.finetune_epochs,
+                augmentation=self.augmentation,
+                calibration=self.calibration,
+                seed=self.seed,
+                say=self.say,
+            )
+        except TrainingDiverged as error:  # it was a copy that was trained
+            self.say(f"{error}; {arch.id} stays as it was")
+            return subnet, ""
         change = f"validation top-1 {found.before:.2%} before, {found.after:.2%} after"
         self.say(f"fine-tuned {arch.id}: {change}" + ("" if found.epochs else "; it stays as it was"))
         first = head_epochs(self.finetune_epochs)

@@ -49,8 +49,9 @@ def keep(
     """At most ``size`` of the entries (all of them without one), in their order, by reference-direction survival.
 
     The survival is NSGA-III's (Deb & Jain 2014). The best feasible entry of each objective always stays (as far as
-    ``size`` goes), and so does, for each data set, the slowest of those that validation cannot tell from the most
-    accurate one: a few images' chance may make it look dominated, and it is what a build spends its budget on.
+    ``size`` goes), and so does, for each data set and each device, the slowest of those within its budget that
+    validation cannot tell from the most accurate one: a few images' chance may make it look dominated, and it is what
+    a build spends its budget on.
     Infeasible entries follow the feasible ones, by how far they are over budget or limits.
     """
     if size is None or len(entries) <= size:
@@ -73,11 +74,14 @@ def keep(
 def _slowest_of_the_best(
     entries: Sequence[ArchiveEntry], feasible: np.ndarray, objectives: ObjectiveSet
 ) -> Iterator[int]:
-    """Indices, one for each data set; latencies are those of the run's own device."""
-    for objective in objectives.learned:
-        seen = {on_task(entries[index], argument_of(objective.name)): int(index) for index in feasible}
-        slowest = max(tied_for_best(list(seen)), key=lambda entry: (entry.latency_ms, entry.top1))
-        yield seen[slowest]
+    """Indices, one for each data set and device that anything serves."""
+    needs = objectives.requirements
+    for budget in needs.budgets:
+        served = [int(index) for index in feasible if needs.serving([budget], entries[index])]
+        for objective in objectives.learned if served else ():
+            seen = {on_task(entries[index], argument_of(objective.name)): index for index in served}
+            slowest = max(tied_for_best(list(seen)), key=lambda entry: (entry.value(budget), entry.top1))
+            yield seen[slowest]
 
 
 def _survivors(costs: np.ndarray, size: int, seed: Sequence[int]) -> np.ndarray:

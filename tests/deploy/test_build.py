@@ -24,7 +24,7 @@ from natdeploy.ground.files import cache_root, read_json, write_json
 from natdeploy.measure import MeasurementStore, TimingProtocol, protocol_for
 from natdeploy.runs import RunFolder
 from natdeploy.supernets import load_supernet, to_network
-from natdeploy.transfer import Calibration, calibrated_subnet
+from natdeploy.transfer import Calibration, calibrated_subnet, finetune
 from tests.deploy.made_run import made_up_timings, make_run, small_archs
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -104,6 +104,25 @@ def test_what_is_fine_tuned_says_so(run: RunFolder, tmp_path: Path, monkeypatch:
     for accuracy in bundle.manifest.accuracy:
         assert ("fine-tuned for 1 + 1 epochs" in accuracy.weights) == (not kept)
     assert verify_bundle(bundle.path).manifest == bundle.manifest
+
+
+def test_what_diverges_when_fine_tuned_stays_as_it_was(
+    run: RunFolder, built: list[BuiltBundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finetune, "LR", 1e30)
+    stages: list[str] = []
+    (bundle,) = build(
+        run,
+        pick="fastest",
+        out=tmp_path / "out",
+        store=MeasurementStore(tmp_path / "m.sqlite"),
+        finetune_epochs=1,
+        progress=lambda stage, _: stages.append(stage),
+    )
+    assert any(stage.startswith("fine-tuning diverged: loss nan; ") for stage in stages)
+    same = next(one for one in built if one.manifest.model.arch_id == bundle.manifest.model.arch_id)
+    assert (bundle.path / "model.onnx").read_bytes() == (same.path / "model.onnx").read_bytes()
+    assert all("fine-tuned" not in accuracy.weights for accuracy in bundle.manifest.accuracy)
 
 
 def test_the_library_was_timed_layer_by_layer(built: list[BuiltBundle]) -> None:

@@ -5,6 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from natdeploy.runs import Requirements
+from natdeploy.runs.quantities import with_ends
 from natdeploy.search.archive import first_fronts, front, keep, non_dominated
 from tests.search.make import evaluated, made_up, objectives, sample
 
@@ -102,3 +104,21 @@ def test_each_data_sets_slowest_of_the_best_stays() -> None:
         for names in (("top1", "latency_ms"), ("top1", "top1:pets", "latency_ms"))
     }
     assert [4.5 in kept for kept in chosen.values()] == [False, True]
+
+
+def test_each_devices_slowest_of_the_best_stays() -> None:
+    """0.885 takes 4.5 ms on the run's own device; 0.884 takes 1.5 ms there, and 4.4 ms of the other's budget of 5."""
+    good = [(0.9 - 0.02 * step, 1.0 - 0.05 * step) for step in range(10)]
+    other = "latency_ms:deep:tvm"
+    entries = [
+        replace(entry, more=with_ends(other, *([ms] * 3)))
+        for entry, ms in zip(
+            made_up([(0.885, 4.5), (0.884, 1.5), *good]), [9.0, 4.4, *(latency_ms for _, latency_ms in good)]
+        )
+    ]
+    chosen = []
+    for further in ({}, {other: 5.0}):
+        asked = objectives("top1", "latency_ms")
+        asked.requirements = Requirements({"latency_ms": 5.0, **further})
+        chosen.append({entry.top1 for entry in keep(entries, 9, asked, seed=[1])})
+    assert [(0.885 in kept, 0.884 in kept) for kept in chosen] == [(True, False), (True, True)]
