@@ -10,7 +10,8 @@ is trained on the rest, and chosen on an inner validation part of it. Four ways,
     nat             the search: accuracy against MACs; the largest subnet is trained first, then subnets of the whole
                     space, then, in between the search's rounds, the archive's first fronts. Its seconds serve all
                     models together
-    no_adaptation   the same search; all of the training comes first
+    no_adaptation   the same search; all of the training comes first: as many epochs on subnets of the whole space
+                    as take as long
     finetune        one subnet, taken out of the supernet and trained alone: the largest, and one of medium size
 
 All evaluate a moving average of the weights, batch norm calibrated on varied training images.

@@ -78,9 +78,10 @@ def one_fold(path: Path, folder: Path, *, seed: int, quick: bool) -> Outcome:
     figures: dict[str, float] = {}
     seconds: dict[str, float] = {}
 
+    more_epochs: int | None = None
     for way in ("nat", "no_adaptation"):
-        searched = _searched(path, folder / way, adapts=way == "nat", seed=seed, quick=quick)
-        seconds[way] = searched.seconds
+        searched = _searched(path, folder / way, more_epochs, seed=seed, quick=quick)
+        seconds[way], more_epochs = searched.seconds, searched.epochs_instead
         chosen = {name: choose(searched.run.archive(), macs(arch, dataset)) for name, arch in limits().items()}
         test = _judged(searched, [*searched.run.front(), *chosen.values()], dataset)
         figures[f"hv_{way}"] = _front_volume(searched, test, dataset)
@@ -108,22 +109,29 @@ def macs(arch: Arch, dataset: Dataset) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _Searched:
-    """A finished search, and the processor time that it trained, all threads."""
+    """A finished search.
+
+    Attributes:
+        run, config: the search.
+        seconds: processor time of training, all threads.
+        epochs_instead: on subnets of the whole space, as long as the adaptation took.
+    """
 
     run: RunFolder
     config: RunConfig
     seconds: float
+    epochs_instead: int
 
 
-def _searched(path: Path, out: Path, *, adapts: bool, seed: int, quick: bool) -> _Searched:
-    """NAT's search, or one that trains as many epochs, all of them before it begins."""
+def _searched(path: Path, out: Path, more_epochs: int | None, *, seed: int, quick: bool) -> _Searched:
+    """NAT's search, or one without adaptation that trains so many more epochs before it begins."""
     from natdeploy.runs import RunConfig
     from natdeploy.search import search
 
     sizes = settings(quick=quick)
     adapt = dict(sizes["adapt"])
-    if not adapts:
-        adapt["warm_up_epochs"] += sizes["search"]["iterations"] * adapt["epochs_per_iteration"]
+    if more_epochs is not None:
+        adapt["warm_up_epochs"] += more_epochs
         adapt["epochs_per_iteration"] = 0
     config = RunConfig(
         space=SPACE,
@@ -136,7 +144,21 @@ def _searched(path: Path, out: Path, *, adapts: bool, seed: int, quick: bool) ->
         adapt=adapt,  # type: ignore[arg-type]
     )
     here = _surroundings()
-    return _Searched(search(config, out, surroundings=here), config, here.seconds)
+    run = search(config, out, surroundings=here)
+    warm_up, adaptation = here.seconds["warm_up"], here.seconds["adapt"]
+    epoch = _drawn_epoch_seconds(here.warm_up_steps, config)
+    return _Searched(run, config, warm_up + adaptation, round(adaptation / epoch))
+
+
+def _drawn_epoch_seconds(steps: Sequence[tuple[float, float]], config: RunConfig) -> float:
+    """What an epoch of the warm-up takes once subnets are drawn, by when each step ended.
+
+    ``steps`` are pairs of the fraction of the warm-up at a step's begin, and the processor time at its end.
+    """
+    adapt = config.adapt
+    alone = adapt.largest_epochs / adapt.epochs_before_search
+    ends = [end for fraction, end in steps if fraction > alone - 1e-9]
+    return (ends[-1] - ends[0]) / (len(ends) - 1) * len(ends) / adapt.warm_up_epochs
 
 
 def _surroundings() -> Any:
@@ -146,7 +168,8 @@ def _surroundings() -> Any:
     class Timed(LocalSurroundings):
         def __init__(self) -> None:
             super().__init__()
-            self.seconds = 0.0
+            self.seconds = {"warm_up": 0.0, "adapt": 0.0}
+            self.warm_up_steps: list[tuple[float, float]] = []
 
         def latency_model(self, config: RunConfig) -> Any:
             return MacsForLatency()
@@ -156,18 +179,21 @@ def _surroundings() -> Any:
 
         def open_evaluator(self, config: RunConfig, state: Path | None) -> Evaluator:
             evaluator = super().open_evaluator(config, state)
-            for name in ("warm_up", "adapt"):
-                setattr(evaluator, name, self._timed(getattr(evaluator, name)))
+            for name in self.seconds:
+                setattr(evaluator, name, self._timed(name, getattr(evaluator, name)))
             return evaluator
 
-        def _timed(self, train: Callable[..., object]) -> Callable[..., object]:
+        def _timed(self, name: str, train: Callable[..., object]) -> Callable[..., object]:
             def timed(*given: Any) -> object:
                 started = time.process_time()
-                trained = train(*given)
-                self.seconds += time.process_time() - started
+                trained = train(*given[:-1], self._noted if name == "warm_up" else given[-1])
+                self.seconds[name] += time.process_time() - started
                 return trained
 
             return timed
+
+        def _noted(self, stage: str, fraction: float) -> None:
+            self.warm_up_steps.append((fraction, time.process_time()))
 
     return Timed()
 
