@@ -146,11 +146,11 @@ def _searched(path: Path, out: Path, more_epochs: int | None, *, seed: int, quic
     here = _surroundings()
     run = search(config, out, surroundings=here)
     warm_up, adaptation = here.seconds["warm_up"], here.seconds["adapt"]
-    epoch = _drawn_epoch_seconds(here.warm_up_steps, config)
+    epoch = drawn_epoch_seconds(here.warm_up_steps, config)
     return _Searched(run, config, warm_up + adaptation, round(adaptation / epoch))
 
 
-def _drawn_epoch_seconds(steps: Sequence[tuple[float, float]], config: RunConfig) -> float:
+def drawn_epoch_seconds(steps: Sequence[tuple[float, float]], config: RunConfig) -> float:
     """What an epoch of the warm-up takes once subnets are drawn, by when each step ended.
 
     ``steps`` are pairs of the fraction of the warm-up at a step's begin, and the processor time at its end.
