@@ -43,14 +43,15 @@ def last_uses(layers: Sequence[Layer]) -> dict[str, int]:
 def peak_activation_bytes(layers: Sequence[Layer], element_bytes: int = 4) -> int:
     """Largest number of bytes of activations alive at once when layers run in order, none in place."""
     last = last_uses(layers)
-    sizes = {INPUT: layers[0].in_c * layers[0].in_h * layers[0].in_w}
-    alive = {INPUT}
+    ending = [0] * (len(layers) + 1)  # elements that no layer reads after this one
+    alive = layers[0].in_c * layers[0].in_h * layers[0].in_w
+    ending[last.get(INPUT, 0)] = alive
     peak = 0
     for index, layer in enumerate(layers):
-        sizes[layer.name] = layer.out_elements
-        alive.add(layer.name)
-        peak = max(peak, sum(sizes[name] for name in alive))
-        alive = {name for name in alive if last.get(name, -1) > index}
+        alive += layer.out_elements
+        ending[last.get(layer.name, index)] += layer.out_elements
+        peak = max(peak, alive)
+        alive -= ending[index]
     return peak * element_bytes
 
 

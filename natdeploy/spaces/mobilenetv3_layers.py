@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from natdeploy.spaces.layer import INPUT, Layer
 
@@ -109,8 +110,14 @@ class NetworkBuilder:
 
     def block(self, out_c: int, *, kernel: int, expand: int, stride: int, activation: str, squeeze: bool) -> None:
         """An inverted-residual block: expand, depthwise, squeeze-excite, project, add."""
-        self.index = self.next_block
-        self.next_block += 1
+        entry = (self.last, self.c, self.h, self.w)
+        layers = _block_layers(entry, self.next_block, out_c, kernel, expand, stride, activation, squeeze)
+        self.layers.extend(layers)
+        end = layers[-1]
+        self.last, self.c, self.h, self.w = end.name, end.out_c, end.out_h, end.out_w
+        self.index, self.next_block = self.next_block, self.next_block + 1
+
+    def _block(self, out_c: int, kernel: int, expand: int, stride: int, activation: str, squeeze: bool) -> None:
         path = f"blocks.{self.index}"
         entry, in_c, middle = self.last, self.c, make_divisible(self.c * expand)
         if expand != 1:
@@ -145,3 +152,21 @@ class NetworkBuilder:
         """An activation that no convolution precedes."""
         shape = (self.c, self.h, self.w, self.c, self.h, self.w)
         self._append(Layer(name, "relu", (self.last,), *shape, batch_norm=batch_norm, block=self.index))
+
+
+@lru_cache(maxsize=65_536)
+def _block_layers(
+    entry: tuple[str, int, int, int],
+    index: int,
+    out_c: int,
+    kernel: int,
+    expand: int,
+    stride: int,
+    activation: str,
+    squeeze: bool,
+) -> tuple[Layer, ...]:
+    """Layers of a block behind a layer of that name and shape: a search's thousands of networks share few of them."""
+    last, c, h, w = entry
+    net = NetworkBuilder(c, h, w, last, index)
+    net._block(out_c, kernel, expand, stride, activation, squeeze)
+    return tuple(net.layers)
