@@ -13,12 +13,12 @@ from torch.nn import functional as F
 from natdeploy.spaces.mobilenetv3_layers import squeeze_channels
 from natdeploy.supernets.depthwise import depthwise
 
-ACTIVATION = {
-    "none": lambda x: x,
-    "relu": F.relu,
-    "hswish": F.hardswish,
-    "hsigmoid": F.hardsigmoid,
-}
+_ACTIVATION = {"relu": F.relu, "hswish": F.hardswish, "hsigmoid": F.hardsigmoid}
+
+
+def activated(y: Tensor, name: str) -> Tensor:
+    """An activation by its layer's name, or ``none``. Without gradients the result takes the place of ``y``."""
+    return y if name == "none" else _ACTIVATION[name](y, inplace=not torch.is_grad_enabled())
 
 
 class ElasticBatchNorm(nn.BatchNorm2d):
@@ -136,11 +136,10 @@ class ElasticBlock(nn.Module):
 
     def forward(self, x: Tensor, middle_c: int, kernel: int) -> Tensor:
         """``[N, in_c, H, W]`` to ``[N, out_c, H / stride, W / stride]``."""
-        act = ACTIVATION[self.activation]
         y = x
         if self.inverted_bottleneck is not None:
-            y = act(self.inverted_bottleneck(y, middle_c))
-        y = act(self.depth_conv(y, kernel))
+            y = activated(self.inverted_bottleneck(y, middle_c), self.activation)
+        y = activated(self.depth_conv(y, kernel), self.activation)
         if self.se is not None:
             y = self.se(y)
         y = self.point_linear(y, self.out_c)

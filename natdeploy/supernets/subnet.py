@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from natdeploy.spaces.costs import last_uses
 from natdeploy.spaces.layer import INPUT, Layer
 from natdeploy.supernets.depthwise import depthwise
-from natdeploy.supernets.elastic import ACTIVATION
+from natdeploy.supernets.elastic import activated
 
 
 class Subnet(nn.Module):
@@ -22,6 +23,9 @@ class Subnet(nn.Module):
     def __init__(self, layers: Sequence[Layer]) -> None:
         super().__init__()
         self.layers = tuple(layers)
+        last = last_uses(self.layers)
+        #: Names of what no layer after this one reads.
+        self._done = [[name for name, end in last.items() if end == index] for index in range(len(self.layers))]
         for layer in self.layers:
             if layer.op == "conv":
                 _place(self, layer.name, _conv_module(layer))
@@ -31,13 +35,15 @@ class Subnet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits."""
         values = {INPUT: x}
-        for layer in self.layers:
+        for index, layer in enumerate(self.layers):
             values[layer.name] = self._run(layer, *(values[name] for name in layer.inputs))
+            for name in self._done[index]:  # its memory is the next one's, still in the processor's cache
+                del values[name]
         return values[self.layers[-1].name]
 
     def _run(self, layer: Layer, x: Tensor, other: Tensor | None = None) -> Tensor:
         if layer.op == "conv":
-            return ACTIVATION[layer.activation](self.get_submodule(layer.name)(x))
+            return activated(self.get_submodule(layer.name)(x), layer.activation)
         if layer.op == "pool":
             return x.mean((2, 3), keepdim=True)
         if layer.op == "linear":

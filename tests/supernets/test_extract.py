@@ -1,4 +1,5 @@
 import copy
+import weakref
 
 import numpy as np
 import pytest
@@ -40,6 +41,27 @@ def test_subnet_gives_the_supernets_outputs_and_the_layers_parameters(supernet, 
     supernet.set_active(arch)
     torch.testing.assert_close(subnet(x), supernet(x), rtol=1e-5, atol=1e-5)
     assert sum(p.numel() for p in subnet.parameters()) == costs(SPACE.layers(arch, 7)).params
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_what_no_layer_reads_any_more_is_freed(gradients: bool, supernet) -> None:
+    """Unless gradients need it: a block's entry and what its squeeze-excite scales are what outlives the next layer."""
+    subnet = extract(supernet, SPACE.largest())
+    made: list[weakref.ref] = []
+    alive: list[int] = []
+
+    def note(module, inputs, output) -> None:
+        made.append(weakref.ref(output.untyped_storage()))
+        alive.append(sum(one() is not None for one in made))
+
+    for layer in subnet.layers:
+        if layer.op == "conv":
+            subnet.get_submodule(layer.name).register_forward_hook(note)
+    with torch.set_grad_enabled(gradients):
+        x = torch.randn(2, 3, 32, 32)
+        supernet.set_active(SPACE.largest())
+        torch.testing.assert_close(subnet(x), supernet(x), rtol=1e-5, atol=1e-5)
+    assert (max(alive) <= 4) == (not gradients)
 
 
 @torch.no_grad()
