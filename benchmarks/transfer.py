@@ -141,7 +141,8 @@ def _conditions(seed: int, quick: bool) -> dict[str, Any]:
     from benchmarks.transfer_ways import settings
     from natdeploy import __version__
 
-    return {**settings(quick=quick), "folds": FOLDS, "seed": seed, "natdeploy": __version__}
+    how = {"folds": FOLDS, "without_adaptation": "equal seconds"}
+    return {**settings(quick=quick), **how, "seed": seed, "natdeploy": __version__}
 
 
 def _kept(folder: Path, name: str, number: int) -> Path:

@@ -153,7 +153,8 @@ def _searched(path: Path, out: Path, more_epochs: int | None, *, seed: int, quic
 def drawn_epoch_seconds(steps: Sequence[tuple[float, float]], config: RunConfig) -> float:
     """What an epoch of the warm-up takes once subnets are drawn, by when each step ended.
 
-    ``steps`` are pairs of the fraction of the warm-up at a step's begin, and the processor time at its end.
+    ``steps`` are pairs of the fraction of the warm-up at a step's begin, and the processor time at its end; two of them
+    at least are on drawn subnets.
     """
     adapt = config.adapt
     alone = adapt.largest_epochs / adapt.epochs_before_search

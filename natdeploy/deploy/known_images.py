@@ -29,18 +29,19 @@ class KnownImages:
     same_division: bool | None
 
 
-def known_images(dataset: Dataset, header: Mapping[str, Any], source: str) -> KnownImages:
+def known_images(
+    dataset: Dataset, header: Mapping[str, Any], source: str, *, augmentation: str = "auto"
+) -> KnownImages:
     """A data set as the weights of a checkpoint know it.
 
     Args:
         dataset: the images.
         header: what :func:`natdeploy.supernets.read_supernet_header` gives.
         source: the checkpoint, for errors.
+        augmentation: how images will be varied; ``auto``: as in the training of the weights, where the header tells.
 
-    Raises BadInput naming the field of a header that cannot be true.
+    Raises BadInput naming the field of a header that cannot be true, or whose augmentation is asked for and not known.
     """
-    from natdeploy.transfer import AUGMENTATIONS
-
     meta, count = header["meta"], header["num_classes"]
     known, trained_on = meta.get("classes"), meta.get("trained_on")
     if known is not None and (not isinstance(known, list) or len(known) != count):
@@ -49,13 +50,8 @@ def known_images(dataset: Dataset, header: Mapping[str, Any], source: str) -> Kn
     told = "mean" in meta and "std" in meta
     if told:
         dataset = replace(dataset, mean=_channels(meta, "mean", source), std=_channels(meta, "std", source))
-    training = meta.get("config")
-    augmentation = meta.get("augmentation", training.get("augmentation") if isinstance(training, dict) else None)
-    if isinstance(augmentation, str) and augmentation != "auto":  # which was what suited the images that it had
-        if augmentation not in AUGMENTATIONS:
-            names = ", ".join(AUGMENTATIONS)
-            raise BadInput(f"supernet {source!r}: its header's 'augmentation' is {augmentation!r:.60}; known: {names}")
-        dataset = replace(dataset, augmentation=augmentation)
+    if augmentation == "auto":
+        dataset = _varied_as_in_training(dataset, meta, source)
     fingerprint = trained_on.get("fingerprint") if isinstance(trained_on, dict) else meta.get("fingerprint")
     same_division = None if fingerprint is None else fingerprint == dataset.fingerprint
     if not judged:
@@ -71,3 +67,18 @@ def _channels(meta: Mapping[str, Any], name: str, source: str) -> tuple[float, f
             f"supernet {source!r}: its header's {name!r} is {meta[name]!r:.60}, expected 3 numbers"
         ) from None
     return red, green, blue
+
+
+def _varied_as_in_training(dataset: Dataset, meta: Mapping[str, Any], source: str) -> Dataset:
+    from natdeploy.transfer import AUGMENTATIONS
+
+    training, field = meta.get("config"), "augmentation"
+    name = meta.get(field)
+    if name is None and isinstance(training, dict):
+        name, field = training.get(field), f"config.{field}"
+    if not isinstance(name, str) or name == "auto":  # which was what suited the images that it had
+        return dataset
+    if name not in AUGMENTATIONS:
+        known = ", ".join(AUGMENTATIONS)
+        raise BadInput(f"supernet {source!r}: its header's {field!r} is {name!r:.60}; known: {known}")
+    return replace(dataset, augmentation=name)

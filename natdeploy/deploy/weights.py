@@ -18,6 +18,7 @@ from natdeploy.supernets import (
     load_supernet,
     read_supernet_header,
 )
+from natdeploy.transfer import Calibration
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +85,8 @@ def _given(run: RunFolder, config: RunConfig, supernet: str, data: str, tell: Ca
     found = load_supernet(supernet, resolutions=config.resolutions)
     if found.space.name != config.space:
         raise BadInput(f"supernet {supernet!r} is of space {found.space.name}, the run is of {config.space}")
-    known = known_images(dataset, read_supernet_header(supernet), supernet)
+    header, varied = read_supernet_header(supernet), Calibration.of(config.adapt, config.seed).augmentation
+    known = known_images(dataset, header, supernet, augmentation=varied)
     if not known.judged:
         differ = f"{len(dataset.classes)} classes, the weights have {found.num_classes}"
         if len(dataset.classes) == found.num_classes:

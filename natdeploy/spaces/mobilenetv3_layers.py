@@ -110,8 +110,10 @@ class NetworkBuilder:
 
     def block(self, out_c: int, *, kernel: int, expand: int, stride: int, activation: str, squeeze: bool) -> None:
         """An inverted-residual block: expand, depthwise, squeeze-excite, project, add."""
-        entry = (self.last, self.c, self.h, self.w)
-        layers = _block_layers(entry, self.next_block, out_c, kernel, expand, stride, activation, squeeze)
+        # whole numbers of one type: 5, 5.0 and numpy's 5 are one key of the cache
+        entry = (self.last, int(self.c), int(self.h), int(self.w))
+        choices = (int(out_c), int(kernel), int(expand), int(stride))
+        layers = _block_layers(entry, self.next_block, *choices, activation, squeeze)
         self.layers.extend(layers)
         end = layers[-1]
         self.last, self.c, self.h, self.w = end.name, end.out_c, end.out_h, end.out_w

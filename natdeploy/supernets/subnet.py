@@ -17,15 +17,16 @@ class Subnet(nn.Module):
     """Runs layers in order. Submodules sit at the layers' own paths (``blocks.3.depth_conv`` and so on).
 
     A convolution is a module with ``conv`` and, where the layer has batch norm, ``bn``; a linear layer is the
-    ``nn.Linear`` itself. Input ``[N, 3, r, r]``, output ``[N, num_classes]``.
+    ``nn.Linear`` itself. Input ``[N, 3, r, r]``, output ``[N, num_classes]``. Without gradients, activations are freed
+    once no layer reads them, and an activation function overwrites what a module gave: a hook copies what it keeps.
     """
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         super().__init__()
         self.layers = tuple(layers)
         last = last_uses(self.layers)
-        #: Names of what no layer after this one reads.
-        self._done = [[name for name, end in last.items() if end == index] for index in range(len(self.layers))]
+        #: By layer: names of what it is the last one to read.
+        self._last_read = [[name for name, end in last.items() if end == index] for index in range(len(self.layers))]
         for layer in self.layers:
             if layer.op == "conv":
                 _place(self, layer.name, _conv_module(layer))
@@ -37,7 +38,7 @@ class Subnet(nn.Module):
         values = {INPUT: x}
         for index, layer in enumerate(self.layers):
             values[layer.name] = self._run(layer, *(values[name] for name in layer.inputs))
-            for name in self._done[index]:  # its memory is the next one's, still in the processor's cache
+            for name in self._last_read[index]:  # its memory is the next one's, still in the processor's cache
                 del values[name]
         return values[self.layers[-1].name]
 

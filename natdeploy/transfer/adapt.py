@@ -1,6 +1,6 @@
 """NAT's adaptation of a supernet to a task (Lu et al. 2020, section 3.3): train what the search finds promising.
 
-Subnets are drawn per batch from a distribution that the search gives (its archive's, gene by gene). The learning rate
+Subnets are drawn per batch from a distribution that the search gives (``adapt.distribution``). The learning rate
 is one cosine over the whole run, warm-up included. All randomness comes from ``(seed, iteration, epoch)``, so that a
 run continued from its saved state takes the very steps of an undisturbed one.
 """

@@ -100,9 +100,11 @@ def fine_tune(
             )
             _, batches = train_within_memory(batches, train, say, f"fine-tuning {arch.id}")
     recalibrate(tuned, arch, dataset, calibration, varied_at=arch.r, say=say)
-    after = evaluate(tuned, arch, dataset, say=say).top1
-    better = after >= before
-    return FineTuned(tuned if better else subnet, epochs if better else 0, before, after)
+    after = evaluate(tuned, arch, dataset, say=say)
+    if not math.isfinite(after.loss):  # by its last step
+        raise TrainingDiverged(f"fine-tuning diverged: loss {after.loss} of the validation images")
+    better = after.top1 >= before
+    return FineTuned(tuned if better else subnet, epochs if better else 0, before, after.top1)
 
 
 def _epoch(
@@ -126,8 +128,8 @@ def _epoch(
         set_learning_rate(optimizer, cosine((place[0] + step / len(batches)) / place[1], peak, warm_up=0.05))
         optimizer.zero_grad(set_to_none=True)
         loss = F.cross_entropy(subnet(images), labels)
-        if not math.isfinite(loss.item()):
-            raise TrainingDiverged(f"fine-tuning diverged: loss {loss.item()}")
         loss.backward()
-        nn.utils.clip_grad_norm_(part.parameters(), _CLIP)
+        norm = float(nn.utils.clip_grad_norm_(part.parameters(), _CLIP))
+        if not math.isfinite(loss.item()) or not math.isfinite(norm):
+            raise TrainingDiverged(f"fine-tuning diverged: loss {loss.item()}, gradient norm {norm}")
         optimizer.step()

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,7 +120,7 @@ def test_what_diverges_when_fine_tuned_stays_as_it_was(
         finetune_epochs=1,
         progress=lambda stage, _: stages.append(stage),
     )
-    assert any(stage.startswith("fine-tuning diverged: loss nan; ") for stage in stages)
+    assert any(re.match(r"fine-tuning diverged: loss .*stays as it was$", stage) for stage in stages)
     same = next(one for one in built if one.manifest.model.arch_id == bundle.manifest.model.arch_id)
     assert (bundle.path / "model.onnx").read_bytes() == (same.path / "model.onnx").read_bytes()
     assert all("fine-tuned" not in accuracy.weights for accuracy in bundle.manifest.accuracy)

@@ -12,10 +12,12 @@ from natdeploy.ground.errors import BadInput
 OWN = (0.4, 0.4, 0.4)
 
 
-def known(**meta: Any) -> KnownImages:
+def known(*, varied: str = "auto", **meta: Any) -> KnownImages:
     part = Split(np.zeros((2, 8, 8, 3), np.uint8), np.arange(2))
     dataset = Dataset("two", ("cat", "dog"), part, part, part, OWN, OWN, "these")
-    return known_images(dataset, {"num_classes": meta.pop("num_classes", 2), "meta": meta}, "some.safetensors")
+    return known_images(
+        dataset, {"num_classes": meta.pop("num_classes", 2), "meta": meta}, "some.safetensors", augmentation=varied
+    )
 
 
 def test_a_header_that_tells_nothing() -> None:
@@ -45,6 +47,11 @@ def test_statistics_and_augmentation_are_the_weights() -> None:
 )
 def test_augmentation_of_a_training(config: object, wanted: str) -> None:
     assert known(config=config).dataset.augmentation == wanted
+
+
+def test_an_augmentation_that_nobody_asks_for_does_not_count() -> None:
+    for name in ("swirl", "zoom-flip"):
+        assert known(varied="crop-flip", augmentation=name).dataset.augmentation == "crop"
 
 
 @pytest.mark.parametrize("meta", [{"fingerprint": "these"}, {"trained_on": {"fingerprint": "these"}}])

@@ -265,9 +265,11 @@ def test_adaptation_draws_from_the_archive_or_from_the_whole_space(tmp_path: Pat
     assert len(drawn["uniform"]) == 10 and drawn["uniform"] != drawn["archive"]
 
 
-@pytest.mark.parametrize(("distribution", "feasible", "best"), [("front", 5, 2), ("fronts", 5, 4), ("fronts", 0, 0)])
+@pytest.mark.parametrize(
+    ("distribution", "feasible", "best"), [("front", True, 2), ("fronts", True, 4), ("fronts", False, 0)]
+)
 def test_adaptation_draws_members_of_fronts(
-    distribution: str, feasible: int, best: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    distribution: str, feasible: bool, best: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What too many dominate is not drawn; while nothing is feasible there is no front, and all genes are."""
     points = [(0.9, 3.0), (0.8, 2.0), (0.7, 2.5), (0.6, 4.0), (0.5, 4.5)]

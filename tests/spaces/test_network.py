@@ -31,3 +31,12 @@ def test_peak_activation_memory_of_a_shortcut() -> None:
     join = Layer("d", "add", ("c", "a"), 2, 4, 4, 2, 4, 4)
     assert peak_activation_bytes([first, second, third]) == 4 * 16 * (8 + 2)
     assert peak_activation_bytes([first, second, third, join]) == 4 * 16 * (2 + 8 + 2)  # a lives across b and c
+
+
+def test_peak_activation_memory_of_an_output_that_nobody_reads() -> None:
+    """It is there while it is made, and gone afterwards."""
+    first = Layer("a", "conv", ("input",), 2, 4, 4, 2, 4, 4)
+    dead = Layer("b", "conv", ("a",), 2, 4, 4, 8, 4, 4)
+    last = Layer("c", "conv", ("a",), 2, 4, 4, 7, 4, 4)
+    assert peak_activation_bytes([first, dead, last]) == 4 * 16 * (2 + 8)
+    assert peak_activation_bytes([first, last, dead]) == 4 * 16 * (2 + 8)

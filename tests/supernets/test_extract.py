@@ -4,10 +4,12 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import costs, get_space
 from natdeploy.supernets import MobileNetV3Supernet, build_supernet, calibrate, extract, sort_channels, to_network
+from natdeploy.supernets.elastic import activated
 from natdeploy.supernets.subnet import DepthwiseConv2d
 
 SPACE = get_space("mbv3-micro")
@@ -41,6 +43,17 @@ def test_subnet_gives_the_supernets_outputs_and_the_layers_parameters(supernet, 
     supernet.set_active(arch)
     torch.testing.assert_close(subnet(x), supernet(x), rtol=1e-5, atol=1e-5)
     assert sum(p.numel() for p in subnet.parameters()) == costs(SPACE.layers(arch, 7)).params
+
+
+@pytest.mark.parametrize(("name", "plain"), [("none", lambda y: y), ("relu", F.relu), ("hswish", F.hardswish)])
+def test_an_activation_takes_its_inputs_place_unless_gradients_need_it(name: str, plain) -> None:
+    y = torch.randn(2, 3, 4, 4)
+    kept, wanted = y.clone(), plain(y)
+    torch.testing.assert_close(activated(y, name), wanted)
+    torch.testing.assert_close(y, kept)
+    with torch.no_grad():
+        assert activated(y, name) is y
+    torch.testing.assert_close(y, wanted)
 
 
 @pytest.mark.parametrize("gradients", [False, True])

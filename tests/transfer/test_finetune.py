@@ -79,3 +79,15 @@ def test_a_loss_that_is_no_number_stops(subnet, stripes) -> None:
         next(subnet.parameters()).fill_(float("nan"))
     with pytest.raises(TrainingDiverged):
         fine_tune(subnet, ARCH, stripes, 1, calibration=Calibration(64))
+
+
+def test_weights_that_are_no_numbers_at_last_stop(subnet, stripes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though a network that always says class 0 is right about some of the images."""
+
+    def spoil(network, *rest, **more) -> None:
+        with torch.no_grad():
+            next(network.parameters()).fill_(float("nan"))
+
+    monkeypatch.setattr(finetune, "_epoch", spoil)
+    with pytest.raises(TrainingDiverged, match="loss nan of the validation images"):
+        fine_tune(subnet, ARCH, stripes, 1, calibration=Calibration(64))
