@@ -4,14 +4,14 @@
 
 From the shipped supernet (CIFAR-10) to ``flowers12`` and ``dtd10`` of ``../shared/data`` beside the checkout, resized
 to the micro space's 32 pixels. Stratified five-fold over all images: a fold is looked at once, at the end; everything
-is trained on the rest, and chosen on an inner validation part of it. Four ways, with equal seconds of training
+is trained on the rest, and chosen on an inner validation part of it. Four ways, with as many seconds of training
 (processor time; each fold has one thread, and as many folds as processors run side by side):
 
     nat             the search: accuracy against MACs; the largest subnet is trained first, then subnets of the whole
                     space, then, in between the search's rounds, the archive's first fronts. Its seconds serve all
                     models together
     no_adaptation   the same search; all of the training comes first: as many epochs on subnets of the whole space
-                    as take as long
+                    as take about as long, by the time of those in NAT's warm-up
     finetune        one subnet, taken out of the supernet and trained alone: the largest, and one of medium size
 
 All evaluate a moving average of the weights, batch norm calibrated on varied training images.

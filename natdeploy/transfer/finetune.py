@@ -79,7 +79,7 @@ def fine_tune(
         seed: of order and augmentation.
         say: told what goes on.
 
-    Raises TrainingDiverged when a loss is not a number.
+    Raises TrainingDiverged when a loss, in training or of the validation images, or a gradient is not a number.
     """
     before = evaluate(subnet, arch, dataset, say=say).top1
     tuned = placed(copy.deepcopy(subnet), next(subnet.parameters()).device)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import SPACES, Arch, costs, get_space
+from natdeploy.spaces.mobilenetv3_layers import NetworkBuilder
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 NAMES = SPACES.names()
@@ -177,3 +178,12 @@ def test_resolutions_that_a_space_lacks_are_refused() -> None:
         with pytest.raises(BadInput, match="no resolution 100"):
             get_space(name).at_resolutions([100])
         assert get_space(name).at_resolutions([]) == get_space(name)
+
+
+def test_a_block_of_odd_numbers_leaves_plain_ones_to_the_next() -> None:
+    """Layers of a block are kept for the next network with such a block, and numpy's numbers are no JSON."""
+    for kind in (np.int64, int):
+        net = NetworkBuilder(c=kind(24), h=kind(1016), w=kind(1016))
+        net.block(kind(24), kernel=kind(5), expand=kind(4), stride=kind(1), activation="relu", squeeze=True)
+        for layer in net.layers:
+            assert {type(value) for value in layer.workload().values() if isinstance(value, (int, np.integer))} <= {int}

@@ -45,7 +45,10 @@ def test_subnet_gives_the_supernets_outputs_and_the_layers_parameters(supernet, 
     assert sum(p.numel() for p in subnet.parameters()) == costs(SPACE.layers(arch, 7)).params
 
 
-@pytest.mark.parametrize(("name", "plain"), [("none", lambda y: y), ("relu", F.relu), ("hswish", F.hardswish)])
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [("none", lambda y: y), ("relu", F.relu), ("hswish", F.hardswish), ("hsigmoid", F.hardsigmoid)],
+)
 def test_an_activation_takes_its_inputs_place_unless_gradients_need_it(name: str, plain) -> None:
     y = torch.randn(2, 3, 4, 4)
     kept, wanted = y.clone(), plain(y)
