@@ -10,8 +10,7 @@ is trained on the rest, and chosen on an inner validation part of it. Four ways,
     nat             the search: accuracy against MACs; the largest subnet is trained first, then subnets of the whole
                     space, then, in between the search's rounds, the archive's first fronts. Its seconds serve all
                     models together
-    no_adaptation   the same search; all of the training comes first: as many epochs on subnets of the whole space
-                    as take about as long, by the time of those in NAT's warm-up
+    no_adaptation   the same search; all of the training comes first, on subnets of the whole space
     finetune        one subnet, taken out of the supernet and trained alone: the largest, and one of medium size
 
 All evaluate a moving average of the weights, batch norm calibrated on varied training images.
@@ -141,7 +140,7 @@ def _conditions(seed: int, quick: bool) -> dict[str, Any]:
     from benchmarks.transfer_ways import settings
     from natdeploy import __version__
 
-    how = {"folds": FOLDS, "without_adaptation": "equal seconds"}
+    how = {"folds": FOLDS, "without_adaptation": "trained for NAT's seconds"}
     return {**settings(quick=quick), **how, "seed": seed, "natdeploy": __version__}
 
 

@@ -10,21 +10,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.transfer_training import trained_ahead, trained_alone
+
 if TYPE_CHECKING:
     from natdeploy.data import Dataset
     from natdeploy.runs import ArchiveEntry, RunConfig, RunFolder
     from natdeploy.spaces import Arch
-    from natdeploy.supernets import Subnet
 
 SPACE = "mbv3-micro"
 #: The archive grows: validation images are so few that the largest subnet often seems dominated, and would not be kept.
-SEARCH: Mapping[str, Any] = {"initial": 24, "iterations": 5, "candidates": 8, "archive": None, "random_baseline": False}
+SEARCH: Mapping[str, Any] = {
+    "initial": 24,
+    "iterations": 3,
+    "candidates": 13,
+    "archive": None,
+    "random_baseline": False,
+}
 #: What all ways have in common, batches and learning rate for instance, was chosen on inner parts of one fold's
 #: training images; the moving average, the growing archive and what adaptation draws on two tasks made of CIFAR-10's.
 ADAPT: Mapping[str, Any] = {
     "largest_epochs": 24,
     "warm_up_epochs": 4,
-    "epochs_per_iteration": 6,
+    "epochs_per_iteration": 9,
     "lr": 0.1,
     "batch_size": 32,
     "subnets_per_step": 1,
@@ -78,17 +85,16 @@ def one_fold(path: Path, folder: Path, *, seed: int, quick: bool) -> Outcome:
     figures: dict[str, float] = {}
     seconds: dict[str, float] = {}
 
-    more_epochs: int | None = None
     for way in ("nat", "no_adaptation"):
-        searched = _searched(path, folder / way, more_epochs, seed=seed, quick=quick)
-        seconds[way], more_epochs = searched.seconds, searched.epochs_instead
+        searched = _searched(path, dataset, folder / way, seconds.get("nat"), seed=seed, quick=quick)
+        seconds[way] = searched.seconds
         chosen = {name: choose(searched.run.archive(), macs(arch, dataset)) for name, arch in limits().items()}
         test = _judged(searched, [*searched.run.front(), *chosen.values()], dataset)
         figures[f"hv_{way}"] = _front_volume(searched, test, dataset)
         for name, entry in chosen.items():
             figures |= {f"top1_{way}_at_{name}": test[entry.id], f"mmacs_{way}_at_{name}": entry.macs / 1e6}
     for name, arch in limits().items():
-        top1, seconds[f"finetune_{name}"] = _trained_alone(arch, dataset, searched.config, seconds["nat"])
+        top1, seconds[f"finetune_{name}"] = trained_alone(arch, dataset, config(path, seed, quick), seconds["nat"])
         figures[f"top1_finetune_{name}"] = top1
     return Outcome(figures, seconds)
 
@@ -107,6 +113,21 @@ def macs(arch: Arch, dataset: Dataset) -> int:
     return costs(get_space(SPACE).layers(arch, len(dataset.classes))).macs
 
 
+def config(path: Path, seed: int, quick: bool) -> RunConfig:
+    """NAT's search on a fold."""
+    from natdeploy.runs import RunConfig
+
+    return RunConfig(
+        space=SPACE,
+        data=str(path),
+        objectives=("top1", "macs"),
+        latency_ms=1e6,  # MACs in millions: nothing is over it
+        threads=1,
+        seed=seed,
+        **settings(quick=quick),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class _Searched:
     """A finished search.
@@ -114,52 +135,26 @@ class _Searched:
     Attributes:
         run, config: the search.
         seconds: processor time of training, all threads.
-        epochs_instead: on subnets of the whole space, as long as the adaptation took.
     """
 
     run: RunFolder
     config: RunConfig
     seconds: float
-    epochs_instead: int
 
 
-def _searched(path: Path, out: Path, more_epochs: int | None, *, seed: int, quick: bool) -> _Searched:
-    """NAT's search, or one without adaptation that trains so many more epochs before it begins."""
-    from natdeploy.runs import RunConfig
+def _searched(path: Path, dataset: Dataset, out: Path, ahead: float | None, *, seed: int, quick: bool) -> _Searched:
+    """NAT's search, or one without adaptation whose supernet was trained for so many seconds before it begins."""
     from natdeploy.search import search
 
-    sizes = settings(quick=quick)
-    adapt = dict(sizes["adapt"])
-    if more_epochs is not None:
-        adapt["warm_up_epochs"] += more_epochs
-        adapt["epochs_per_iteration"] = 0
-    config = RunConfig(
-        space=SPACE,
-        data=str(path),
-        objectives=("top1", "macs"),
-        latency_ms=1e6,  # MACs in millions: nothing is over it
-        threads=1,
-        seed=seed,
-        search=sizes["search"],
-        adapt=adapt,  # type: ignore[arg-type]
-    )
-    here = _surroundings()
-    run = search(config, out, surroundings=here)
-    warm_up, adaptation = here.seconds["warm_up"], here.seconds["adapt"]
-    epoch = drawn_epoch_seconds(here.warm_up_steps, config)
-    return _Searched(run, config, warm_up + adaptation, round(adaptation / epoch))
-
-
-def drawn_epoch_seconds(steps: Sequence[tuple[float, float]], config: RunConfig) -> float:
-    """What an epoch of the warm-up takes once subnets are drawn, by when each step ended.
-
-    ``steps`` are pairs of the fraction of the warm-up at a step's begin, and the processor time at its end; two of them
-    at least are on drawn subnets.
-    """
-    adapt = config.adapt
-    alone = adapt.largest_epochs / adapt.epochs_before_search
-    ends = [end for fraction, end in steps if fraction > alone - 1e-9]
-    return (ends[-1] - ends[0]) / (len(ends) - 1) * len(ends) / adapt.warm_up_epochs
+    how, here = config(path, seed, quick), _surroundings()
+    if ahead is None:
+        run = search(how, out, surroundings=here)
+        return _Searched(run, how, sum(here.seconds.values()))
+    trained = out.with_suffix(".safetensors")
+    took = trained_ahead(dataset, how, ahead, trained)
+    none = how.adapt.model_copy(update={"largest_epochs": 0, "warm_up_epochs": 0, "epochs_per_iteration": 0})
+    how = how.model_copy(update={"supernet": str(trained), "adapt": none})
+    return _Searched(search(how, out, surroundings=here), how, took)
 
 
 def _surroundings() -> Any:
@@ -170,7 +165,6 @@ def _surroundings() -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.seconds = {"warm_up": 0.0, "adapt": 0.0}
-            self.warm_up_steps: list[tuple[float, float]] = []
 
         def latency_model(self, config: RunConfig) -> Any:
             return MacsForLatency()
@@ -187,14 +181,11 @@ def _surroundings() -> Any:
         def _timed(self, name: str, train: Callable[..., object]) -> Callable[..., object]:
             def timed(*given: Any) -> object:
                 started = time.process_time()
-                trained = train(*given[:-1], self._noted if name == "warm_up" else given[-1])
+                trained = train(*given)
                 self.seconds[name] += time.process_time() - started
                 return trained
 
             return timed
-
-        def _noted(self, stage: str, fraction: float) -> None:
-            self.warm_up_steps.append((fraction, time.process_time()))
 
     return Timed()
 
@@ -236,50 +227,3 @@ def _front_volume(searched: _Searched, top1: Mapping[str, float], dataset: Datas
 
     most = macs(limits()["largest"], dataset)
     return dominated_share(np.array([[1 - top1[entry.id], entry.macs / most] for entry in searched.run.front()]))
-
-
-def _trained_alone(arch: Arch, dataset: Dataset, config: RunConfig, seconds: float) -> tuple[float, float]:
-    """Top-1 on the fold's images of one subnet that was trained alone for so many seconds, and how many it was.
-
-    What is judged is the moving average of its weights, calibrated, as in a search.
-    """
-    import torch
-    from torch.nn import functional as F
-    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
-    from natdeploy.supernets import extract, load_supernet
-    from natdeploy.transfer import Calibration, evaluate
-    from natdeploy.transfer.batches import TrainingBatches
-    from natdeploy.transfer.compute import keep_freed_memory
-    from natdeploy.transfer.evaluate import recalibrate
-    from natdeploy.transfer.optimizer import cosine, set_learning_rate, sgd
-
-    keep_freed_memory()
-    torch.manual_seed(config.seed)
-    subnet = extract(load_supernet(num_classes=len(dataset.classes)), arch).train()
-    adapt = config.adapt
-    batches = TrainingBatches(
-        dataset.train,
-        arch.r,
-        adapt.batch_size,
-        mean=dataset.mean,
-        std=dataset.std,
-        augmentation=adapt.augmentation,
-    )
-    optimizer = sgd(subnet, weight_decay=adapt.weight_decay)
-    average = AveragedModel(subnet, multi_avg_fn=get_ema_multi_avg_fn(adapt.ema))
-    rng, started, passed = np.random.default_rng(config.seed), time.process_time(), 0.0
-    while passed < seconds:
-        for images, labels in batches.epoch(rng, torch.device("cpu")):
-            set_learning_rate(optimizer, cosine(min(1.0, passed / seconds), adapt.lr, warm_up=0.05))
-            optimizer.zero_grad()
-            F.cross_entropy(subnet(images), labels, label_smoothing=adapt.label_smoothing).backward()
-            torch.nn.utils.clip_grad_norm_(subnet.parameters(), adapt.clip)
-            optimizer.step()
-            average.update_parameters(subnet)
-            passed = time.process_time() - started
-            if passed >= seconds:
-                break
-    judged: Subnet = average.module
-    recalibrate(judged, arch, dataset, Calibration.of(adapt, config.seed), varied_at=arch.r)
-    return evaluate(judged, arch, dataset, split="test").top1, passed

@@ -63,7 +63,7 @@ class Candidate:
         reference: real pictures and the torch module's outputs.
         checks: how far each artifact was from those.
         verified: where the device's own artifact was run for that.
-        tuned: how its weights were fine-tuned; empty where they are the supernet's.
+        tuned: how its weights were fine-tuned, or why they are the supernet's all the same; empty where nobody asked.
     """
 
     arch: Arch
@@ -141,7 +141,7 @@ class Workshop:
         )
 
     def _tuned(self, subnet: Subnet, arch: Arch) -> tuple[Subnet, str]:
-        """The subnet that is built, and how it was fine-tuned."""
+        """The subnet that is built, and what came of its fine-tuning."""
         if not self.finetune_epochs:
             return subnet, ""
         try:
@@ -157,11 +157,14 @@ class Workshop:
             )
         except TrainingDiverged as error:  # it was a copy that was trained
             self.say(f"{error}; {arch.id} stays as it was")
-            return subnet, ""
+            return subnet, f"as searched ({error})"
+        asked = f"{head_epochs(self.finetune_epochs)} + {self.finetune_epochs} epochs"
         change = f"validation top-1 {found.before:.2%} before, {found.after:.2%} after"
-        self.say(f"fine-tuned {arch.id}: {change}" + ("" if found.epochs else "; it stays as it was"))
-        first = head_epochs(self.finetune_epochs)
-        return found.subnet, f"fine-tuned for {first} + {found.epochs} epochs ({change})" if found.epochs else ""
+        if found.epochs:
+            self.say(f"fine-tuned {arch.id}: {change}")
+            return found.subnet, f"fine-tuned for {asked} ({change})"
+        self.say(f"fine-tuned {arch.id}: {change}; it stays as it was")
+        return found.subnet, f"as searched (fine-tuning for {asked} did not help: {change})"
 
     def time(self, candidate: Candidate, runtime: str) -> Measurement:
         """Time one artifact of a candidate; the timing is stored before it is returned."""

@@ -1,8 +1,8 @@
 """Which images a subnet's batch-norm statistics are taken on: training images, varied as they are in training.
 
 Weights meet varied images while they are trained, and expect what a layer sees of them. Statistics of the same images
-as they are cost a subnet of the shipped supernet two to four points of top-1; Once-for-All's calibration (Cai et al.
-2020, ``build_sub_train_loader``) reads its images through the training's transforms, too.
+as they are cost a subnet of the shipped supernet points of top-1 (``benchmarks/calibration.py``); Once-for-All's
+calibration (Cai et al. 2020, ``build_sub_train_loader``) reads its images through the training's transforms, too.
 """
 
 from __future__ import annotations

@@ -9,10 +9,9 @@ import pytest
 
 from benchmarks import transfer
 from benchmarks.transfer_folds import write_folds
-from benchmarks.transfer_ways import SPACE, Outcome, choose, drawn_epoch_seconds, limits
+from benchmarks.transfer_ways import SPACE, Outcome, choose, limits
 from natdeploy.data import load_dataset
 from natdeploy.ground.errors import BadInput
-from natdeploy.runs import RunConfig
 from natdeploy.spaces import costs, get_space
 from tests.search.make import made_up
 
@@ -53,14 +52,6 @@ def test_what_is_chosen_keeps_to_the_macs() -> None:
     entries = made_up([(0.6, 1.0), (0.9, 2.0), (0.95, 2.0001)])
     assert choose(entries, 2_000_000).top1 == 0.9
     assert choose(entries, 1_999_999).top1 == 0.6
-
-
-def test_an_epoch_on_drawn_subnets_is_timed_apart_from_the_largest_ones() -> None:
-    """Two epochs of five steps alone, a second each, then two more of three seconds a step."""
-    config = RunConfig(latency_ms=1, adapt={"largest_epochs": 2, "warm_up_epochs": 2})
-    ends = np.cumsum([1.0] * 10 + [3.0] * 10)
-    steps = [((epoch + step / 5) / 4, ends[5 * epoch + step]) for epoch in range(4) for step in range(5)]
-    assert drawn_epoch_seconds(steps, config) == pytest.approx(15)
 
 
 def test_what_was_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,132 @@
+"""Training for as many seconds of processor time as NAT took: a supernet ahead of its search, or one subnet alone."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from natdeploy.data import Dataset
+    from natdeploy.runs import RunConfig
+    from natdeploy.spaces import Arch
+    from natdeploy.supernets import Subnet
+
+
+class _TimeIsUp(Exception):
+    """The step that used up the last second is done."""
+
+
+def trained_ahead(dataset: Dataset, config: RunConfig, seconds: float, path: Path) -> float:
+    """Train the shipped supernet as a search's warm-up does, for so many seconds, and write it; what it took.
+
+    First the largest subnet alone, for as many epochs as in ``config``, then drawn subnets of the whole space as well,
+    as long as there is time. The learning rate falls as it does in the search: by epochs at first, as if there were as
+    many in all as ``config`` has, then with time.
+    """
+    import torch
+
+    from natdeploy.supernets import load_supernet, save_supernet
+    from natdeploy.transfer.average import MovingAverage
+    from natdeploy.transfer.batches import TrainingBatches
+    from natdeploy.transfer.compute import compute_device, placed
+    from natdeploy.transfer.epoch import train_epoch
+    from natdeploy.transfer.optimizer import cosine, sgd
+
+    adapt = config.adapt
+    torch.manual_seed(config.seed)
+    supernet = placed(load_supernet(num_classes=len(dataset.classes)), compute_device())
+    space, alone = supernet.space, adapt.largest_epochs
+    average = MovingAverage(supernet, adapt.ema)
+    optimizer = sgd(supernet, weight_decay=adapt.weight_decay)
+    batches = TrainingBatches.of(dataset, space.resolutions[-1], adapt.batch_size, adapt.augmentation)
+    share_alone = alone / (adapt.epochs_before_search + config.search.iterations * adapt.epochs_per_iteration)
+    started, epoch, drawn_since = time.process_time(), 0, 0.0
+
+    def passed() -> float:
+        return time.process_time() - started
+
+    def lr(fraction: float) -> float:
+        if epoch < alone:
+            done = share_alone * (epoch + fraction) / alone
+        else:
+            done = share_alone + (1 - share_alone) * (passed() - drawn_since) / (seconds - drawn_since)
+        return cosine(min(done, 1.0), adapt.lr, warm_up=0.05)
+
+    def after_step() -> None:
+        average.step()
+        if passed() >= seconds:
+            raise _TimeIsUp
+
+    def students(rng: np.random.Generator) -> list[Arch]:
+        return [space.sample(rng) for _ in range(0 if epoch < alone else adapt.subnets_per_step)]
+
+    try:
+        while True:
+            train_epoch(
+                supernet,
+                optimizer,
+                adapt,
+                batches,
+                key=[config.seed, 0, epoch],
+                students=students,
+                lr=lr,
+                device=compute_device(),
+                after_step=after_step,
+            )
+            epoch += 1
+            if epoch == alone:
+                drawn_since = passed()
+    except _TimeIsUp:
+        took = passed()
+    save_supernet(path, average.supernet, {"classes": list(dataset.classes)})
+    return took
+
+
+def trained_alone(arch: Arch, dataset: Dataset, config: RunConfig, seconds: float) -> tuple[float, float]:
+    """Top-1 on the fold's images of one subnet that was trained alone for so many seconds, and how many it was.
+
+    What is judged is the moving average of its weights, calibrated, as in a search.
+    """
+    import torch
+    from torch.nn import functional as F
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    from natdeploy.supernets import extract, load_supernet
+    from natdeploy.transfer import Calibration, evaluate
+    from natdeploy.transfer.batches import TrainingBatches
+    from natdeploy.transfer.compute import keep_freed_memory
+    from natdeploy.transfer.evaluate import recalibrate
+    from natdeploy.transfer.optimizer import cosine, set_learning_rate, sgd
+
+    keep_freed_memory()
+    torch.manual_seed(config.seed)
+    subnet = extract(load_supernet(num_classes=len(dataset.classes)), arch).train()
+    adapt = config.adapt
+    batches = TrainingBatches(
+        dataset.train,
+        arch.r,
+        adapt.batch_size,
+        mean=dataset.mean,
+        std=dataset.std,
+        augmentation=adapt.augmentation,
+    )
+    optimizer = sgd(subnet, weight_decay=adapt.weight_decay)
+    average = AveragedModel(subnet, multi_avg_fn=get_ema_multi_avg_fn(adapt.ema))
+    rng, started, passed = np.random.default_rng(config.seed), time.process_time(), 0.0
+    while passed < seconds:
+        for images, labels in batches.epoch(rng, torch.device("cpu")):
+            set_learning_rate(optimizer, cosine(min(1.0, passed / seconds), adapt.lr, warm_up=0.05))
+            optimizer.zero_grad()
+            F.cross_entropy(subnet(images), labels, label_smoothing=adapt.label_smoothing).backward()
+            torch.nn.utils.clip_grad_norm_(subnet.parameters(), adapt.clip)
+            optimizer.step()
+            average.update_parameters(subnet)
+            passed = time.process_time() - started
+            if passed >= seconds:
+                break
+    judged: Subnet = average.module
+    recalibrate(judged, arch, dataset, Calibration.of(adapt, config.seed), varied_at=arch.r)
+    return evaluate(judged, arch, dataset, split="test").top1, passed
