@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import transfer
 from benchmarks.transfer_folds import write_folds
-from benchmarks.transfer_ways import SPACE, Outcome, choose, limits
+from benchmarks.transfer_training import trained_ahead
+from benchmarks.transfer_ways import SPACE, Outcome, choose, config, limits
 from natdeploy.data import load_dataset
 from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import costs, get_space
+from natdeploy.supernets import load_supernet, read_supernet_header
 from tests.search.make import made_up
 
 #: One fold's figures, all of them equal.
@@ -52,6 +56,17 @@ def test_what_is_chosen_keeps_to_the_macs() -> None:
     entries = made_up([(0.6, 1.0), (0.9, 2.0), (0.95, 2.0001)])
     assert choose(entries, 2_000_000).top1 == 0.9
     assert choose(entries, 1_999_999).top1 == 0.6
+
+
+def test_training_ahead_of_a_search_lasts_as_long_as_it_is_told(images: Path, tmp_path: Path) -> None:
+    path, out = write_folds(images, tmp_path, seed=1, folds=5, size=32)[0], tmp_path / "ahead.safetensors"
+    dataset, how = load_dataset(str(path)), config(path, seed=0, quick=True)
+    started = time.process_time()
+    took = trained_ahead(dataset, how, 1.0, out)
+    assert 1.0 <= took <= time.process_time() - started
+    trained, box = load_supernet(out), load_supernet(num_classes=3)
+    assert trained.num_classes == 3 and read_supernet_header(out)["meta"]["classes"] == list(dataset.classes)
+    assert not torch.equal(next(trained.parameters()), next(box.parameters()))
 
 
 def test_what_was_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
