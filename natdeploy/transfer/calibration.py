@@ -1,7 +1,7 @@
 """Which images a subnet's batch-norm statistics are taken on: training images, varied as they are in training.
 
 Weights meet varied images while they are trained, and expect what a layer sees of them. Statistics of the same images
-as they are cost a subnet of the shipped supernet points of top-1 (``benchmarks/calibration.py``); Once-for-All's
+as they are cost subnets of the shipped supernet some three points of top-1 (``benchmarks/calibration.py``); OFA's
 calibration (Cai et al. 2020, ``build_sub_train_loader``) reads its images through the training's transforms, too.
 """
 
