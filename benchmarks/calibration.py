@@ -6,8 +6,9 @@ Batch-norm statistics of 1,000 training images, varied as in training or as they
 the largest, the smallest and twenty random ones. Images are ``../shared/data/cifar10`` beside the checkout. Figures:
 top-1 with varied ones (``largest_top1``, ``smallest_top1``, ``random_top1``, a mean) and how many percentage points
 more than with plain ones (``largest_points``, ``smallest_points``, ``random_points``, and the range of all,
-``least_points`` and ``most_points``); ``same_division`` is 1 where training and test images are those of the
-supernet's own training. ``--quick`` takes two random subnets and 500 test images. Some ten minutes of one thread.
+``least_points`` and ``most_points``), over how many (``subnets``, ``random`` of them drawn); ``same_division`` is 1
+where the supernet was trained on these very images. ``--quick`` takes two random subnets and 500 test images. Some
+four minutes of one thread.
 """
 
 from __future__ import annotations
@@ -79,8 +80,11 @@ def measure(path: Path, *, seed: int, quick: bool) -> dict[str, Any]:
 def main() -> None:
     """Parse, measure, print."""
     sys.path.insert(0, str(CHECKOUT))
+    import torch
+
     from benchmarks.output import answer, parser_of
 
+    torch.set_num_threads(1)
     parser = parser_of(__doc__, quick="two random subnets, 500 test images")
     options = parser.parse_args()
     answer(parser, lambda: measure(IMAGES, seed=options.seed, quick=options.quick), as_json=options.json)

@@ -18,10 +18,9 @@ All evaluate a moving average of the weights, batch norm calibrated on varied tr
 Figures of each data set D: ``D_hv_nat`` and ``D_hv_no_adaptation``, hypervolume of the front chosen on validation
 images, by its accuracies on the fold's, as a share of the box up to error 1 and the largest subnet's MACs;
 ``D_top1_finetune_largest`` and ``D_top1_finetune_mid``; ``D_top1_nat_at_largest`` and ``D_top1_nat_at_mid``, of the
-model that ``build --pick best`` takes with that subnet's MACs for a budget (``D_mmacs_...`` are its own, in
-millions). Means over folds; ``D_se_hv``,
-``D_se_largest`` and ``D_se_mid`` are standard errors of the paired differences, ``D_seconds_...`` the training of each
-way.
+model that ``build --pick best`` takes with that subnet's MACs for a budget (``D_mmacs_...`` are its own, in millions).
+Means over folds; ``D_se_hv``, ``D_se_largest`` and ``D_se_mid`` are standard errors of the paired differences,
+``D_seconds_...`` the training of each way. All of it takes some 75 minutes of two processors.
 
 ``--keep FOLDER`` writes each fold's outcome there when it is done: a run that was cut off, or given other folds or
 data, takes what is there and does the rest, and the figures are those of all folds together. ``--quick`` does one fold

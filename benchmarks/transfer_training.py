@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,9 @@ class _TimeIsUp(Exception):
 
 
 def trained_ahead(dataset: Dataset, config: RunConfig, seconds: float, path: Path) -> float:
-    """Train the shipped supernet as a search's warm-up does, for so many seconds, and write it; what it took.
+    """Train the shipped supernet as a search's warm-up does, and write the moving average of its weights to ``path``.
+
+    Returns the seconds of processor time that it took, those that were asked for and the rest of the last step.
 
     First the largest subnet alone, for as many epochs as in ``config``, then drawn subnets of the whole space as well,
     as long as there is time. The learning rate falls as it does in the search: by epochs at first, as if there were as
@@ -52,7 +55,8 @@ def trained_ahead(dataset: Dataset, config: RunConfig, seconds: float, path: Pat
         if epoch < alone:
             done = share_alone * (epoch + fraction) / alone
         else:
-            done = share_alone + (1 - share_alone) * (passed() - drawn_since) / (seconds - drawn_since)
+            left = max(seconds - drawn_since, 1e-9)
+            done = share_alone + (1 - share_alone) * (passed() - drawn_since) / left
         return cosine(min(done, 1.0), adapt.lr, warm_up=0.05)
 
     def after_step() -> None:
@@ -88,7 +92,8 @@ def trained_ahead(dataset: Dataset, config: RunConfig, seconds: float, path: Pat
 def trained_alone(arch: Arch, dataset: Dataset, config: RunConfig, seconds: float) -> tuple[float, float]:
     """Top-1 on the fold's images of one subnet that was trained alone for so many seconds, and how many it was.
 
-    What is judged is the moving average of its weights, calibrated, as in a search.
+    What is judged is the moving average of its weights, calibrated, as in a search. Raises TrainingDiverged when a loss
+    is not a number.
     """
     import torch
     from torch.nn import functional as F
@@ -97,13 +102,14 @@ def trained_alone(arch: Arch, dataset: Dataset, config: RunConfig, seconds: floa
     from natdeploy.supernets import extract, load_supernet
     from natdeploy.transfer import Calibration, evaluate
     from natdeploy.transfer.batches import TrainingBatches
-    from natdeploy.transfer.compute import keep_freed_memory
+    from natdeploy.transfer.compute import compute_device, keep_freed_memory, placed
     from natdeploy.transfer.evaluate import recalibrate
     from natdeploy.transfer.optimizer import cosine, set_learning_rate, sgd
+    from natdeploy.transfer.step import TrainingDiverged
 
     keep_freed_memory()
     torch.manual_seed(config.seed)
-    subnet = extract(load_supernet(num_classes=len(dataset.classes)), arch).train()
+    subnet = placed(extract(load_supernet(num_classes=len(dataset.classes)), arch), compute_device()).train()
     adapt = config.adapt
     batches = TrainingBatches(
         dataset.train,
@@ -117,10 +123,13 @@ def trained_alone(arch: Arch, dataset: Dataset, config: RunConfig, seconds: floa
     average = AveragedModel(subnet, multi_avg_fn=get_ema_multi_avg_fn(adapt.ema))
     rng, started, passed = np.random.default_rng(config.seed), time.process_time(), 0.0
     while passed < seconds:
-        for images, labels in batches.epoch(rng, torch.device("cpu")):
+        for images, labels in batches.epoch(rng, compute_device()):
             set_learning_rate(optimizer, cosine(min(1.0, passed / seconds), adapt.lr, warm_up=0.05))
             optimizer.zero_grad()
-            F.cross_entropy(subnet(images), labels, label_smoothing=adapt.label_smoothing).backward()
+            loss = F.cross_entropy(subnet(images), labels, label_smoothing=adapt.label_smoothing)
+            if not math.isfinite(loss.item()):
+                raise TrainingDiverged(f"training {arch.id} alone diverged: loss {loss.item()}")
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(subnet.parameters(), adapt.clip)
             optimizer.step()
             average.update_parameters(subnet)

@@ -164,7 +164,7 @@ class Workshop:
             self.say(f"fine-tuned {arch.id}: {change}")
             return found.subnet, f"fine-tuned for {asked} ({change})"
         self.say(f"fine-tuned {arch.id}: {change}; it stays as it was")
-        return found.subnet, f"as searched (fine-tuning for {asked} did not help: {change})"
+        return found.subnet, f"as searched (fine-tuning for {asked} made it worse: {change})"
 
     def time(self, candidate: Candidate, runtime: str) -> Measurement:
         """Time one artifact of a candidate; the timing is stored before it is returned."""

@@ -63,7 +63,7 @@ def build(
             that the search was given.
         attempts: how many architectures each pick may try.
         finetune_epochs: epochs that each one is trained on its own before it is built, after a quarter as many of its
-            classifier alone; where validation does not say that it helped, the network stays as it was. 0: none.
+            classifier alone; where it is worse on validation images then, the network stays as it was. 0: none.
         via, unit: way to a device that is not this machine, and which one of several; it must be there then.
         ray: address of a Ray cluster that compiles the first choices of all picks; ``"local"`` for one of its own.
         progress: told what is going on.

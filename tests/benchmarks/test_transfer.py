@@ -1,9 +1,10 @@
-"""The transfer benchmark's folds, choices and statistics; the training itself is its ``--quick`` form's."""
+"""The transfer benchmark's folds, training, choices and statistics."""
 
 from __future__ import annotations
 
-import time
+import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,11 +13,12 @@ import torch
 from benchmarks import transfer
 from benchmarks.transfer_folds import write_folds
 from benchmarks.transfer_training import trained_ahead
-from benchmarks.transfer_ways import SPACE, Outcome, choose, config, limits
+from benchmarks.transfer_ways import SPACE, Outcome, choose, config, limits, macs, one_fold
 from natdeploy.data import load_dataset
 from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import costs, get_space
 from natdeploy.supernets import load_supernet, read_supernet_header
+from natdeploy.transfer import epoch
 from tests.search.make import made_up
 
 #: One fold's figures, all of them equal.
@@ -58,15 +60,46 @@ def test_what_is_chosen_keeps_to_the_macs() -> None:
     assert choose(entries, 1_999_999).top1 == 0.6
 
 
-def test_training_ahead_of_a_search_lasts_as_long_as_it_is_told(images: Path, tmp_path: Path) -> None:
+def test_training_ahead_of_a_search_is_a_warm_up_of_so_many_seconds(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that goes on by a second whenever it is read: the largest subnet has one step, the others the rest."""
+    ticks, steps = itertools.count(), []
+    clock = SimpleNamespace(process_time=lambda: float(next(ticks)))
+    monkeypatch.setattr("benchmarks.transfer_training.time", clock)
+    real = epoch.elastic_step
+
+    def noted(replicas, optimizer, pixels, labels, students, **more):
+        steps.append((len(students), optimizer.param_groups[0]["lr"]))
+        return real(replicas, optimizer, pixels, labels, students, **more)
+
+    monkeypatch.setattr(epoch, "elastic_step", noted)
     path, out = write_folds(images, tmp_path, seed=1, folds=5, size=32)[0], tmp_path / "ahead.safetensors"
     dataset, how = load_dataset(str(path)), config(path, seed=0, quick=True)
-    started = time.process_time()
-    took = trained_ahead(dataset, how, 1.0, out)
-    assert 1.0 <= took <= time.process_time() - started
+    assert trained_ahead(dataset, how, 30.0, out) >= 30
+    students, rates = zip(*steps)
+    assert students[0] == 0 and set(students[1:]) == {1} and len(steps) > 10
+    assert rates[0] == 0 and list(rates[1:]) == sorted(rates[1:], reverse=True)
+    assert how.adapt.lr > rates[1] > how.adapt.lr / 2 and 0 <= rates[-1] < how.adapt.lr / 10
     trained, box = load_supernet(out), load_supernet(num_classes=3)
     assert trained.num_classes == 3 and read_supernet_header(out)["meta"]["classes"] == list(dataset.classes)
     assert not torch.equal(next(trained.parameters()), next(box.parameters()))
+
+
+def test_a_fold_goes_all_ways_for_as_many_seconds(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # which a fold sets, in a process of its own
+    path, threads = write_folds(images, tmp_path, seed=1, folds=5, size=32)[0], torch.get_num_threads()
+    try:
+        found = one_fold(path, tmp_path / "fold", seed=0, quick=True)
+    finally:
+        torch.set_num_threads(threads)
+    assert {name for pair in transfer.PAIRS.values() for name in pair} <= found.figures.keys()
+    assert all(0 <= value <= 1 for name, value in found.figures.items() if not name.startswith("mmacs"))
+    assert found.figures["mmacs_nat_at_mid"] < macs(limits()["mid"], load_dataset(str(path))) / 1e6 + 1e-9
+    assert found.seconds.keys() == {"nat", "no_adaptation", "finetune_largest", "finetune_mid"}
+    assert min(found.seconds.values()) == found.seconds["nat"] > 0
 
 
 def test_what_was_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,8 +25,8 @@ from natdeploy.ground.errors import BadInput, BudgetNotMet, DeviceNotReachable, 
 from natdeploy.ground.files import cache_root, read_json, write_json
 from natdeploy.measure import MeasurementStore, TimingProtocol, protocol_for
 from natdeploy.runs import RunFolder
-from natdeploy.supernets import load_supernet, to_network
-from natdeploy.transfer import Calibration, calibrated_subnet, finetune
+from natdeploy.supernets import Subnet, load_supernet, to_network
+from natdeploy.transfer import Calibration, FineTuned, calibrated_subnet, finetune
 from tests.deploy.made_run import made_up_timings, make_run, small_archs
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -78,13 +79,22 @@ def test_picks_that_choose_one_architecture_share_a_bundle(run: RunFolder, built
     assert sorted(path.name for path in (run.path / "bundles").iterdir()) == sorted(b.manifest.name for b in built)
 
 
-def test_what_is_fine_tuned_says_so(run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("better", [True, False])
+def test_what_is_fine_tuned_says_so(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, better: bool
+) -> None:
     from natdeploy.deploy import candidate
 
     stages: list[tuple[str, float]] = []
     asked: list[dict[str, object]] = []
     real = candidate.fine_tune
-    monkeypatch.setattr(candidate, "fine_tune", lambda *given, **more: (asked.append(more), real(*given, **more))[1])
+
+    def fine_tune(subnet: Subnet, *given: Any, **more: Any) -> FineTuned:
+        asked.append(more)
+        found = real(subnet, *given, **more)
+        return FineTuned(found.subnet, 1, 0.4, 0.5) if better else FineTuned(subnet, 0, 0.5, 0.4)
+
+    monkeypatch.setattr(candidate, "fine_tune", fine_tune)
     store = MeasurementStore(tmp_path / "m.sqlite")
     adapt = read_json(run.path / "run.json", "run")["adapt"]
     with changed(run.path / "run.json", adapt={**adapt, "augmentation": "crop-flip"}):
@@ -101,10 +111,13 @@ def test_what_is_fine_tuned_says_so(run: RunFolder, tmp_path: Path, monkeypatch:
     assert [fraction for _, fraction in stages] == sorted(fraction for _, fraction in stages)
     told = next(stage for stage, _ in stages if stage.startswith("fine-tuned"))
     assert bundle.manifest.model.arch_id in told
-    kept = told.endswith("it stays as it was")
-    for accuracy in bundle.manifest.accuracy:
-        came_of_it = "as searched (fine-tuning for 1 + 1 epochs did not help" if kept else "fine-tuned for 1 + 1 epochs"
-        assert came_of_it in accuracy.weights
+    assert told.endswith("it stays as it was") != better
+    came_of_it = (
+        "fine-tuned for 1 + 1 epochs (validation top-1 40.00% before, 50.00% after)"
+        if better
+        else "as searched (fine-tuning for 1 + 1 epochs made it worse: validation top-1 50.00% before, 40.00% after)"
+    )
+    assert all(came_of_it in accuracy.weights for accuracy in bundle.manifest.accuracy)
     assert verify_bundle(bundle.path).manifest == bundle.manifest
 
 
