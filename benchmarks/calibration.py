@@ -38,7 +38,7 @@ def measure(path: Path, *, seed: int, quick: bool) -> dict[str, Any]:
     dataset = load_dataset(str(path), val_fraction=HELD_OUT)
     if list(dataset.classes) != meta["classes"]:
         raise BadInput(f"{path}: its classes are not the supernet's: {', '.join(meta['classes'])}")
-    rng = np.random.default_rng(seed)
+    images, rng = 500 if quick else len(dataset.test), np.random.default_rng(seed)
     archs = {"largest": supernet.space.largest(), "smallest": supernet.space.smallest()}
     archs |= {f"random {index}": supernet.space.sample(rng) for index in range(2 if quick else RANDOM)}
     top1: dict[str, list[float]] = {}
@@ -50,26 +50,25 @@ def measure(path: Path, *, seed: int, quick: bool) -> dict[str, Any]:
                 dataset,
                 Calibration(augmentation=augmentation, seed=seed),
                 split="test",
-                images=500 if quick else None,
+                images=images,
             ).top1
             for augmentation in (meta["config"]["augmentation"], "none")
         ]
         print(f"{name}: varied {top1[name][0]:.2%}, plain {top1[name][1]:.2%}", file=sys.stderr, flush=True)
-    drawn = [accuracies for name, accuracies in top1.items() if name.startswith("random")]
-    groups = {"largest": [top1["largest"]], "smallest": [top1["smallest"]], "random": drawn}
-    points = [100 * (varied - plain) for varied, plain in top1.values()]
+    points = {name: 100 * (varied - plain) for name, (varied, plain) in top1.items()}
+    drawn = [name for name in archs if name.startswith("random")]
     figures: dict[str, float] = {}
-    for name, group in groups.items():
-        figures[f"{name}_top1"] = float(np.mean([varied for varied, _ in group]))
-        figures[f"{name}_points"] = float(np.mean([100 * (varied - plain) for varied, plain in group]))
+    for group, names in {"largest": ["largest"], "smallest": ["smallest"], "random": drawn}.items():
+        figures[f"{group}_top1"] = float(np.mean([top1[name][0] for name in names]))
+        figures[f"{group}_points"] = float(np.mean([points[name] for name in names]))
     figures |= {
-        "least_points": min(points),
-        "most_points": max(points),
+        "least_points": min(points.values()),
+        "most_points": max(points.values()),
         "subnets": len(top1),
         "random": len(drawn),
         "same_division": int(dataset.fingerprint == meta["trained_on"]["fingerprint"]),
     }
-    about = {"data": path.name, "test_images": 500 if quick else len(dataset.test)}
+    about = {"data": path.name, "test_images": images}
     return {
         "benchmark": "calibration",
         "figures": figures,

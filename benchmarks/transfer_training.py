@@ -27,7 +27,7 @@ def trained_ahead(dataset: Dataset, config: RunConfig, seconds: float, path: Pat
 
     First the largest subnet alone, for as many epochs as in ``config``, then drawn subnets of the whole space as well,
     as long as there is time. The learning rate falls as it does in the search: by epochs at first, as if there were as
-    many in all as ``config`` has, then with time.
+    many in all as ``config`` has, then with time (:class:`natdeploy.transfer.Adaptation` goes by epochs to the end).
     """
     import torch
 
@@ -111,14 +111,7 @@ def trained_alone(arch: Arch, dataset: Dataset, config: RunConfig, seconds: floa
     torch.manual_seed(config.seed)
     subnet = placed(extract(load_supernet(num_classes=len(dataset.classes)), arch), compute_device()).train()
     adapt = config.adapt
-    batches = TrainingBatches(
-        dataset.train,
-        arch.r,
-        adapt.batch_size,
-        mean=dataset.mean,
-        std=dataset.std,
-        augmentation=adapt.augmentation,
-    )
+    batches = TrainingBatches.of(dataset, arch.r, adapt.batch_size, adapt.augmentation)
     optimizer = sgd(subnet, weight_decay=adapt.weight_decay)
     average = AveragedModel(subnet, multi_avg_fn=get_ema_multi_avg_fn(adapt.ema))
     rng, started, passed = np.random.default_rng(config.seed), time.process_time(), 0.0

@@ -84,21 +84,22 @@ def one_fold(path: Path, folder: Path, *, seed: int, quick: bool) -> Outcome:
     from natdeploy.data import load_dataset
 
     torch.set_num_threads(1)
-    dataset = load_dataset(str(path), seed=seed)
+    how = nat_config(path, seed=seed, quick=quick)
+    dataset = load_dataset(how.data, seed=how.seed)
     figures: dict[str, float] = {}
     seconds: dict[str, float] = {}
 
     for way in ("nat", "no_adaptation"):
-        searched = _searched(path, dataset, folder / way, seconds.get("nat"), seed=seed, quick=quick)
-        seconds[way] = searched.seconds
-        chosen = {name: choose(searched.run.archive(), macs(arch, dataset)) for name, arch in limits().items()}
-        test = _judged(searched, [*searched.run.front(), *chosen.values()], dataset)
-        figures[f"hv_{way}"] = _front_volume(searched, test, dataset)
+        run, seconds[way] = _searched(how, dataset, folder / way, seconds.get("nat"))
+        chosen = {name: choose(run.archive(), macs(arch, dataset)) for name, arch in limits().items()}
+        test = _judged(run, [*run.front(), *chosen.values()], dataset, how)
+        figures[f"hv_{way}"] = _front_volume(run, test, dataset)
         for name, entry in chosen.items():
             figures |= {f"top1_{way}_at_{name}": test[entry.id], f"mmacs_{way}_at_{name}": entry.macs / 1e6}
     for name, arch in limits().items():
-        top1, seconds[f"finetune_{name}"] = trained_alone(arch, dataset, config(path, seed, quick), seconds["nat"])
-        figures[f"top1_finetune_{name}"] = top1
+        figures[f"top1_finetune_{name}"], seconds[f"finetune_{name}"] = trained_alone(
+            arch, dataset, how, seconds["nat"]
+        )
     return Outcome(figures, seconds)
 
 
@@ -116,7 +117,7 @@ def macs(arch: Arch, dataset: Dataset) -> int:
     return costs(get_space(SPACE).layers(arch, len(dataset.classes))).macs
 
 
-def config(path: Path, seed: int, quick: bool) -> RunConfig:
+def nat_config(path: Path, *, seed: int, quick: bool) -> RunConfig:
     """NAT's search on a fold."""
     from natdeploy.runs import RunConfig
 
@@ -131,33 +132,21 @@ def config(path: Path, seed: int, quick: bool) -> RunConfig:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Searched:
-    """A finished search.
+def _searched(how: RunConfig, dataset: Dataset, out: Path, ahead: float | None) -> tuple[RunFolder, float]:
+    """A finished search, and the seconds of processor time that its training took.
 
-    Attributes:
-        run, config: the search.
-        seconds: processor time of training, all threads.
+    NAT's, or one without adaptation whose supernet was trained for ``ahead`` seconds before it begins.
     """
-
-    run: RunFolder
-    config: RunConfig
-    seconds: float
-
-
-def _searched(path: Path, dataset: Dataset, out: Path, ahead: float | None, *, seed: int, quick: bool) -> _Searched:
-    """NAT's search, or one without adaptation whose supernet was trained for so many seconds before it begins."""
     from natdeploy.search import search
 
-    how, here = config(path, seed, quick), _surroundings()
+    here = _surroundings()
     if ahead is None:
-        run = search(how, out, surroundings=here)
-        return _Searched(run, how, sum(here.seconds.values()))
+        return search(how, out, surroundings=here), here.seconds
     trained = out.with_suffix(".safetensors")
     took = trained_ahead(dataset, how, ahead, trained)
     none = how.adapt.model_copy(update={"largest_epochs": 0, "warm_up_epochs": 0, "epochs_per_iteration": 0})
     how = how.model_copy(update={"supernet": str(trained), "adapt": none})
-    return _Searched(search(how, out, surroundings=here), how, took)
+    return search(how, out, surroundings=here), took
 
 
 def _surroundings() -> Any:
@@ -167,7 +156,7 @@ def _surroundings() -> Any:
     class Timed(LocalSurroundings):
         def __init__(self) -> None:
             super().__init__()
-            self.seconds = {"warm_up": 0.0, "adapt": 0.0}
+            self.seconds = 0.0
 
         def latency_model(self, config: RunConfig) -> Any:
             return MacsForLatency()
@@ -177,15 +166,15 @@ def _surroundings() -> Any:
 
         def open_evaluator(self, config: RunConfig, state: Path | None) -> Evaluator:
             evaluator = super().open_evaluator(config, state)
-            for name in self.seconds:
-                setattr(evaluator, name, self._timed(name, getattr(evaluator, name)))
+            for name in ("warm_up", "adapt"):
+                setattr(evaluator, name, self._timed(getattr(evaluator, name)))
             return evaluator
 
-        def _timed(self, name: str, train: Callable[..., object]) -> Callable[..., object]:
+        def _timed(self, train: Callable[..., object]) -> Callable[..., object]:
             def timed(*given: Any) -> object:
                 started = time.process_time()
                 trained = train(*given)
-                self.seconds[name] += time.process_time() - started
+                self.seconds += time.process_time() - started
                 return trained
 
             return timed
@@ -211,22 +200,22 @@ class MacsForLatency:
         path.write_text("{}\n")
 
 
-def _judged(searched: _Searched, entries: Sequence[ArchiveEntry], dataset: Dataset) -> dict[str, float]:
+def _judged(run: RunFolder, entries: Sequence[ArchiveEntry], dataset: Dataset, how: RunConfig) -> dict[str, float]:
     """Top-1 of models on the fold's images, by their ids."""
     from natdeploy.supernets import load_supernet
     from natdeploy.transfer import Calibration, evaluate_arch
 
-    supernet = load_supernet(searched.run.supernet_path)
-    calibration = Calibration.of(searched.config.adapt, searched.config.seed)
+    supernet = load_supernet(run.supernet_path)
+    calibration = Calibration.of(how.adapt, how.seed)
     return {
         name: evaluate_arch(supernet, entry.arch, dataset, calibration, split="test").top1
         for name, entry in {entry.id: entry for entry in entries}.items()
     }
 
 
-def _front_volume(searched: _Searched, top1: Mapping[str, float], dataset: Dataset) -> float:
+def _front_volume(run: RunFolder, top1: Mapping[str, float], dataset: Dataset) -> float:
     """Hypervolume of a front by its accuracies on the fold's images, as a share of the box of error 1 and all MACs."""
     from natdeploy.search import dominated_share
 
     most = macs(limits()["largest"], dataset)
-    return dominated_share(np.array([[1 - top1[entry.id], entry.macs / most] for entry in searched.run.front()]))
+    return dominated_share(np.array([[1 - top1[entry.id], entry.macs / most] for entry in run.front()]))

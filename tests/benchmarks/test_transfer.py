@@ -13,7 +13,7 @@ import torch
 from benchmarks import transfer
 from benchmarks.transfer_folds import write_folds
 from benchmarks.transfer_training import trained_ahead
-from benchmarks.transfer_ways import SPACE, Outcome, choose, config, limits, macs, one_fold
+from benchmarks.transfer_ways import SPACE, Outcome, choose, limits, macs, nat_config, one_fold
 from natdeploy.data import load_dataset
 from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import costs, get_space
@@ -75,7 +75,7 @@ def test_training_ahead_of_a_search_is_a_warm_up_of_so_many_seconds(
 
     monkeypatch.setattr(epoch, "elastic_step", noted)
     path, out = write_folds(images, tmp_path, seed=1, folds=5, size=32)[0], tmp_path / "ahead.safetensors"
-    dataset, how = load_dataset(str(path)), config(path, seed=0, quick=True)
+    dataset, how = load_dataset(str(path)), nat_config(path, seed=0, quick=True)
     assert trained_ahead(dataset, how, 30.0, out) >= 30
     students, rates = zip(*steps)
     assert students[0] == 0 and set(students[1:]) == {1} and len(steps) > 10
