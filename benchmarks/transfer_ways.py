@@ -90,12 +90,8 @@ def one_fold(path: Path, folder: Path, *, seed: int, quick: bool) -> Outcome:
     seconds: dict[str, float] = {}
 
     for way in ("nat", "no_adaptation"):
-        run, seconds[way] = _searched(how, dataset, folder / way, seconds.get("nat"))
-        chosen = {name: choose(run.archive(), macs(arch, dataset)) for name, arch in limits().items()}
-        test = _judged(run, [*run.front(), *chosen.values()], dataset, how)
-        figures[f"hv_{way}"] = _front_volume(run, test, dataset)
-        for name, entry in chosen.items():
-            figures |= {f"top1_{way}_at_{name}": test[entry.id], f"mmacs_{way}_at_{name}": entry.macs / 1e6}
+        run, seconds[way] = searched(how, dataset, folder / way, seconds.get("nat"))
+        figures |= judged(run, dataset, how, way)
     for name, arch in limits().items():
         figures[f"top1_finetune_{name}"], seconds[f"finetune_{name}"] = trained_alone(
             arch, dataset, how, seconds["nat"]
@@ -132,7 +128,7 @@ def nat_config(path: Path, *, seed: int, quick: bool) -> RunConfig:
     )
 
 
-def _searched(how: RunConfig, dataset: Dataset, out: Path, ahead: float | None) -> tuple[RunFolder, float]:
+def searched(how: RunConfig, dataset: Dataset, out: Path, ahead: float | None = None) -> tuple[RunFolder, float]:
     """A finished search, and the seconds of processor time that its training took.
 
     NAT's, or one without adaptation whose supernet was trained for ``ahead`` seconds before it begins.
@@ -200,7 +196,17 @@ class MacsForLatency:
         path.write_text("{}\n")
 
 
-def _judged(run: RunFolder, entries: Sequence[ArchiveEntry], dataset: Dataset, how: RunConfig) -> dict[str, float]:
+def judged(run: RunFolder, dataset: Dataset, how: RunConfig, way: str) -> dict[str, float]:
+    """What a search came to on the fold's images: its front's hypervolume, and its choices within both limits' MACs."""
+    chosen = {name: choose(run.archive(), macs(arch, dataset)) for name, arch in limits().items()}
+    top1 = _top1(run, [*run.front(), *chosen.values()], dataset, how)
+    figures = {f"hv_{way}": _front_volume(run, top1, dataset)}
+    for name, entry in chosen.items():
+        figures |= {f"top1_{way}_at_{name}": top1[entry.id], f"mmacs_{way}_at_{name}": entry.macs / 1e6}
+    return figures
+
+
+def _top1(run: RunFolder, entries: Sequence[ArchiveEntry], dataset: Dataset, how: RunConfig) -> dict[str, float]:
     """Top-1 of models on the fold's images, by their ids."""
     from natdeploy.supernets import load_supernet
     from natdeploy.transfer import Calibration, evaluate_arch

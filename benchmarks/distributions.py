@@ -1,0 +1,150 @@
+"""Which subnets adaptation should draw: whole searches that differ in nothing else, on tasks with 2,500 test images.
+
+    python benchmarks/distributions.py [--json] [--seed S] [--quick] [--task NAME ...] [--draws N] [--keep FOLDER]
+
+Two tasks made of CIFAR-10's test images (``benchmarks/cifar_tasks.py``; ``../shared/data/cifar10`` beside the
+checkout), 530 of them to train and choose on, drawn anew three times. On each, ``benchmarks/transfer.py``'s NAT with
+every ``adapt.distribution``: ``uniform``, the whole space; ``archive``, the archive's genes (NAT's own); ``fronts``,
+the members of its first three fronts; then two subnets that are fine-tuned alone for as many seconds as ``fronts``
+took. Figures of each task T and distribution D, means over draws: ``T_hv_D``, hypervolume of the front, chosen on
+validation images, by its accuracies on the test images; ``T_top1_D_at_largest`` and ``..._at_mid``, of the model that
+``build --pick best`` takes with that subnet's MACs for a budget; ``T_top1_finetune_largest`` and ``..._mid``. Over all
+draws of all tasks, ``fronts`` minus the other and the standard error of the paired differences: ``hv_over_uniform``
+and ``se_hv_over_uniform``, ``hv_over_archive``, ``largest_over_finetune``, ``mid_over_finetune`` likewise; ``pairs``
+says how many differences. Some 45 minutes of two processors.
+
+``--keep FOLDER`` writes each draw's outcome there when it is done, and takes what is there. ``--quick`` does one draw
+of one task, hardly trained: its figures say nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+IMAGES = CHECKOUT.parent / "shared" / "data" / "cifar10"
+DRAWS = 3
+DISTRIBUTIONS = ("fronts", "archive", "uniform")
+#: Figures whose differences are paired, draw by draw.
+PAIRS = {
+    "hv_over_archive": ("hv_fronts", "hv_archive"),
+    "hv_over_uniform": ("hv_fronts", "hv_uniform"),
+    "largest_over_archive": ("top1_fronts_at_largest", "top1_archive_at_largest"),
+    "largest_over_uniform": ("top1_fronts_at_largest", "top1_uniform_at_largest"),
+    "largest_over_finetune": ("top1_fronts_at_largest", "top1_finetune_largest"),
+    "mid_over_finetune": ("top1_fronts_at_mid", "top1_finetune_mid"),
+}
+
+Place = tuple[str, int]
+
+
+def measure(
+    source: Path, names: Sequence[str], draws: int, *, seed: int, quick: bool, keep: Path | None, jobs: int
+) -> dict[str, Any]:
+    """So many draws of these tasks. Raises BadInput for images that are not there, or outcomes of other settings."""
+    from benchmarks.environment import environment
+    from benchmarks.kept import kept_folder, read_kept, write_kept
+    from benchmarks.workers import side_by_side
+
+    places = [(name, draw) for name in names for draw in range(draws)]
+    with kept_folder(keep) as kept, tempfile.TemporaryDirectory(prefix="distributions.") as temporary:
+        conditions, files = _conditions(seed, quick), {at: kept / f"{at[0]}-{at[1]}.json" for at in places}
+        found = {at: read for at, path in files.items() if (read := read_kept(path, of=conditions))}
+        left = {
+            (name, draw): partial(
+                one_draw, source, name, Path(temporary) / f"{name}-{draw}", seed=seed + draw, quick=quick
+            )
+            for name, draw in places
+            if (name, draw) not in found
+        }
+        for at, figures in side_by_side(left, jobs):
+            write_kept(files[at], figures, of=conditions)
+            found[at] = figures
+            said = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
+            print(f"{at[0]}, draw {at[1]}: {said}", file=sys.stderr, flush=True)
+    about = {"tasks": list(names), "draws": draws, "jobs": jobs}
+    return {
+        "benchmark": "distributions",
+        "figures": summary(found),
+        "environment": {**environment(seed=seed, quick=quick), **about},
+    }
+
+
+def one_draw(source: Path, name: str, folder: Path, *, seed: int, quick: bool) -> dict[str, float]:
+    """All searches and fine-tunings on one draw of a task, one after the other, by one thread of the processor."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    import torch
+
+    from benchmarks.cifar_tasks import write_task
+    from benchmarks.transfer_training import trained_alone
+    from benchmarks.transfer_ways import judged, limits, nat_config, searched
+    from natdeploy.data import load_dataset
+
+    torch.set_num_threads(1)
+    folder.mkdir(parents=True)
+    write_task(source, name, folder / "task.npz", seed=seed, quick=quick)
+    ours = nat_config(folder / "task.npz", seed=seed, quick=quick)
+    dataset = load_dataset(ours.data, seed=seed)
+    figures: dict[str, float] = {}
+    for drawn in DISTRIBUTIONS:
+        how = ours.model_copy(update={"adapt": ours.adapt.model_copy(update={"distribution": drawn})})
+        run, figures[f"seconds_{drawn}"] = searched(how, dataset, folder / drawn)
+        figures |= judged(run, dataset, how, drawn)
+    for size, arch in limits().items():
+        figures[f"top1_finetune_{size}"], _ = trained_alone(arch, dataset, ours, figures["seconds_fronts"])
+    return figures
+
+
+def summary(found: Mapping[Place, Mapping[str, float]]) -> dict[str, float]:
+    """Means over the draws of each task; of all draws' paired differences means, and standard errors of several."""
+    figures: dict[str, float] = {}
+    for name in dict.fromkeys(name for name, _ in found):
+        of_task = [one for at, one in found.items() if at[0] == name]
+        figures |= {f"{name}_{what}": float(np.mean([one[what] for one in of_task])) for what in of_task[0]}
+    for pair, (ours, other) in PAIRS.items():
+        differences = [one[ours] - one[other] for one in found.values()]
+        figures[pair] = float(np.mean(differences))
+        if len(differences) > 1:
+            figures[f"se_{pair}"] = float(np.std(differences, ddof=1) / np.sqrt(len(differences)))
+    return figures | {"pairs": len(found)}
+
+
+def _conditions(seed: int, quick: bool) -> dict[str, Any]:
+    from benchmarks.cifar_tasks import PARTS, QUICK_PARTS
+    from benchmarks.transfer_ways import settings
+    from natdeploy import __version__
+
+    return {**settings(quick=quick), "parts": QUICK_PARTS if quick else PARTS, "seed": seed, "natdeploy": __version__}
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    sys.path.insert(0, str(CHECKOUT))
+    from benchmarks.cifar_tasks import TASKS
+    from benchmarks.output import answer, parser_of
+    from natdeploy.ground.processes import allowed_processors
+
+    parser = parser_of(__doc__, quick="one draw of one task, hardly trained")
+    parser.add_argument("--task", action="append", choices=TASKS, help="this task alone; may be given again")
+    parser.add_argument("--draws", type=int, choices=range(1, 11), default=DRAWS, help="of each task's images")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep each draw's outcome, and take what is there")
+    parser.add_argument("--jobs", type=int, help="draws side by side; as many as there are processors if not given")
+    options = parser.parse_args()
+    names, draws = dict.fromkeys(options.task or TASKS), options.draws
+    if options.quick:
+        names, draws = dict.fromkeys(list(names)[:1]), 1
+    jobs = max(1, options.jobs or len(allowed_processors()))
+    how = {"seed": options.seed, "quick": options.quick, "keep": options.keep, "jobs": jobs}
+    answer(parser, lambda: measure(IMAGES, list(names), draws, **how), as_json=options.json)
+
+
+if __name__ == "__main__":
+    main()
