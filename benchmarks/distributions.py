@@ -11,7 +11,7 @@ validation images, by its accuracies on the test images; ``T_top1_D_at_largest``
 ``build --pick best`` takes with that subnet's MACs for a budget; ``T_top1_finetune_largest`` and ``..._mid``. Over all
 draws of all tasks, ``fronts`` minus the other and the standard error of the paired differences: ``hv_over_uniform``
 and ``se_hv_over_uniform``, ``hv_over_archive``, ``largest_over_finetune``, ``mid_over_finetune`` likewise; ``pairs``
-says how many differences. Some 45 minutes of two processors.
+says how many differences. Some 55 minutes of two processors.
 
 ``--keep FOLDER`` writes each draw's outcome there when it is done, and takes what is there. ``--quick`` does one draw
 of one task, hardly trained: its figures say nothing.
