@@ -1,17 +1,22 @@
-"""Which subnets adaptation should draw: whole searches that differ in nothing else, on tasks with 2,500 test images.
+"""Which subnets adaptation should draw: whole searches that differ in nothing else, on tasks with 2,400 test images.
 
-    python benchmarks/distributions.py [--json] [--seed S] [--quick] [--task NAME ...] [--draws N] [--keep FOLDER]
+    python benchmarks/distributions.py [--json] [--seed S] [--quick] [--task NAME ...] [--draws N] [--jobs N]
+                                       [--keep FOLDER]
 
-Two tasks made of CIFAR-10's test images (``benchmarks/cifar_tasks.py``; ``../shared/data/cifar10`` beside the
-checkout), 530 of them to train and choose on, drawn anew three times. On each, ``benchmarks/transfer.py``'s NAT with
-every ``adapt.distribution``: ``uniform``, the whole space; ``archive``, the archive's genes (NAT's own); ``fronts``,
-the members of its first three fronts; then two subnets that are fine-tuned alone for as many seconds as ``fronts``
-took. Figures of each task T and distribution D, means over draws: ``T_hv_D``, hypervolume of the front, chosen on
-validation images, by its accuracies on the test images; ``T_top1_D_at_largest`` and ``..._at_mid``, of the model that
-``build --pick best`` takes with that subnet's MACs for a budget; ``T_top1_finetune_largest`` and ``..._mid``. Over all
-draws of all tasks, ``fronts`` minus the other and the standard error of the paired differences: ``hv_over_uniform``
-and ``se_hv_over_uniform``, ``hv_over_archive``, ``largest_over_finetune``, ``mid_over_finetune`` likewise; ``pairs``
-says how many differences. Some 55 minutes of two processors.
+Two tasks made of images of ``../shared/data`` beside the checkout (``benchmarks/made_tasks.py``: ``turned`` of
+CIFAR-10's, ``crops`` of ImageNet's), 540 images to train and choose on; three draws of each, which share no image. On
+each, ``benchmarks/transfer.py``'s NAT with every ``adapt.distribution``: ``uniform``, the whole space; ``archive``, the
+archive's genes (NAT's own); ``fronts``, the members of its first three fronts; then two subnets that are fine-tuned
+alone for as many seconds as ``fronts`` took. (What those settings are had been chosen on tasks made of CIFAR-10, one of
+them much like ``turned``; nothing was chosen on ``crops``.)
+
+Figures of each task T and distribution D, means over draws: ``T_hv_D``, hypervolume of the front, chosen on validation
+images, by its accuracies on the test images, as a share of the box up to error 1 and the largest subnet's MACs;
+``T_top1_D_at_largest`` and ``T_top1_D_at_mid``, of the model that ``build --pick best`` takes with that subnet's MACs
+for a budget (``T_mmacs_D_at_...`` are its own, in millions); ``T_top1_finetune_largest`` and ``T_top1_finetune_mid``;
+``T_seconds_D``, processor time of training. Of all draws of all tasks, ``pairs`` in number, mean and standard error of
+the paired differences, ``fronts`` minus the other: ``hv_over_archive`` and ``se_hv_over_archive``, ``hv_over_uniform``,
+``largest_over_...`` and ``mid_over_...`` likewise, of these two also ``..._over_finetune``. An hour of two processors.
 
 ``--keep FOLDER`` writes each draw's outcome there when it is done, and takes what is there. ``--quick`` does one draw
 of one task, hardly trained: its figures say nothing.
@@ -30,7 +35,7 @@ from typing import Any
 import numpy as np
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-IMAGES = CHECKOUT.parent / "shared" / "data" / "cifar10"
+IMAGES = CHECKOUT.parent / "shared" / "data"
 DRAWS = 3
 DISTRIBUTIONS = ("fronts", "archive", "uniform")
 #: Figures whose differences are paired, draw by draw.
@@ -39,6 +44,8 @@ PAIRS = {
     "hv_over_uniform": ("hv_fronts", "hv_uniform"),
     "largest_over_archive": ("top1_fronts_at_largest", "top1_archive_at_largest"),
     "largest_over_uniform": ("top1_fronts_at_largest", "top1_uniform_at_largest"),
+    "mid_over_archive": ("top1_fronts_at_mid", "top1_archive_at_mid"),
+    "mid_over_uniform": ("top1_fronts_at_mid", "top1_uniform_at_mid"),
     "largest_over_finetune": ("top1_fronts_at_largest", "top1_finetune_largest"),
     "mid_over_finetune": ("top1_fronts_at_mid", "top1_finetune_mid"),
 }
@@ -47,21 +54,20 @@ Place = tuple[str, int]
 
 
 def measure(
-    source: Path, names: Sequence[str], draws: int, *, seed: int, quick: bool, keep: Path | None, jobs: int
+    shared: Path, names: Sequence[str], draws: int, *, seed: int, quick: bool, keep: Path | None, jobs: int
 ) -> dict[str, Any]:
     """So many draws of these tasks. Raises BadInput for images that are not there, or outcomes of other settings."""
     from benchmarks.environment import environment
     from benchmarks.kept import kept_folder, read_kept, write_kept
+    from benchmarks.made_tasks import TASKS
     from benchmarks.workers import side_by_side
 
-    places = [(name, draw) for name in names for draw in range(draws)]
+    places = [(name, draw) for draw in range(draws) for name in names]
     with kept_folder(keep) as kept, tempfile.TemporaryDirectory(prefix="distributions.") as temporary:
         conditions, files = _conditions(seed, quick), {at: kept / f"{at[0]}-{at[1]}.json" for at in places}
         found = {at: read for at, path in files.items() if (read := read_kept(path, of=conditions))}
         left = {
-            (name, draw): partial(
-                one_draw, source, name, Path(temporary) / f"{name}-{draw}", seed=seed + draw, quick=quick
-            )
+            (name, draw): partial(one_draw, shared, name, Path(temporary) / f"{name}-{draw}", seed, draw, quick=quick)
             for name, draw in places
             if (name, draw) not in found
         }
@@ -70,7 +76,7 @@ def measure(
             found[at] = figures
             said = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
             print(f"{at[0]}, draw {at[1]}: {said}", file=sys.stderr, flush=True)
-    about = {"tasks": list(names), "draws": draws, "jobs": jobs}
+    about = {"data": [TASKS[name] for name in names], "tasks": list(names), "draws": draws, "jobs": jobs}
     return {
         "benchmark": "distributions",
         "figures": summary(found),
@@ -78,21 +84,22 @@ def measure(
     }
 
 
-def one_draw(source: Path, name: str, folder: Path, *, seed: int, quick: bool) -> dict[str, float]:
+def one_draw(shared: Path, name: str, folder: Path, seed: int, draw: int, *, quick: bool) -> dict[str, float]:
     """All searches and fine-tunings on one draw of a task, one after the other, by one thread of the processor."""
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     import torch
 
-    from benchmarks.cifar_tasks import write_task
+    from benchmarks.made_tasks import TASKS, write_task
     from benchmarks.transfer_training import trained_alone
     from benchmarks.transfer_ways import judged, limits, nat_config, searched
     from natdeploy.data import load_dataset
 
     torch.set_num_threads(1)
     folder.mkdir(parents=True)
-    write_task(source, name, folder / "task.npz", seed=seed, quick=quick)
-    ours = nat_config(folder / "task.npz", seed=seed, quick=quick)
-    dataset = load_dataset(ours.data, seed=seed)
+    write_task(shared, name, folder / "task.npz", seed=seed, draw=draw, quick=quick)
+    own_seed = int(np.random.default_rng([seed, draw, list(TASKS).index(name)]).integers(2**31))
+    ours = nat_config(folder / "task.npz", seed=own_seed, quick=quick)
+    dataset = load_dataset(ours.data, seed=own_seed)
     figures: dict[str, float] = {}
     for drawn in DISTRIBUTIONS:
         how = ours.model_copy(update={"adapt": ours.adapt.model_copy(update={"distribution": drawn})})
@@ -104,7 +111,7 @@ def one_draw(source: Path, name: str, folder: Path, *, seed: int, quick: bool) -
 
 
 def summary(found: Mapping[Place, Mapping[str, float]]) -> dict[str, float]:
-    """Means over the draws of each task; of all draws' paired differences means, and standard errors of several."""
+    """Means over the draws of each task; mean, and of several the standard error, of all draws' paired differences."""
     figures: dict[str, float] = {}
     for name in dict.fromkeys(name for name, _ in found):
         of_task = [one for at, one in found.items() if at[0] == name]
@@ -118,30 +125,43 @@ def summary(found: Mapping[Place, Mapping[str, float]]) -> dict[str, float]:
 
 
 def _conditions(seed: int, quick: bool) -> dict[str, Any]:
-    from benchmarks.cifar_tasks import PARTS, QUICK_PARTS
+    from benchmarks.made_tasks import PARTS, QUICK_PARTS, TASKS
     from benchmarks.transfer_ways import settings
     from natdeploy import __version__
 
-    return {**settings(quick=quick), "parts": QUICK_PARTS if quick else PARTS, "seed": seed, "natdeploy": __version__}
+    how = settings(quick=quick)
+    adapt = {name: value for name, value in how["adapt"].items() if name != "distribution"}
+    return {
+        "search": how["search"],
+        "adapt": adapt,
+        "distributions": list(DISTRIBUTIONS),
+        "finetune": "for the seconds of fronts",
+        "tasks": dict(TASKS),
+        "parts": dict(QUICK_PARTS if quick else PARTS),
+        "seed": seed,
+        "natdeploy": __version__,
+    }
 
 
 def main() -> None:
     """Parse, measure, print."""
     sys.path.insert(0, str(CHECKOUT))
-    from benchmarks.cifar_tasks import TASKS
+    from benchmarks.made_tasks import TASKS
     from benchmarks.output import answer, parser_of
     from natdeploy.ground.processes import allowed_processors
 
     parser = parser_of(__doc__, quick="one draw of one task, hardly trained")
     parser.add_argument("--task", action="append", choices=TASKS, help="this task alone; may be given again")
-    parser.add_argument("--draws", type=int, choices=range(1, 11), default=DRAWS, help="of each task's images")
+    parser.add_argument("--draws", type=int, choices=range(1, DRAWS + 1), default=DRAWS, help="of each task")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep each draw's outcome, and take what is there")
     parser.add_argument("--jobs", type=int, help="draws side by side; as many as there are processors if not given")
     options = parser.parse_args()
+    if options.jobs is not None and options.jobs < 1:
+        parser.error("--jobs: at least 1")
     names, draws = dict.fromkeys(options.task or TASKS), options.draws
     if options.quick:
         names, draws = dict.fromkeys(list(names)[:1]), 1
-    jobs = max(1, options.jobs or len(allowed_processors()))
+    jobs = options.jobs or len(allowed_processors())
     how = {"seed": options.seed, "quick": options.quick, "keep": options.keep, "jobs": jobs}
     answer(parser, lambda: measure(IMAGES, list(names), draws, **how), as_json=options.json)
 

@@ -163,6 +163,8 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep each fold's outcome, and take what is there")
     parser.add_argument("--jobs", type=int, help="folds side by side; as many as there are processors if not given")
     options = parser.parse_args()
+    if options.jobs is not None and options.jobs < 1:
+        parser.error("--jobs: at least 1")
     sys.path.insert(0, str(CHECKOUT))
     from benchmarks.output import print_found
     from natdeploy.ground.errors import NatdeployError
@@ -173,7 +175,7 @@ def main() -> None:
         names, numbers = names[:1], numbers[:1]
     jobs = options.jobs or len(allowed_processors())
     try:
-        found = measure(names, numbers, seed=options.seed, quick=options.quick, keep=options.keep, jobs=max(1, jobs))
+        found = measure(names, numbers, seed=options.seed, quick=options.quick, keep=options.keep, jobs=jobs)
     except NatdeployError as error:
         parser.error(str(error))
     print_found(found, as_json=options.json)

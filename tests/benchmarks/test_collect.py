@@ -108,7 +108,7 @@ PROMISED = {
     "distributions": [
         *(
             f"{task}_{figure}"
-            for task in ("negatives", "turned")
+            for task in ("turned", "crops")
             for drawn in ("fronts", "archive", "uniform")
             for figure in (
                 *(f"{what}_{drawn}" for what in ("hv", "seconds")),
@@ -119,7 +119,7 @@ PROMISED = {
             f"{spread}{what}_over_{other}"
             for what, other in (
                 *(("hv", "archive"), ("hv", "uniform"), ("largest", "archive"), ("largest", "uniform")),
-                *(("largest", "finetune"), ("mid", "finetune")),
+                *(("mid", "archive"), ("mid", "uniform"), ("largest", "finetune"), ("mid", "finetune")),
             )
             for spread in ("", "se_")
         ),
