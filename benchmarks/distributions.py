@@ -7,8 +7,8 @@ Two tasks made of images of ``../shared/data`` beside the checkout (``benchmarks
 CIFAR-10's, ``crops`` of ImageNet's), 540 images to train and choose on; three draws of each, which share no image. On
 each, ``benchmarks/transfer.py``'s NAT with every ``adapt.distribution``: ``uniform``, the whole space; ``archive``, the
 archive's genes (NAT's own); ``fronts``, the members of its first three fronts; then two subnets that are fine-tuned
-alone for as many seconds as ``fronts`` took. (What those settings are had been chosen on tasks made of CIFAR-10, one of
-them much like ``turned``; nothing was chosen on ``crops``.)
+alone for as many seconds as ``fronts`` took. (``fronts``, the moving average and the growing archive of these
+settings had been chosen on tasks made of CIFAR-10, one of them much like ``turned``; nothing was chosen on ``crops``.)
 
 Figures of each task T and distribution D, means over draws: ``T_hv_D``, hypervolume of the front, chosen on validation
 images, by its accuracies on the test images, as a share of the box up to error 1 and the largest subnet's MACs;
@@ -27,12 +27,15 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from benchmarks.kept import Place
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 IMAGES = CHECKOUT.parent / "shared" / "data"
@@ -50,32 +53,29 @@ PAIRS = {
     "mid_over_finetune": ("top1_fronts_at_mid", "top1_finetune_mid"),
 }
 
-Place = tuple[str, int]
-
 
 def measure(
     shared: Path, names: Sequence[str], draws: int, *, seed: int, quick: bool, keep: Path | None, jobs: int
 ) -> dict[str, Any]:
     """So many draws of these tasks. Raises BadInput for images that are not there, or outcomes of other settings."""
     from benchmarks.environment import environment
-    from benchmarks.kept import kept_folder, read_kept, write_kept
+    from benchmarks.kept import kept_folder, kept_or_done, line
     from benchmarks.made_tasks import TASKS
     from benchmarks.workers import side_by_side
 
     places = [(name, draw) for draw in range(draws) for name in names]
     with kept_folder(keep) as kept, tempfile.TemporaryDirectory(prefix="distributions.") as temporary:
-        conditions, files = _conditions(seed, quick), {at: kept / f"{at[0]}-{at[1]}.json" for at in places}
-        found = {at: read for at, path in files.items() if (read := read_kept(path, of=conditions))}
-        left = {
-            (name, draw): partial(one_draw, shared, name, Path(temporary) / f"{name}-{draw}", seed, draw, quick=quick)
-            for name, draw in places
-            if (name, draw) not in found
-        }
-        for at, figures in side_by_side(left, jobs):
-            write_kept(files[at], figures, of=conditions)
-            found[at] = figures
-            said = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
-            print(f"{at[0]}, draw {at[1]}: {said}", file=sys.stderr, flush=True)
+
+        def do(left: list[Place]) -> Iterator[tuple[Place, dict[str, float]]]:
+            parts = {
+                (name, draw): partial(
+                    one_draw, shared, name, Path(temporary) / f"{name}-{draw}", seed, draw, quick=quick
+                )
+                for name, draw in left
+            }
+            return side_by_side(parts, jobs)
+
+        found = kept_or_done(places, kept, of=_conditions(seed, quick), do=do, say=line)
     about = {"data": [TASKS[name] for name in names], "tasks": list(names), "draws": draws, "jobs": jobs}
     return {
         "benchmark": "distributions",
@@ -147,22 +147,18 @@ def main() -> None:
     """Parse, measure, print."""
     sys.path.insert(0, str(CHECKOUT))
     from benchmarks.made_tasks import TASKS
-    from benchmarks.output import answer, parser_of
-    from natdeploy.ground.processes import allowed_processors
+    from benchmarks.output import answer, jobs_option, parser_of
 
     parser = parser_of(__doc__, quick="one draw of one task, hardly trained")
     parser.add_argument("--task", action="append", choices=TASKS, help="this task alone; may be given again")
     parser.add_argument("--draws", type=int, choices=range(1, DRAWS + 1), default=DRAWS, help="of each task")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep each draw's outcome, and take what is there")
-    parser.add_argument("--jobs", type=int, help="draws side by side; as many as there are processors if not given")
+    jobs_option(parser, "draws")
     options = parser.parse_args()
-    if options.jobs is not None and options.jobs < 1:
-        parser.error("--jobs: at least 1")
     names, draws = dict.fromkeys(options.task or TASKS), options.draws
     if options.quick:
         names, draws = dict.fromkeys(list(names)[:1]), 1
-    jobs = options.jobs or len(allowed_processors())
-    how = {"seed": options.seed, "quick": options.quick, "keep": options.keep, "jobs": jobs}
+    how = {"seed": options.seed, "quick": options.quick, "keep": options.keep, "jobs": options.jobs}
     answer(parser, lambda: measure(IMAGES, list(names), draws, **how), as_json=options.json)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+#: A part's name, and which one of its kind: a fold, a draw, a seed.
+Place = tuple[str, int]
 
 
 @contextmanager
@@ -18,6 +22,36 @@ def kept_folder(keep: Path | None) -> Iterator[Path]:
     else:
         keep.mkdir(parents=True, exist_ok=True)
         yield keep
+
+
+def kept_or_done(
+    places: Sequence[Place],
+    folder: Path,
+    *,
+    of: Mapping[str, Any],
+    do: Callable[[list[Place]], Iterable[tuple[Place, Mapping[str, Any]]]],
+    say: Callable[[Mapping[str, Any]], str],
+) -> dict[Place, Mapping[str, Any]]:
+    """The outcome of each place: what is kept of it, or what ``do`` gives of those left, kept and said when it comes.
+
+    Raises BadInput for a kept outcome of other settings.
+    """
+    files = {(name, number): folder / f"{name}-{number}.json" for name, number in places}
+    found: dict[Place, Mapping[str, Any]] = {}
+    for place, file in files.items():
+        if (kept := read_kept(file, of=of)) is not None:
+            found[place] = kept
+    if left := [place for place in places if place not in found]:
+        for place, outcome in do(left):
+            write_kept(files[place], outcome, of=of)
+            found[place] = outcome
+            print(f"{place[0]}, {place[1]}: {say(outcome)}", file=sys.stderr, flush=True)
+    return {place: found[place] for place in places}
+
+
+def line(figures: Mapping[str, float]) -> str:
+    """Figures by name in one line."""
+    return ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
 
 
 def write_kept(path: Path, outcome: Mapping[str, Any], *, of: Mapping[str, Any]) -> None:

@@ -25,6 +25,19 @@ def keep_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", type=Path, help="work in this empty folder and leave everything there")
 
 
+def jobs_option(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add ``--jobs N``: how many of ``what`` go on side by side."""
+    from natdeploy.ground.processes import allowed_processors
+
+    def at_least_one(text: str) -> int:
+        if (jobs := int(text)) < 1:
+            raise argparse.ArgumentTypeError("at least 1")
+        return jobs
+
+    jobs, text = len(allowed_processors()), f"{what} side by side; as many as there are processors if not given"
+    parser.add_argument("--jobs", type=at_least_one, default=jobs, metavar="N", help=text)
+
+
 @contextmanager
 def working_folder(parser: argparse.ArgumentParser, keep: Path | None) -> Iterator[Path]:
     """The folder to keep, or one that is removed afterwards; one that is not empty is a usage error."""

@@ -34,9 +34,8 @@ given more seeds, takes what is there and does the rest. ``--quick`` does one se
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -45,6 +44,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from benchmarks.kept import Place
     from benchmarks.search_efficiency_ways import Outcome, Sizes
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -72,7 +72,7 @@ def measure(
 ) -> dict[str, Any]:
     """All searches with all seeds. Raises BadInput for data that is not there, or outcomes of other settings."""
     from benchmarks.environment import environment
-    from benchmarks.kept import kept_folder, read_kept, write_kept
+    from benchmarks.kept import kept_folder, kept_or_done
     from benchmarks.ofa_accuracies import PREDICTOR, TABLE, Oracle
     from benchmarks.search_efficiency_ways import REFERENCE, Outcome, Sizes, one_search
     from benchmarks.workers import side_by_side
@@ -82,20 +82,18 @@ def measure(
     line = {"slope": oracle.slope, "intercept": oracle.intercept}
     of = {**asdict(sizes), "evaluations": max(budgets), "oracle": line, "natdeploy": __version__}
     wanted = [(name, seed) for seed in seeds for name in PREFIXES]
+
+    def do(left: list[Place]) -> Iterator[tuple[Place, dict[str, Any]]]:
+        parts = {(name, seed): partial(one_search, oracle, name, seed, max(budgets), sizes) for name, seed in left}
+        return ((place, asdict(outcome)) for place, outcome in side_by_side(parts, jobs))
+
+    def say(outcome: Mapping[str, Any]) -> str:
+        shares = ", ".join(f"{hypervolume(Outcome(**outcome), budget):.4f} at {budget}" for budget in budgets)
+        return f"{shares} ({outcome['seconds']:.0f} s)"
+
     with kept_folder(keep) as folder:
-        paths = {place: folder / f"{place[0]}-{place[1]}.json" for place in wanted}
-        kept = {place: outcome for place, path in paths.items() if (outcome := read_kept(path, of=of))}
-        found = {place: Outcome(**outcome) for place, outcome in kept.items()}
-        parts = {
-            (name, seed): partial(one_search, oracle, name, seed, max(budgets), sizes)
-            for name, seed in wanted
-            if (name, seed) not in found
-        }
-        for place, outcome in side_by_side(parts, jobs):
-            write_kept(paths[place], asdict(outcome), of=of)
-            found[place] = outcome
-            shares = ", ".join(f"{hypervolume(outcome, budget):.4f} at {budget}" for budget in budgets)
-            print(f"{place[0]}, seed {place[1]}: {shares} ({outcome.seconds:.0f} s)", file=sys.stderr, flush=True)
+        outcomes = kept_or_done(wanted, folder, of=of, do=do, say=say)
+    found = {place: Outcome(**outcome) for place, outcome in outcomes.items()}
     about = {
         "data": [PREDICTOR.name, TABLE.name],
         "accuracy": "an oracle: OFA's published predictor, corrected by a line fitted on measured subnets",
@@ -135,31 +133,20 @@ def summary(found: Mapping[tuple[str, int], Outcome], seeds: Sequence[int], budg
 
 def main() -> None:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    parser.add_argument("--seed", type=int, default=0, help="the first of the seeds")
+    sys.path.insert(0, str(CHECKOUT))
+    from benchmarks.output import answer, jobs_option, parser_of
+
+    parser = parser_of(__doc__, quick="one seed up to 100 evaluations", seed="the first of the seeds")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="how many")
-    parser.add_argument("--quick", action="store_true", help="one seed up to 100 evaluations")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep each outcome, and take what is there")
-    parser.add_argument("--jobs", type=int, help="searches side by side; as many as processors if not given")
+    jobs_option(parser, "searches")
     options = parser.parse_args()
     if options.seeds < 1:
         parser.error("--seeds: at least 1")
-    if options.jobs is not None and options.jobs < 1:
-        parser.error("--jobs: at least 1")
-    sys.path.insert(0, str(CHECKOUT))
-    from benchmarks.output import print_found
-    from natdeploy.ground.errors import NatdeployError
-    from natdeploy.ground.processes import allowed_processors
-
     seeds = range(options.seed, options.seed + (1 if options.quick else options.seeds))
-    jobs = options.jobs or len(allowed_processors())
     budgets = BUDGETS[:1] if options.quick else BUDGETS
-    try:
-        found = measure(seeds, quick=options.quick, keep=options.keep, jobs=jobs, budgets=budgets)
-    except NatdeployError as error:
-        parser.error(str(error))
-    print_found(found, as_json=options.json)
+    how = {"quick": options.quick, "keep": options.keep, "jobs": options.jobs, "budgets": budgets}
+    answer(parser, lambda: measure(seeds, **how), as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,6 @@ of one data set, hardly trained: its figures say nothing.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,6 +40,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from benchmarks.kept import Place
     from benchmarks.transfer_ways import Outcome
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -60,16 +60,18 @@ def measure(
 ) -> dict[str, Any]:
     """These folds of these data sets. Raises BadInput for images that are not there, or outcomes of other settings."""
     from benchmarks.environment import environment
-    from benchmarks.kept import kept_folder
+    from benchmarks.kept import kept_folder, kept_or_done
+    from benchmarks.transfer_ways import Outcome
 
-    wanted = [(name, number) for name in names for number in numbers]
+    places = [(name, number) for name in names for number in numbers]
     with kept_folder(keep) as kept, tempfile.TemporaryDirectory(prefix="transfer.") as temporary:
-        found = {place: outcome for place in wanted if (outcome := read(kept, *place, seed=seed, quick=quick))}
-        left = [place for place in wanted if place not in found]
-        for place, outcome in _run(left, Path(temporary), seed=seed, quick=quick, jobs=jobs):
-            write(kept, *place, outcome, seed=seed, quick=quick)
-            found[place] = outcome
-            print(f"{place[0]}, fold {place[1]}: {_line(outcome)}", file=sys.stderr, flush=True)
+
+        def do(left: list[Place]) -> Iterator[tuple[Place, dict[str, Any]]]:
+            run = _run(left, Path(temporary), seed=seed, quick=quick, jobs=jobs)
+            return ((place, asdict(outcome)) for place, outcome in run)
+
+        done = kept_or_done(places, kept, of=_conditions(seed, quick), do=do, say=_line)
+    found = {place: Outcome(**outcome) for place, outcome in done.items()}
     figures: dict[str, float] = {}
     for name in names:
         outcomes = [found[name, number] for number in numbers]
@@ -87,8 +89,8 @@ def measure(
 
 
 def _run(
-    places: Sequence[tuple[str, int]], folder: Path, *, seed: int, quick: bool, jobs: int
-) -> Iterator[tuple[tuple[str, int], Outcome]]:
+    places: Sequence[Place], folder: Path, *, seed: int, quick: bool, jobs: int
+) -> Iterator[tuple[Place, Outcome]]:
     """Folds and their outcomes, as they are done."""
     from benchmarks.transfer_folds import write_folds
     from benchmarks.transfer_ways import SPACE, one_fold
@@ -109,22 +111,6 @@ def _run(
     )
 
 
-def write(folder: Path, name: str, number: int, outcome: Outcome, *, seed: int, quick: bool) -> None:
-    """Keep a fold's outcome, and what it depends on."""
-    from benchmarks.kept import write_kept
-
-    write_kept(_kept(folder, name, number), asdict(outcome), of=_conditions(seed, quick))
-
-
-def read(folder: Path, name: str, number: int, *, seed: int, quick: bool) -> Outcome | None:
-    """A fold's outcome if it was kept. Raises BadInput for one of other settings."""
-    from benchmarks.kept import read_kept
-    from benchmarks.transfer_ways import Outcome
-
-    kept = read_kept(_kept(folder, name, number), of=_conditions(seed, quick))
-    return None if kept is None else Outcome(**kept)
-
-
 def summary(folds: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Means over folds, and the standard errors of the paired differences where there are several."""
     found = {name: float(np.mean([fold[name] for fold in folds])) for name in folds[0]}
@@ -143,42 +129,28 @@ def _conditions(seed: int, quick: bool) -> dict[str, Any]:
     return {**settings(quick=quick), **how, "seed": seed, "natdeploy": __version__}
 
 
-def _kept(folder: Path, name: str, number: int) -> Path:
-    return folder / f"{name}-{number}.json"
+def _line(outcome: Mapping[str, Any]) -> str:
+    from benchmarks.kept import line
 
-
-def _line(outcome: Outcome) -> str:
-    values = ", ".join(f"{name} {value:.3f}" for name, value in outcome.figures.items())
-    return f"{values}; seconds " + ", ".join(f"{name} {value:.0f}" for name, value in outcome.seconds.items())
+    return f"{line(outcome['figures'])}; seconds: {line(outcome['seconds'])}"
 
 
 def main() -> None:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="one fold of one data set, hardly trained")
+    sys.path.insert(0, str(CHECKOUT))
+    from benchmarks.output import answer, jobs_option, parser_of
+
+    parser = parser_of(__doc__, quick="one fold of one data set, hardly trained")
     parser.add_argument("--data", action="append", choices=DATA, help="this data set alone; may be given again")
     parser.add_argument("--fold", action="append", type=int, choices=range(FOLDS), help="this fold alone; again, too")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep each fold's outcome, and take what is there")
-    parser.add_argument("--jobs", type=int, help="folds side by side; as many as there are processors if not given")
+    jobs_option(parser, "folds")
     options = parser.parse_args()
-    if options.jobs is not None and options.jobs < 1:
-        parser.error("--jobs: at least 1")
-    sys.path.insert(0, str(CHECKOUT))
-    from benchmarks.output import print_found
-    from natdeploy.ground.errors import NatdeployError
-    from natdeploy.ground.processes import allowed_processors
-
     names, numbers = options.data or DATA, sorted(set(options.fold or range(FOLDS)))
     if options.quick:
         names, numbers = names[:1], numbers[:1]
-    jobs = options.jobs or len(allowed_processors())
-    try:
-        found = measure(names, numbers, seed=options.seed, quick=options.quick, keep=options.keep, jobs=jobs)
-    except NatdeployError as error:
-        parser.error(str(error))
-    print_found(found, as_json=options.json)
+    how = {"seed": options.seed, "quick": options.quick, "keep": options.keep, "jobs": options.jobs}
+    answer(parser, lambda: measure(names, numbers, **how), as_json=options.json)
 
 
 if __name__ == "__main__":

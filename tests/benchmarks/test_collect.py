@@ -105,26 +105,6 @@ PROMISED = {
             *(f"seconds_{way}" for way in ("nat", "no_adaptation", "finetune_largest", "finetune_mid")),
         )
     ],
-    "distributions": [
-        *(
-            f"{task}_{figure}"
-            for task in ("turned", "crops")
-            for drawn in ("fronts", "archive", "uniform")
-            for figure in (
-                *(f"{what}_{drawn}" for what in ("hv", "seconds")),
-                *(f"top1_{way}_{size}" for way in (f"{drawn}_at", "finetune") for size in ("largest", "mid")),
-            )
-        ),
-        *(
-            f"{spread}{what}_over_{other}"
-            for what, other in (
-                *(("hv", "archive"), ("hv", "uniform"), ("largest", "archive"), ("largest", "uniform")),
-                *(("mid", "archive"), ("mid", "uniform"), ("largest", "finetune"), ("mid", "finetune")),
-            )
-            for spread in ("", "se_")
-        ),
-        "pairs",
-    ],
 }
 
 
