@@ -32,7 +32,7 @@ def trained_ahead(dataset: Dataset, config: RunConfig, seconds: float, path: Pat
     import torch
 
     from natdeploy.supernets import load_supernet, save_supernet
-    from natdeploy.transfer.average import MovingAverage
+    from natdeploy.transfer.average import MovingAverage, averaging
     from natdeploy.transfer.batches import TrainingBatches
     from natdeploy.transfer.compute import compute_device, placed
     from natdeploy.transfer.epoch import train_epoch
@@ -42,7 +42,9 @@ def trained_ahead(dataset: Dataset, config: RunConfig, seconds: float, path: Pat
     torch.manual_seed(config.seed)
     supernet = placed(load_supernet(num_classes=len(dataset.classes)), compute_device())
     space, alone = supernet.space, adapt.largest_epochs
-    average = MovingAverage(supernet, adapt.ema)
+    how = averaging(adapt)
+    assert how is not None
+    average = MovingAverage(supernet, how)
     optimizer = sgd(supernet, weight_decay=adapt.weight_decay)
     batches = TrainingBatches.of(dataset, space.resolutions[-1], adapt.batch_size, adapt.augmentation)
     share_alone = alone / (adapt.epochs_before_search + config.search.iterations * adapt.epochs_per_iteration)
@@ -97,10 +99,11 @@ def trained_alone(arch: Arch, dataset: Dataset, config: RunConfig, seconds: floa
     """
     import torch
     from torch.nn import functional as F
-    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+    from torch.optim.swa_utils import AveragedModel
 
     from natdeploy.supernets import extract, load_supernet
     from natdeploy.transfer import Calibration, evaluate
+    from natdeploy.transfer.average import averaging
     from natdeploy.transfer.batches import TrainingBatches
     from natdeploy.transfer.compute import compute_device, keep_freed_memory, placed
     from natdeploy.transfer.evaluate import recalibrate
@@ -113,7 +116,7 @@ def trained_alone(arch: Arch, dataset: Dataset, config: RunConfig, seconds: floa
     adapt = config.adapt
     batches = TrainingBatches.of(dataset, arch.r, adapt.batch_size, adapt.augmentation)
     optimizer = sgd(subnet, weight_decay=adapt.weight_decay)
-    average = AveragedModel(subnet, multi_avg_fn=get_ema_multi_avg_fn(adapt.ema))
+    average = AveragedModel(subnet, multi_avg_fn=averaging(adapt))
     rng, started, passed = np.random.default_rng(config.seed), time.process_time(), 0.0
     while passed < seconds:
         for images, labels in batches.epoch(rng, compute_device()):

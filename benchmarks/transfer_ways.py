@@ -29,7 +29,8 @@ SEARCH: Mapping[str, Any] = {
     "random_baseline": False,
 }
 #: What all ways have in common, batches and learning rate for instance, was chosen on inner parts of one fold's
-#: training images; the moving average, the growing archive and what adaptation draws on two tasks made of CIFAR-10's.
+#: training images; the growing archive and what adaptation draws on two tasks made of CIFAR-10's; how old averaged
+#: weights are on these, on grey pieces of ImageNet photographs, and last on such inner parts.
 ADAPT: Mapping[str, Any] = {
     "largest_epochs": 24,
     "warm_up_epochs": 4,
@@ -38,7 +39,7 @@ ADAPT: Mapping[str, Any] = {
     "batch_size": 32,
     "subnets_per_step": 1,
     "distribution": "fronts",
-    "ema": 0.998,
+    "average_age": 0.25,
     "augmentation": "crop-flip",
     "calibration_images": 384,
     "parts": 1,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from natdeploy.ground.validation import Real, Settings, Whole
 
@@ -95,6 +95,8 @@ class AdaptSettings(Settings):
         augmentation: name of the way training images are varied; ``auto`` is what suits the data set.
         ema: share of the weights' moving average that a step leaves (0.99, say); the average is then what is evaluated
             and built. 0: the weights themselves.
+        average_age: instead of ``ema``, how old the averaged weights are in the mean, as a share of the steps so far
+            (0.25, say): the average looks back as far in short training as it should, and in long training.
         calibration_images: training images for batch-norm statistics of an evaluated subnet.
         calibrate_on: these images ``varied`` as in training, or ``plain``, as they are; what is built is calibrated so,
             too.
@@ -113,10 +115,17 @@ class AdaptSettings(Settings):
     distribution: Literal["archive", "front", "fronts", "uniform"] = "archive"
     distillation: Share = 0.5
     ema: Annotated[Real, Field(ge=0, lt=1)] = 0.0
+    average_age: Annotated[Real, Field(gt=0, le=0.5)] | None = None
     augmentation: Name = "auto"
     calibration_images: Annotated[Whole, Field(ge=2, le=1_000_000)] = 256
     calibrate_on: Literal["varied", "plain"] = "varied"
     parts: Parts = 2
+
+    @model_validator(mode="after")
+    def _one_average(self) -> AdaptSettings:
+        if self.ema and self.average_age is not None:
+            raise ValueError("one of ema and average_age, not both: either says how the weights are averaged")
+        return self
 
     @property
     def epochs_before_search(self) -> int:

@@ -22,7 +22,7 @@ from natdeploy.ground.validation import Settings, Whole, validate
 from natdeploy.runs import AdaptSettings
 from natdeploy.spaces.arch import Arch
 from natdeploy.supernets import MobileNetV3Supernet, load_supernet, save_supernet
-from natdeploy.transfer.average import MovingAverage
+from natdeploy.transfer.average import MovingAverage, averaging
 from natdeploy.transfer.batches import TrainingBatches
 from natdeploy.transfer.compute import compute_device, placed
 from natdeploy.transfer.epoch import train_epoch
@@ -59,6 +59,7 @@ class AdaptationState(Settings):
         epochs_done: of the whole run.
         seed: of batch order, augmentation and the draw of subnets.
         batch_size: images a step where memory did not suffice for the configured ones; None: as configured.
+        steps_averaged: steps that the weights' moving average has seen, where there is one.
     """
 
     config: AdaptConfig
@@ -66,6 +67,7 @@ class AdaptationState(Settings):
     epochs_done: Annotated[Whole, Field(ge=0)]
     seed: Annotated[Whole, Field(ge=0)]
     batch_size: Annotated[Whole, Field(ge=2)] | None = None
+    steps_averaged: Annotated[Whole, Field(ge=0)] = 1
 
 
 class Adaptation:
@@ -88,7 +90,8 @@ class Adaptation:
         self.config = config
         self.seed = seed
         self.epochs_done = 0
-        self._average = MovingAverage(self.supernet, config.ema) if config.ema else None
+        how = averaging(config)
+        self._average = MovingAverage(self.supernet, how) if how else None
         self._device = device
         self._dataset = dataset
         self._optimizer = sgd(self.supernet, weight_decay=config.weight_decay)
@@ -187,6 +190,7 @@ class Adaptation:
             epochs_done=self.epochs_done,
             seed=self.seed,
             batch_size=self._batches.size,
+            steps_averaged=0 if self._average is None else self._average.steps,
         )
         write_json(folder / STATE, state.model_dump(mode="json"))
 
@@ -200,12 +204,12 @@ class Adaptation:
         state = validate(AdaptationState, read_json(path, "adaptation state"), path)
         if state.data != dataset.fingerprint:
             raise BadInput(f"{path}: the run was made with other images than {dataset.name}'s")
-        weights = TRAINED if state.config.ema else "supernet.safetensors"
+        weights = "supernet.safetensors" if averaging(state.config) is None else TRAINED
         adaptation = Adaptation(
             load_supernet(folder / weights, resolutions=resolutions), dataset, state.config, state.seed
         )
         if adaptation._average is not None:
-            adaptation._average.restore(folder / "supernet.safetensors")
+            adaptation._average.restore(folder / "supernet.safetensors", state.steps_averaged)
         if state.batch_size is not None:
             adaptation._batches = adaptation._batches.of_size(state.batch_size)
         load_momentum(folder / "optimizer.safetensors", adaptation.supernet, adaptation._optimizer)

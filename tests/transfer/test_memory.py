@@ -157,8 +157,9 @@ def test_a_loss_that_is_no_number_stops_and_changes_nothing(stripes) -> None:
         assert torch.equal(value.nan_to_num(7), before[name].nan_to_num(7))
 
 
-def test_the_average_is_evaluated_saved_and_continued(stripes, tmp_path) -> None:
-    straight, plain = fresh(stripes, ema=0.8), fresh(stripes)
+@pytest.mark.parametrize("how", [{"ema": 0.8}, {"average_age": 0.25}])
+def test_the_average_is_evaluated_saved_and_continued(stripes, tmp_path, how) -> None:
+    straight, plain = fresh(stripes, **how), fresh(stripes)
     straight.warm_up()
     plain.warm_up()
     assert same(straight.supernet, plain.supernet)  # training itself is the same
@@ -173,7 +174,22 @@ def test_the_average_is_evaluated_saved_and_continued(stripes, tmp_path) -> None
 
 def test_the_average_looks_back_as_far_as_its_decay(stripes) -> None:
     """Of 4 steps, by hand."""
-    adaptation, seen = fresh(stripes, ema=0.5), []
+    weights, average = averaged_in_4_steps(stripes, ema=0.5)
+    first, second, third, fourth = weights
+    torch.testing.assert_close(average, first / 8 + second / 8 + third / 4 + fourth / 2)
+
+
+@pytest.mark.parametrize(("age", "counts"), [(0.5, (1, 1, 1, 1)), (1 / 3, (1, 3, 5, 7)), (0.25, (1, 7, 19, 37))])
+def test_the_average_looks_back_over_a_share_of_the_steps(stripes, age, counts) -> None:
+    """Of 4 steps: how much the steps before count together grows with their number to the power of 1 / age - 1."""
+    weights, average = averaged_in_4_steps(stripes, average_age=age)
+    expected = sum(count * weight for count, weight in zip(counts, weights)) / sum(counts)
+    torch.testing.assert_close(average, expected)
+
+
+def averaged_in_4_steps(dataset, **how):
+    """A weight after each step, and its average in the end."""
+    adaptation, seen = fresh(dataset, **how), []
     name, weight = next((n, p) for n, p in adaptation.supernet.named_parameters() if p.ndim == 4)
     real = adaptation._average.step
 
@@ -183,8 +199,5 @@ def test_the_average_looks_back_as_far_as_its_decay(stripes) -> None:
 
     adaptation._average.step = step
     adaptation.warm_up()
-    average = seen[0]
-    for value in seen[1:]:
-        average = 0.5 * average + 0.5 * value
     assert len(seen) == 4
-    torch.testing.assert_close(dict(adaptation.evaluated.named_parameters())[name], average)
+    return seen, dict(adaptation.evaluated.named_parameters())[name].detach()
