@@ -7,8 +7,9 @@ Two tasks made of images of ``../shared/data`` beside the checkout (``benchmarks
 CIFAR-10's, ``crops`` of ImageNet's), 540 images to train and choose on; three draws of each, which share no image. On
 each, ``benchmarks/transfer.py``'s NAT with every ``adapt.distribution``: ``uniform``, the whole space; ``archive``, the
 archive's genes (NAT's own); ``fronts``, the members of its first three fronts; then two subnets that are fine-tuned
-alone for as many seconds as ``fronts`` took. (``fronts``, the moving average and the growing archive of these
-settings had been chosen on tasks made of CIFAR-10, one of them much like ``turned``; nothing was chosen on ``crops``.)
+alone for as many seconds as ``fronts`` took. (``fronts`` and the growing archive of these settings had been chosen on
+tasks made of CIFAR-10, one of them much like ``turned``; the moving average on such as well, on pieces of other
+photographs than those of ``crops``, and on images of the transfer benchmark.)
 
 Figures of each task T and distribution D, means over draws: ``T_hv_D``, hypervolume of the front, chosen on validation
 images, by its accuracies on the test images, as a share of the box up to error 1 and the largest subnet's MACs;
@@ -75,7 +76,7 @@ def measure(
             }
             return side_by_side(parts, jobs)
 
-        found = kept_or_done(places, kept, of=_conditions(seed, quick), do=do, say=line)
+        found = kept_or_done(places, kept, kind="draw", of=_conditions(seed, quick), do=do, say=line)
     about = {"data": [TASKS[name] for name in names], "tasks": list(names), "draws": draws, "jobs": jobs}
     return {
         "benchmark": "distributions",
@@ -147,12 +148,12 @@ def main() -> None:
     """Parse, measure, print."""
     sys.path.insert(0, str(CHECKOUT))
     from benchmarks.made_tasks import TASKS
-    from benchmarks.output import answer, jobs_option, parser_of
+    from benchmarks.output import answer, jobs_option, outcomes_option, parser_of
 
     parser = parser_of(__doc__, quick="one draw of one task, hardly trained")
     parser.add_argument("--task", action="append", choices=TASKS, help="this task alone; may be given again")
     parser.add_argument("--draws", type=int, choices=range(1, DRAWS + 1), default=DRAWS, help="of each task")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep each draw's outcome, and take what is there")
+    outcomes_option(parser)
     jobs_option(parser, "draws")
     options = parser.parse_args()
     names, draws = dict.fromkeys(options.task or TASKS), options.draws

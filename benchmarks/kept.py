@@ -28,13 +28,14 @@ def kept_or_done(
     places: Sequence[Place],
     folder: Path,
     *,
+    kind: str,
     of: Mapping[str, Any],
     do: Callable[[list[Place]], Iterable[tuple[Place, Mapping[str, Any]]]],
     say: Callable[[Mapping[str, Any]], str],
 ) -> dict[Place, Mapping[str, Any]]:
     """The outcome of each place: what is kept of it, or what ``do`` gives of those left, kept and said when it comes.
 
-    Raises BadInput for a kept outcome of other settings.
+    ``kind`` is what a place's number counts, in a word. Raises BadInput for a kept outcome of other settings.
     """
     files = {(name, number): folder / f"{name}-{number}.json" for name, number in places}
     found: dict[Place, Mapping[str, Any]] = {}
@@ -45,7 +46,7 @@ def kept_or_done(
         for place, outcome in do(left):
             write_kept(files[place], outcome, of=of)
             found[place] = outcome
-            print(f"{place[0]}, {place[1]}: {say(outcome)}", file=sys.stderr, flush=True)
+            print(f"{place[0]}, {kind} {place[1]}: {say(outcome)}", file=sys.stderr, flush=True)
     return {place: found[place] for place in places}
 
 

@@ -25,14 +25,19 @@ def keep_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", type=Path, help="work in this empty folder and leave everything there")
 
 
+def outcomes_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--keep FOLDER`` of outcomes that are done one by one (``benchmarks/kept.py``)."""
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep each outcome, and take what is there")
+
+
 def jobs_option(parser: argparse.ArgumentParser, what: str) -> None:
     """Add ``--jobs N``: how many of ``what`` go on side by side."""
     from natdeploy.ground.processes import allowed_processors
 
     def at_least_one(text: str) -> int:
-        if (jobs := int(text)) < 1:
-            raise argparse.ArgumentTypeError("at least 1")
-        return jobs
+        if not text.isdecimal() or int(text) < 1:
+            raise argparse.ArgumentTypeError(f"a whole number of at least 1, not {text!r}")
+        return int(text)
 
     jobs, text = len(allowed_processors()), f"{what} side by side; as many as there are processors if not given"
     parser.add_argument("--jobs", type=at_least_one, default=jobs, metavar="N", help=text)

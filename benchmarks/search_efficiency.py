@@ -92,7 +92,7 @@ def measure(
         return f"{shares} ({outcome['seconds']:.0f} s)"
 
     with kept_folder(keep) as folder:
-        outcomes = kept_or_done(wanted, folder, of=of, do=do, say=say)
+        outcomes = kept_or_done(wanted, folder, kind="seed", of=of, do=do, say=say)
     found = {place: Outcome(**outcome) for place, outcome in outcomes.items()}
     about = {
         "data": [PREDICTOR.name, TABLE.name],
@@ -134,11 +134,11 @@ def summary(found: Mapping[tuple[str, int], Outcome], seeds: Sequence[int], budg
 def main() -> None:
     """Parse, measure, print."""
     sys.path.insert(0, str(CHECKOUT))
-    from benchmarks.output import answer, jobs_option, parser_of
+    from benchmarks.output import answer, jobs_option, outcomes_option, parser_of
 
     parser = parser_of(__doc__, quick="one seed up to 100 evaluations", seed="the first of the seeds")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="how many")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep each outcome, and take what is there")
+    outcomes_option(parser)
     jobs_option(parser, "searches")
     options = parser.parse_args()
     if options.seeds < 1:

@@ -1,6 +1,7 @@
 """What NAT's adaptation is worth on small data sets: against fine-tuning one subnet, and against searching without it.
 
-    python benchmarks/transfer.py [--json] [--seed S] [--quick] [--data NAME ...] [--fold N ...] [--keep FOLDER]
+    python benchmarks/transfer.py [--json] [--seed S] [--quick] [--data NAME ...] [--fold N ...] [--jobs N]
+                                  [--keep FOLDER]
 
 From the shipped supernet (CIFAR-10) to ``flowers12`` and ``dtd10`` of ``../shared/data`` beside the checkout, resized
 to the micro space's 32 pixels. Stratified five-fold over all images: a fold is looked at once, at the end; everything
@@ -70,7 +71,7 @@ def measure(
             run = _run(left, Path(temporary), seed=seed, quick=quick, jobs=jobs)
             return ((place, asdict(outcome)) for place, outcome in run)
 
-        done = kept_or_done(places, kept, of=_conditions(seed, quick), do=do, say=_line)
+        done = kept_or_done(places, kept, kind="fold", of=_conditions(seed, quick), do=do, say=_line)
     found = {place: Outcome(**outcome) for place, outcome in done.items()}
     figures: dict[str, float] = {}
     for name in names:
@@ -138,15 +139,15 @@ def _line(outcome: Mapping[str, Any]) -> str:
 def main() -> None:
     """Parse, measure, print."""
     sys.path.insert(0, str(CHECKOUT))
-    from benchmarks.output import answer, jobs_option, parser_of
+    from benchmarks.output import answer, jobs_option, outcomes_option, parser_of
 
     parser = parser_of(__doc__, quick="one fold of one data set, hardly trained")
     parser.add_argument("--data", action="append", choices=DATA, help="this data set alone; may be given again")
     parser.add_argument("--fold", action="append", type=int, choices=range(FOLDS), help="this fold alone; again, too")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep each fold's outcome, and take what is there")
+    outcomes_option(parser)
     jobs_option(parser, "folds")
     options = parser.parse_args()
-    names, numbers = options.data or DATA, sorted(set(options.fold or range(FOLDS)))
+    names, numbers = list(dict.fromkeys(options.data or DATA)), sorted(set(options.fold or range(FOLDS)))
     if options.quick:
         names, numbers = names[:1], numbers[:1]
     how = {"seed": options.seed, "quick": options.quick, "keep": options.keep, "jobs": options.jobs}

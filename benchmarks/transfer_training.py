@@ -11,9 +11,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from natdeploy.data import Dataset
-    from natdeploy.runs import RunConfig
+    from natdeploy.runs import AdaptSettings, RunConfig
     from natdeploy.spaces import Arch
-    from natdeploy.supernets import Subnet
+    from natdeploy.transfer.average import MovingAverage, Network
 
 
 class _TimeIsUp(Exception):
@@ -32,7 +32,6 @@ def trained_ahead(dataset: Dataset, config: RunConfig, seconds: float, path: Pat
     import torch
 
     from natdeploy.supernets import load_supernet, save_supernet
-    from natdeploy.transfer.average import MovingAverage, averaging
     from natdeploy.transfer.batches import TrainingBatches
     from natdeploy.transfer.compute import compute_device, placed
     from natdeploy.transfer.epoch import train_epoch
@@ -42,9 +41,7 @@ def trained_ahead(dataset: Dataset, config: RunConfig, seconds: float, path: Pat
     torch.manual_seed(config.seed)
     supernet = placed(load_supernet(num_classes=len(dataset.classes)), compute_device())
     space, alone = supernet.space, adapt.largest_epochs
-    how = averaging(adapt)
-    assert how is not None
-    average = MovingAverage(supernet, how)
+    average = _average(supernet, adapt)
     optimizer = sgd(supernet, weight_decay=adapt.weight_decay)
     batches = TrainingBatches.of(dataset, space.resolutions[-1], adapt.batch_size, adapt.augmentation)
     share_alone = alone / (adapt.epochs_before_search + config.search.iterations * adapt.epochs_per_iteration)
@@ -87,7 +84,7 @@ def trained_ahead(dataset: Dataset, config: RunConfig, seconds: float, path: Pat
                 drawn_since = passed()
     except _TimeIsUp:
         took = passed()
-    save_supernet(path, average.supernet, {"classes": list(dataset.classes)})
+    save_supernet(path, average.network, {"classes": list(dataset.classes)})
     return took
 
 
@@ -99,11 +96,9 @@ def trained_alone(arch: Arch, dataset: Dataset, config: RunConfig, seconds: floa
     """
     import torch
     from torch.nn import functional as F
-    from torch.optim.swa_utils import AveragedModel
 
     from natdeploy.supernets import extract, load_supernet
     from natdeploy.transfer import Calibration, evaluate
-    from natdeploy.transfer.average import averaging
     from natdeploy.transfer.batches import TrainingBatches
     from natdeploy.transfer.compute import compute_device, keep_freed_memory, placed
     from natdeploy.transfer.evaluate import recalibrate
@@ -116,7 +111,7 @@ def trained_alone(arch: Arch, dataset: Dataset, config: RunConfig, seconds: floa
     adapt = config.adapt
     batches = TrainingBatches.of(dataset, arch.r, adapt.batch_size, adapt.augmentation)
     optimizer = sgd(subnet, weight_decay=adapt.weight_decay)
-    average = AveragedModel(subnet, multi_avg_fn=averaging(adapt))
+    average = _average(subnet, adapt)
     rng, started, passed = np.random.default_rng(config.seed), time.process_time(), 0.0
     while passed < seconds:
         for images, labels in batches.epoch(rng, compute_device()):
@@ -128,10 +123,20 @@ def trained_alone(arch: Arch, dataset: Dataset, config: RunConfig, seconds: floa
             loss.backward()
             torch.nn.utils.clip_grad_norm_(subnet.parameters(), adapt.clip)
             optimizer.step()
-            average.update_parameters(subnet)
+            average.step()
             passed = time.process_time() - started
             if passed >= seconds:
                 break
-    judged: Subnet = average.module
+    judged = average.network
     recalibrate(judged, arch, dataset, Calibration.of(adapt, config.seed), varied_at=arch.r)
     return evaluate(judged, arch, dataset, split="test").top1, passed
+
+
+def _average(network: Network, adapt: AdaptSettings) -> MovingAverage[Network]:
+    """What is judged: all ways by an average, or the comparison is not fair."""
+    from natdeploy.transfer.average import MovingAverage, averaging
+
+    how = averaging(adapt)
+    if how is None:
+        raise ValueError("the ways' settings have neither ema nor average_age")
+    return MovingAverage(network, how)

@@ -96,7 +96,7 @@ class AdaptSettings(Settings):
         ema: share of the weights' moving average that a step leaves (0.99, say); the average is then what is evaluated
             and built. 0: the weights themselves.
         average_age: instead of ``ema``, how old the averaged weights are in the mean, as a share of the steps so far
-            (0.25, say): the average looks back as far in short training as it should, and in long training.
+            (0.25, say): the longer the training, the further the average looks back. At 0.5 all steps count alike.
         calibration_images: training images for batch-norm statistics of an evaluated subnet.
         calibrate_on: these images ``varied`` as in training, or ``plain``, as they are; what is built is calibrated so,
             too.

@@ -67,6 +67,7 @@ class AdaptationState(Settings):
     epochs_done: Annotated[Whole, Field(ge=0)]
     seed: Annotated[Whole, Field(ge=0)]
     batch_size: Annotated[Whole, Field(ge=2)] | None = None
+    #: 1 in states of before there was ``average_age``: an exponential average only asks whether it has begun.
     steps_averaged: Annotated[Whole, Field(ge=0)] = 1
 
 
@@ -102,7 +103,7 @@ class Adaptation:
     @property
     def evaluated(self) -> MobileNetV3Supernet:
         """What subnets are taken from: the weights, or their moving average."""
-        return self.supernet if self._average is None else self._average.supernet
+        return self.supernet if self._average is None else self._average.network
 
     def warm_up(self, progress: Callable[[str, float], None] | None = None) -> float:
         """Train the largest subnet alone, then with subnets drawn from the whole space, as long as configured.
@@ -209,7 +210,8 @@ class Adaptation:
             load_supernet(folder / weights, resolutions=resolutions), dataset, state.config, state.seed
         )
         if adaptation._average is not None:
-            adaptation._average.restore(folder / "supernet.safetensors", state.steps_averaged)
+            averaged = load_supernet(folder / "supernet.safetensors").state_dict()
+            adaptation._average.restore(averaged, state.steps_averaged)
         if state.batch_size is not None:
             adaptation._batches = adaptation._batches.of_size(state.batch_size)
         load_momentum(folder / "optimizer.safetensors", adaptation.supernet, adaptation._optimizer)

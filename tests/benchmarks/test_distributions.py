@@ -154,6 +154,10 @@ def test_differences_are_paired_over_all_draws_of_all_tasks() -> None:
     assert found["hv_over_archive"] == pytest.approx(0.2)
     assert found["se_hv_over_archive"] == pytest.approx(0.1 / 3**0.5)
     assert found["crops_hv_archive"] == pytest.approx(0.5) and found["turned_hv_fronts"] == 0.4
+    pairs = [f"{figure}_over_{other}" for figure in ("hv", "largest", "mid") for other in ("archive", "uniform")]
+    pairs += ["largest_over_finetune", "mid_over_finetune"]
+    of_tasks = {f"{task}_{name}" for task in ("crops", "turned") for name in NAMES}
+    assert found.keys() == {"pairs", *pairs, *(f"se_{pair}" for pair in pairs), *of_tasks}
 
 
 def test_what_was_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Training and evaluation where memory runs out, a loss that is no number, and the moving average of the weights."""
+"""Training and evaluation where memory runs out, and a loss that is no number."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from natdeploy.ground.errors import OutOfMemory
 from natdeploy.spaces import get_space
-from natdeploy.supernets import Subnet, build_supernet, load_supernet
+from natdeploy.supernets import Subnet, build_supernet
 from natdeploy.transfer import Adaptation, AdaptConfig, Calibration, epoch, evaluate_arch
 from natdeploy.transfer.memory import is_out_of_memory, within_memory
 from natdeploy.transfer.step import TrainingDiverged
@@ -155,49 +155,3 @@ def test_a_loss_that_is_no_number_stops_and_changes_nothing(stripes) -> None:
         adaptation.warm_up()
     for name, value in adaptation.supernet.named_parameters():
         assert torch.equal(value.nan_to_num(7), before[name].nan_to_num(7))
-
-
-@pytest.mark.parametrize("how", [{"ema": 0.8}, {"average_age": 0.25}])
-def test_the_average_is_evaluated_saved_and_continued(stripes, tmp_path, how) -> None:
-    straight, plain = fresh(stripes, **how), fresh(stripes)
-    straight.warm_up()
-    plain.warm_up()
-    assert same(straight.supernet, plain.supernet)  # training itself is the same
-    assert not same(straight.evaluated, straight.supernet) and plain.evaluated is plain.supernet
-    straight.save(tmp_path)
-    assert same(load_supernet(tmp_path / "supernet.safetensors"), straight.evaluated)
-    continued = Adaptation.load(tmp_path, stripes)
-    for one in (straight, continued):
-        one.adapt(1, smallest)
-    assert same(straight.supernet, continued.supernet) and same(straight.evaluated, continued.evaluated)
-
-
-def test_the_average_looks_back_as_far_as_its_decay(stripes) -> None:
-    """Of 4 steps, by hand."""
-    weights, average = averaged_in_4_steps(stripes, ema=0.5)
-    first, second, third, fourth = weights
-    torch.testing.assert_close(average, first / 8 + second / 8 + third / 4 + fourth / 2)
-
-
-@pytest.mark.parametrize(("age", "counts"), [(0.5, (1, 1, 1, 1)), (1 / 3, (1, 3, 5, 7)), (0.25, (1, 7, 19, 37))])
-def test_the_average_looks_back_over_a_share_of_the_steps(stripes, age, counts) -> None:
-    """Of 4 steps: how much the steps before count together grows with their number to the power of 1 / age - 1."""
-    weights, average = averaged_in_4_steps(stripes, average_age=age)
-    expected = sum(count * weight for count, weight in zip(counts, weights)) / sum(counts)
-    torch.testing.assert_close(average, expected)
-
-
-def averaged_in_4_steps(dataset, **how):
-    """A weight after each step, and its average in the end."""
-    adaptation, seen = fresh(dataset, **how), []
-    name, weight = next((n, p) for n, p in adaptation.supernet.named_parameters() if p.ndim == 4)
-    real = adaptation._average.step
-
-    def step() -> None:
-        seen.append(weight.detach().clone())
-        real()
-
-    adaptation._average.step = step
-    adaptation.warm_up()
-    assert len(seen) == 4
-    return seen, dict(adaptation.evaluated.named_parameters())[name].detach()
