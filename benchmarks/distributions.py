@@ -11,13 +11,13 @@ alone for as many seconds as ``fronts`` took. (``fronts`` and the growing archiv
 tasks made of CIFAR-10, one of them much like ``turned``; the moving average on such as well, on pieces of other
 photographs than those of ``crops``, and on images of the transfer benchmark.)
 
-Figures of each task T and distribution D, means over draws: ``T_hv_D``, hypervolume of the front, chosen on validation
-images, by its accuracies on the test images, as a share of the box up to error 1 and the largest subnet's MACs;
-``T_top1_D_at_largest`` and ``T_top1_D_at_mid``, of the model that ``build --pick best`` takes with that subnet's MACs
-for a budget (``T_mmacs_D_at_...`` are its own, in millions); ``T_top1_finetune_largest`` and ``T_top1_finetune_mid``;
-``T_seconds_D``, processor time of training. Of all draws of all tasks, ``pairs`` in number, mean and standard error of
-the paired differences, ``fronts`` minus the other: ``hv_over_archive`` and ``se_hv_over_archive``, ``hv_over_uniform``,
-``largest_over_...`` and ``mid_over_...`` likewise, of these two also ``..._over_finetune``. An hour of two processors.
+Figures of each task T and distribution D, means over draws, as ``benchmarks/transfer.py``'s: ``T_hv_D`` of what
+``build --pick best`` takes at all budgets together, ``T_hv_front_D`` of the search's front; ``T_top1_D_at_largest`` and
+``T_top1_D_at_mid`` of what it takes with that subnet's MACs for a budget (``T_mmacs_D_at_...`` are its own, in
+millions); ``T_top1_finetune_largest`` and ``T_top1_finetune_mid``; ``T_seconds_D``, processor time of training. Of all
+draws of all tasks, ``pairs`` in number, mean and standard error of the paired differences, ``fronts`` minus the other:
+``hv_over_archive`` and ``se_hv_over_archive``, ``hv_over_uniform``, ``largest_over_...`` and ``mid_over_...`` likewise,
+of these two also ``..._over_finetune``. An hour of two processors.
 
 ``--keep FOLDER`` writes each draw's outcome there when it is done, and takes what is there. ``--quick`` does one draw
 of one task, hardly trained: its figures say nothing.
@@ -127,7 +127,7 @@ def summary(found: Mapping[Place, Mapping[str, float]]) -> dict[str, float]:
 
 def _conditions(seed: int, quick: bool) -> dict[str, Any]:
     from benchmarks.made_tasks import PARTS, QUICK_PARTS, TASKS
-    from benchmarks.transfer_ways import settings
+    from benchmarks.transfer_ways import JUDGED, settings
     from natdeploy import __version__
 
     how = settings(quick=quick)
@@ -137,6 +137,7 @@ def _conditions(seed: int, quick: bool) -> dict[str, Any]:
         "adapt": adapt,
         "distributions": list(DISTRIBUTIONS),
         "finetune": "for the seconds of fronts",
+        "judged": JUDGED,
         "tasks": dict(TASKS),
         "parts": dict(QUICK_PARTS if quick else PARTS),
         "seed": seed,

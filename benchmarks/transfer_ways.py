@@ -44,6 +44,8 @@ ADAPT: Mapping[str, Any] = {
     "calibration_images": 384,
     "parts": 1,
 }
+#: What searches are judged by, for outcomes that are kept.
+JUDGED = "what a build takes by budget, and the front"
 QUICK_SEARCH = {"initial": 6, "iterations": 1, "candidates": 2, "surrogate_evaluations": 100, "population": 10}
 QUICK_ADAPT = {"largest_epochs": 1, "warm_up_epochs": 1, "epochs_per_iteration": 1, "calibration_images": 64}
 
@@ -105,6 +107,18 @@ def choose(archive: Sequence[ArchiveEntry], most: int) -> ArchiveEntry:
     from natdeploy.deploy import rank
 
     return rank(archive, "best", most / 1e6)[0]
+
+
+def by_budget(archive: Sequence[ArchiveEntry]) -> list[tuple[float, ArchiveEntry]]:
+    """What :func:`choose` takes as the budget grows: from each of these (in millions of MACs) on, that model."""
+    from natdeploy.deploy import rank
+
+    taken: list[tuple[float, ArchiveEntry]] = []
+    for budget in sorted({entry.latency_upper_ms for entry in archive}):
+        entry = rank(archive, "best", budget)[0]
+        if not taken or entry.id != taken[-1][1].id:
+            taken.append((budget, entry))
+    return taken
 
 
 def macs(arch: Arch, dataset: Dataset) -> int:
@@ -198,13 +212,31 @@ class MacsForLatency:
 
 
 def judged(run: RunFolder, dataset: Dataset, how: RunConfig, way: str) -> dict[str, float]:
-    """What a search came to on the fold's images: its front's hypervolume, and its choices within both limits' MACs."""
-    chosen = {name: choose(run.archive(), macs(arch, dataset)) for name, arch in limits().items()}
-    top1 = _top1(run, [*run.front(), *chosen.values()], dataset, how)
-    figures = {f"hv_{way}": _front_volume(run, top1, dataset)}
+    """What a search came to on the fold's images.
+
+    The hypervolumes of what a build takes and of the front, and the choices within both limits' MACs.
+    """
+    archive, most = run.archive(), macs(limits()["largest"], dataset) / 1e6
+    taken = by_budget(archive)
+    chosen = {name: choose(archive, macs(arch, dataset)) for name, arch in limits().items()}
+    top1 = _top1(run, [*run.front(), *(entry for _, entry in taken), *chosen.values()], dataset, how)
+    figures = {
+        f"hv_{way}": volume_by_budget([(budget, top1[entry.id]) for budget, entry in taken], most),
+        f"hv_front_{way}": _front_volume(run, top1, most),
+    }
     for name, entry in chosen.items():
         figures |= {f"top1_{way}_at_{name}": top1[entry.id], f"mmacs_{way}_at_{name}": entry.macs / 1e6}
     return figures
+
+
+def volume_by_budget(taken: Sequence[tuple[float, float]], most: float) -> float:
+    """Share of the box up to accuracy 1 and ``most`` that lies below accuracies, each from its budget to the next one.
+
+    Budgets ascend. Where the front's hypervolume takes the best of all accuracies on the images that judge, and so is
+    the higher by chance the more models there are, here each counts for the budgets at which it is taken, good or bad.
+    """
+    budgets, accuracies = np.array(taken).T
+    return float(accuracies @ np.diff([*budgets, most]) / most)
 
 
 def _top1(run: RunFolder, entries: Sequence[ArchiveEntry], dataset: Dataset, how: RunConfig) -> dict[str, float]:
@@ -220,9 +252,8 @@ def _top1(run: RunFolder, entries: Sequence[ArchiveEntry], dataset: Dataset, how
     }
 
 
-def _front_volume(run: RunFolder, top1: Mapping[str, float], dataset: Dataset) -> float:
+def _front_volume(run: RunFolder, top1: Mapping[str, float], most: float) -> float:
     """Hypervolume of a front by its accuracies on the fold's images, as a share of the box of error 1 and all MACs."""
     from natdeploy.search import dominated_share
 
-    most = macs(limits()["largest"], dataset)
-    return dominated_share(np.array([[1 - top1[entry.id], entry.macs / most] for entry in run.front()]))
+    return dominated_share(np.array([[1 - top1[entry.id], entry.macs / 1e6 / most] for entry in run.front()]))

@@ -9,11 +9,23 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmarks import transfer
 from benchmarks.transfer_folds import write_folds
 from benchmarks.transfer_training import trained_ahead
-from benchmarks.transfer_ways import SPACE, Outcome, choose, limits, macs, nat_config, one_fold
+from benchmarks.transfer_ways import (
+    SPACE,
+    Outcome,
+    by_budget,
+    choose,
+    limits,
+    macs,
+    nat_config,
+    one_fold,
+    volume_by_budget,
+)
 from natdeploy.data import load_dataset
 from natdeploy.ground.errors import BadInput
 from natdeploy.spaces import costs, get_space
@@ -22,7 +34,10 @@ from natdeploy.transfer import epoch
 from tests.search.make import made_up
 
 #: One fold's figures, all of them equal.
-NAMES = ("hv_nat", "hv_no_adaptation", "top1_nat_at_largest", "top1_finetune_largest", "top1_nat_at_mid")
+NAMES = (
+    *("hv_nat", "hv_no_adaptation", "hv_front_nat", "hv_front_no_adaptation"),
+    *("top1_nat_at_largest", "top1_finetune_largest", "top1_nat_at_mid"),
+)
 
 
 def outcome(level: float) -> Outcome:
@@ -58,6 +73,24 @@ def test_what_is_chosen_keeps_to_the_macs() -> None:
     entries = made_up([(0.6, 1.0), (0.9, 2.0), (0.95, 2.0001)])
     assert choose(entries, 2_000_000).top1 == 0.9
     assert choose(entries, 1_999_999).top1 == 0.6
+
+
+@given(st.lists(st.tuples(st.integers(40, 60), st.integers(1, 99)), min_size=1, max_size=12), st.integers(1, 120))
+def test_what_a_build_takes_is_known_for_every_budget(points: list[tuple[int, int]], most: int) -> None:
+    entries = made_up([(top1 / 100, float(mmacs)) for top1, mmacs in points])
+    taken = by_budget(entries)
+    budgets = [budget for budget, _ in taken]
+    assert budgets == sorted(set(budgets)) and budgets[0] == min(entry.latency_upper_ms for entry in entries)
+    assert all(one.id != other.id for (_, one), (_, other) in itertools.pairwise(taken))
+    affordable = [entry for budget, entry in taken if budget <= most]
+    if affordable:
+        assert affordable[-1].id == choose(entries, most * 1_000_000).id
+
+
+def test_each_choice_counts_for_the_budgets_at_which_it_is_taken() -> None:
+    """Good or bad: 0.5 from 2 to 4 of 10, then 0.4 up to 8, then 0.9."""
+    assert volume_by_budget([(2.0, 0.5), (4.0, 0.4), (8.0, 0.9)], 10.0) == pytest.approx((1.0 + 1.6 + 1.8) / 10)
+    assert volume_by_budget([(10.0, 0.9)], 10.0) == 0
 
 
 def test_training_ahead_of_a_search_is_a_warm_up_of_so_many_seconds(

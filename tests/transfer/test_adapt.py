@@ -5,54 +5,32 @@ import pytest
 import torch
 
 from natdeploy.ground.errors import BadInput
-from natdeploy.spaces import get_space
 from natdeploy.supernets import build_supernet
 from natdeploy.transfer import Adaptation, AdaptConfig, Calibration, adapt, evaluate_arch
-
-SPACE = get_space("mbv3-micro")
-CONFIG = AdaptConfig(warm_up_epochs=1, iterations=2, epochs_per_iteration=1, batch_size=40, subnets_per_step=1, lr=0.05)
-
-
-def small(rng: np.random.Generator):
-    return SPACE.smallest()
-
-
-def fresh(dataset, seed: int = 0) -> Adaptation:
-    torch.manual_seed(0)
-    return Adaptation(build_supernet(SPACE, 2), dataset, CONFIG, seed)
-
-
-def weights(adaptation: Adaptation) -> dict:
-    return {name: value.clone() for name, value in adaptation.supernet.state_dict().items()}
-
-
-def same(a: dict, b: dict) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(value, b[name]) for name, value in a.items())
+from tests.transfer.make import CONFIG, SPACE, fresh, same, smallest, weights
 
 
 def test_a_run_continued_from_disk_takes_the_same_steps(stripes, tmp_path) -> None:
     straight = fresh(stripes)
     straight.warm_up()
     straight.save(tmp_path)
-    straight.adapt(1, small)
+    straight.adapt(1, smallest)
     torch.manual_seed(12345)  # torch's own generator must not matter
     continued = Adaptation.load(tmp_path, stripes)
-    continued.adapt(1, small)
-    assert same(weights(straight), weights(continued))
+    continued.adapt(1, smallest)
+    assert same(straight.supernet, continued.supernet)
     assert continued.epochs_done == straight.epochs_done == 2
 
 
 def test_another_seed_takes_other_steps(stripes) -> None:
     one, two = fresh(stripes, 0), fresh(stripes, 1)
-    one.adapt(1, small)
-    two.adapt(1, small)
-    assert not same(weights(one), weights(two))
+    one.adapt(1, smallest)
+    two.adapt(1, smallest)
+    assert not same(one.supernet, two.supernet)
 
 
 def test_adaptation_learns_the_task(stripes) -> None:
-    torch.manual_seed(0)
-    config = AdaptConfig(**{**CONFIG.model_dump(), "warm_up_epochs": 3, "batch_size": 16})
-    adaptation = Adaptation(build_supernet(SPACE, 2), stripes, config, 0)
+    adaptation = fresh(stripes, warm_up_epochs=3, batch_size=16)
     before = evaluate_arch(adaptation.supernet, SPACE.smallest(), stripes, Calibration())
     adaptation.warm_up()
     after = evaluate_arch(adaptation.supernet, SPACE.smallest(), stripes, Calibration())
@@ -70,34 +48,32 @@ def test_the_largest_subnet_is_trained_alone_first(stripes, monkeypatch: pytest.
         return real(*given, students=students, **more)
 
     monkeypatch.setattr(adapt, "train_epoch", train_epoch)
-    config = AdaptConfig(**{**CONFIG.model_dump(), "largest_epochs": 2})
-    torch.manual_seed(0)
-    adaptation = Adaptation(build_supernet(SPACE, 2), stripes, config, 0)
+    adaptation = fresh(stripes, largest_epochs=2)
     adaptation.warm_up()
-    assert drawn == [0, 0, 1] and adaptation.epochs_done == 3 and config.epochs == 5
-    adaptation = Adaptation(build_supernet(SPACE, 2), stripes, config.model_copy(update={"warm_up_epochs": 0}), 0)
-    before = weights(adaptation)
+    assert drawn == [0, 0, 1] and adaptation.epochs_done == 3 and adaptation.config.epochs == 5
+    adaptation = fresh(stripes, largest_epochs=2, warm_up_epochs=0)
+    before = weights(adaptation.supernet)
     adaptation.warm_up()
-    changed = {name for name, value in weights(adaptation).items() if not torch.equal(value, before[name])}
+    changed = {name for name, value in weights(adaptation.supernet).items() if not torch.equal(value, before[name])}
     assert changed and not any("transforms" in name for name in changed)  # the largest has no smaller kernels
 
 
 def test_evaluation_leaves_the_supernet_as_it_was(stripes) -> None:
     adaptation = fresh(stripes)
-    before = weights(adaptation)
+    before = weights(adaptation.supernet)
     first = evaluate_arch(adaptation.supernet, SPACE.smallest(), stripes, Calibration())
-    assert same(before, weights(adaptation))
+    assert same(adaptation.supernet, before)
     assert first == evaluate_arch(adaptation.supernet, SPACE.smallest(), stripes, Calibration())
 
 
 def test_the_head_must_fit_the_task(stripes) -> None:
     with pytest.raises(BadInput, match="the supernet has 10 classes, data set stripes has 2"):
-        Adaptation(build_supernet(SPACE, 10), stripes, CONFIG, 0)
+        Adaptation(build_supernet(SPACE, 10), stripes, AdaptConfig(**CONFIG), 0)
 
 
 def test_iterations_outside_the_plan_are_refused(stripes) -> None:
     with pytest.raises(BadInput, match="iteration 3 is outside 1 to 2"):
-        fresh(stripes).adapt(3, small)
+        fresh(stripes).adapt(3, smallest)
 
 
 @pytest.mark.parametrize(

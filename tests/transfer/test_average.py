@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 import torch
 
-from natdeploy.spaces import get_space
-from natdeploy.supernets import build_supernet, load_supernet
-from natdeploy.transfer import Adaptation, AdaptConfig
+from natdeploy.supernets import load_supernet
+from natdeploy.transfer import Adaptation
 from natdeploy.transfer.adapt import STATE
+from tests.transfer.make import fresh, same, smallest
 
-SPACE = get_space("mbv3-micro")
-CONFIG = {"warm_up_epochs": 1, "iterations": 2, "epochs_per_iteration": 1, "batch_size": 40, "subnets_per_step": 1}
 AVERAGES = [{"ema": 0.8}, {"average_age": 0.25}]
-
-
-def fresh(dataset, **fields: object) -> Adaptation:
-    torch.manual_seed(0)
-    return Adaptation(build_supernet(SPACE, 2), dataset, AdaptConfig(**{**CONFIG, "lr": 0.05, **fields}), 0)
-
-
-def same(one, other) -> bool:
-    return all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
-
-
-def smallest(rng: np.random.Generator):
-    return SPACE.smallest()
 
 
 def averaged_in_4_steps(dataset, **how):

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from importlib import import_module
 
-import numpy as np
 import pytest
 import torch
 
 from natdeploy.ground.errors import OutOfMemory
-from natdeploy.spaces import get_space
 from natdeploy.supernets import Subnet, build_supernet
-from natdeploy.transfer import Adaptation, AdaptConfig, Calibration, epoch, evaluate_arch
+from natdeploy.transfer import Adaptation, Calibration, epoch, evaluate_arch
 from natdeploy.transfer.memory import is_out_of_memory, within_memory
 from natdeploy.transfer.step import TrainingDiverged
+from tests.transfer.make import SPACE, fresh, same, smallest
 
-SPACE = get_space("mbv3-micro")
 evaluation = import_module("natdeploy.transfer.evaluate")  # the room gives its function that name
 #: What the allocators of GPU, CPU and numpy raise.
 NO_MEMORY = [
@@ -25,20 +23,6 @@ NO_MEMORY = [
     RuntimeError("could not create a primitive"),
 ]
 ACTS = ("calibrating", "evaluating")
-CONFIG = {"warm_up_epochs": 1, "iterations": 2, "epochs_per_iteration": 1, "batch_size": 40, "subnets_per_step": 1}
-
-
-def fresh(dataset, **fields: object) -> Adaptation:
-    torch.manual_seed(0)
-    return Adaptation(build_supernet(SPACE, 2), dataset, AdaptConfig(**{**CONFIG, "lr": 0.05, **fields}), 0)
-
-
-def same(one, other) -> bool:
-    return all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
-
-
-def smallest(rng: np.random.Generator):
-    return SPACE.smallest()
 
 
 @pytest.fixture
