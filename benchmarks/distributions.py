@@ -11,13 +11,14 @@ alone for as many seconds as ``fronts`` took. (``fronts`` and the growing archiv
 tasks made of CIFAR-10, one of them much like ``turned``; the moving average on such as well, on pieces of other
 photographs than those of ``crops``, and on images of the transfer benchmark.)
 
-Figures of each task T and distribution D, means over draws, as ``benchmarks/transfer.py``'s: ``T_hv_D`` of what
-``build --pick best`` takes at all budgets together, ``T_hv_front_D`` of the search's front; ``T_top1_D_at_largest`` and
-``T_top1_D_at_mid`` of what it takes with that subnet's MACs for a budget (``T_mmacs_D_at_...`` are its own, in
-millions); ``T_top1_finetune_largest`` and ``T_top1_finetune_mid``; ``T_seconds_D``, processor time of training. Of all
+Figures of each task T and distribution D, means over draws: ``T_hv_D``, hypervolume of the front, chosen on validation
+images, by its accuracies on the test images, as a share of the box up to error 1 and the largest subnet's MACs;
+``T_top1_D_at_largest`` and ``T_top1_D_at_mid``, of the model that ``build --pick best`` takes with that subnet's MACs
+for a budget (``T_mmacs_D_at_...`` are its own, in millions); ``T_top1_D_over_budgets``, the mean of what it takes with
+any budget; ``T_top1_finetune_largest`` and ``T_top1_finetune_mid``; ``T_seconds_D``, processor time of training. Of all
 draws of all tasks, ``pairs`` in number, mean and standard error of the paired differences, ``fronts`` minus the other:
-``hv_over_archive`` and ``se_hv_over_archive``, ``hv_over_uniform``, ``largest_over_...`` and ``mid_over_...`` likewise,
-of these two also ``..._over_finetune``. An hour of two processors.
+``hv_over_archive`` and ``se_hv_over_archive``, ``hv_over_uniform``; ``budgets_over_...``, ``largest_over_...`` and
+``mid_over_...`` likewise, of the last two also ``..._over_finetune``. An hour of two processors.
 
 ``--keep FOLDER`` writes each draw's outcome there when it is done, and takes what is there. ``--quick`` does one draw
 of one task, hardly trained: its figures say nothing.
@@ -46,6 +47,8 @@ DISTRIBUTIONS = ("fronts", "archive", "uniform")
 PAIRS = {
     "hv_over_archive": ("hv_fronts", "hv_archive"),
     "hv_over_uniform": ("hv_fronts", "hv_uniform"),
+    "budgets_over_archive": ("top1_fronts_over_budgets", "top1_archive_over_budgets"),
+    "budgets_over_uniform": ("top1_fronts_over_budgets", "top1_uniform_over_budgets"),
     "largest_over_archive": ("top1_fronts_at_largest", "top1_archive_at_largest"),
     "largest_over_uniform": ("top1_fronts_at_largest", "top1_uniform_at_largest"),
     "mid_over_archive": ("top1_fronts_at_mid", "top1_archive_at_mid"),

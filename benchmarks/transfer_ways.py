@@ -45,7 +45,7 @@ ADAPT: Mapping[str, Any] = {
     "parts": 1,
 }
 #: What searches are judged by, for outcomes that are kept.
-JUDGED = "what a build takes by budget, and the front"
+JUDGED = "the front, and what a build takes over all budgets"
 QUICK_SEARCH = {"initial": 6, "iterations": 1, "candidates": 2, "surrogate_evaluations": 100, "population": 10}
 QUICK_ADAPT = {"largest_epochs": 1, "warm_up_epochs": 1, "epochs_per_iteration": 1, "calibration_images": 64}
 
@@ -55,7 +55,7 @@ class Outcome:
     """One fold.
 
     Attributes:
-        figures: a hypervolume or an accuracy for each figure, by its name without the data set's.
+        figures: hypervolumes, accuracies and millions of MACs, by a figure's name without the data set's.
         seconds: processor time of training, by way.
     """
 
@@ -110,7 +110,7 @@ def choose(archive: Sequence[ArchiveEntry], most: int) -> ArchiveEntry:
 
 
 def by_budget(archive: Sequence[ArchiveEntry]) -> list[tuple[float, ArchiveEntry]]:
-    """What :func:`choose` takes as the budget grows: from each of these (in millions of MACs) on, that model."""
+    """What :func:`choose` takes as the budget grows: each with the least budget for it, millions of MACs, ascending."""
     from natdeploy.deploy import rank
 
     taken: list[tuple[float, ArchiveEntry]] = []
@@ -212,28 +212,30 @@ class MacsForLatency:
 
 
 def judged(run: RunFolder, dataset: Dataset, how: RunConfig, way: str) -> dict[str, float]:
-    """What a search came to on the fold's images.
+    """What a search came to on the fold's images: its front's hypervolume, and what a build takes.
 
-    The hypervolumes of what a build takes and of the front, and the choices within both limits' MACs.
+    That is told within both limits' MACs, and as a mean over all budgets.
     """
     archive, most = run.archive(), macs(limits()["largest"], dataset) / 1e6
     taken = by_budget(archive)
     chosen = {name: choose(archive, macs(arch, dataset)) for name, arch in limits().items()}
     top1 = _top1(run, [*run.front(), *(entry for _, entry in taken), *chosen.values()], dataset, how)
     figures = {
-        f"hv_{way}": volume_by_budget([(budget, top1[entry.id]) for budget, entry in taken], most),
-        f"hv_front_{way}": _front_volume(run, top1, most),
+        f"hv_{way}": _front_volume(run, top1, most),
+        f"top1_{way}_over_budgets": over_budgets([(budget, top1[entry.id]) for budget, entry in taken], most),
     }
     for name, entry in chosen.items():
         figures |= {f"top1_{way}_at_{name}": top1[entry.id], f"mmacs_{way}_at_{name}": entry.macs / 1e6}
     return figures
 
 
-def volume_by_budget(taken: Sequence[tuple[float, float]], most: float) -> float:
-    """Share of the box up to accuracy 1 and ``most`` that lies below accuracies, each from its budget to the next one.
+def over_budgets(taken: Sequence[tuple[float, float]], most: float) -> float:
+    """Mean accuracy over all budgets up to ``most``, of accuracies that each are had from their budget to the next one.
 
-    Budgets ascend. Where the front's hypervolume takes the best of all accuracies on the images that judge, and so is
-    the higher by chance the more models there are, here each counts for the budgets at which it is taken, good or bad.
+    Budgets ascend, none is above ``most``; below the first one, nothing is had and 0 counts.
+
+    The front's hypervolume takes the best of its accuracies on the images that judge, so that the more models there
+    are, the higher it is by chance; here each counts where it is taken, good or bad.
     """
     budgets, accuracies = np.array(taken).T
     return float(accuracies @ np.diff([*budgets, most]) / most)

@@ -100,7 +100,8 @@ PROMISED = {
         f"{data}_{figure}"
         for data in ("flowers12", "dtd10")
         for figure in (
-            *("hv_nat", "hv_no_adaptation", "se_hv", "hv_front_nat", "hv_front_no_adaptation", "se_hv_front"),
+            *("hv_nat", "hv_no_adaptation", "se_hv"),
+            *("top1_nat_over_budgets", "top1_no_adaptation_over_budgets", "se_over_budgets"),
             *("top1_nat_at_largest", "top1_finetune_largest", "se_largest"),
             *("top1_nat_at_mid", "top1_finetune_mid", "se_mid"),
             *(f"seconds_{way}" for way in ("nat", "no_adaptation", "finetune_largest", "finetune_mid")),

@@ -107,6 +107,8 @@ def test_other_images_are_refused(shared: Path) -> None:
         made(shared / "nowhere", "crops")
 
 
+#: What differences are taken of.
+FIGURES = ("hv", "budgets", "largest", "mid")
 #: Of one draw's figures those that differences are made of.
 NAMES = {name for pair in distributions.PAIRS.values() for name in pair}
 
@@ -122,7 +124,8 @@ def test_searches_differ_in_what_they_draw_alone(shared: Path, tmp_path: Path, m
     def judged(run, dataset, how, way):
         """With the names that :func:`benchmarks.transfer_ways.judged` gives, which that benchmark's test sees."""
         assert run == way
-        return {f"hv_{way}": 0.4, f"top1_{way}_at_largest": 0.6, f"top1_{way}_at_mid": 0.5}
+        top1 = {f"top1_{way}_{where}": 0.6 for where in ("over_budgets", "at_largest", "at_mid")}
+        return {f"hv_{way}": 0.4, **top1}
 
     def trained_alone(arch, dataset, how, given):
         seconds.append(given)
@@ -154,7 +157,7 @@ def test_differences_are_paired_over_all_draws_of_all_tasks() -> None:
     assert found["hv_over_archive"] == pytest.approx(0.2)
     assert found["se_hv_over_archive"] == pytest.approx(0.1 / 3**0.5)
     assert found["crops_hv_archive"] == pytest.approx(0.5) and found["turned_hv_fronts"] == 0.4
-    pairs = [f"{figure}_over_{other}" for figure in ("hv", "largest", "mid") for other in ("archive", "uniform")]
+    pairs = [f"{figure}_over_{other}" for figure in FIGURES for other in ("archive", "uniform")]
     pairs += ["largest_over_finetune", "mid_over_finetune"]
     of_tasks = {f"{task}_{name}" for task in ("crops", "turned") for name in NAMES}
     assert found.keys() == {"pairs", *pairs, *(f"se_{pair}" for pair in pairs), *of_tasks}

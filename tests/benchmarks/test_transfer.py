@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,14 +21,15 @@ from benchmarks.transfer_ways import (
     Outcome,
     by_budget,
     choose,
+    judged,
     limits,
     macs,
     nat_config,
     one_fold,
-    volume_by_budget,
+    over_budgets,
 )
 from natdeploy.data import load_dataset
-from natdeploy.ground.errors import BadInput
+from natdeploy.ground.errors import BadInput, BudgetNotMet
 from natdeploy.spaces import costs, get_space
 from natdeploy.supernets import load_supernet, read_supernet_header
 from natdeploy.transfer import epoch
@@ -35,7 +37,7 @@ from tests.search.make import made_up
 
 #: One fold's figures, all of them equal.
 NAMES = (
-    *("hv_nat", "hv_no_adaptation", "hv_front_nat", "hv_front_no_adaptation"),
+    *("hv_nat", "hv_no_adaptation", "top1_nat_over_budgets", "top1_no_adaptation_over_budgets"),
     *("top1_nat_at_largest", "top1_finetune_largest", "top1_nat_at_mid"),
 )
 
@@ -75,22 +77,43 @@ def test_what_is_chosen_keeps_to_the_macs() -> None:
     assert choose(entries, 1_999_999).top1 == 0.6
 
 
-@given(st.lists(st.tuples(st.integers(40, 60), st.integers(1, 99)), min_size=1, max_size=12), st.integers(1, 120))
-def test_what_a_build_takes_is_known_for_every_budget(points: list[tuple[int, int]], most: int) -> None:
+@given(st.lists(st.tuples(st.integers(40, 60), st.integers(1, 30)), min_size=1, max_size=12))
+def test_what_a_build_takes_is_known_for_every_budget(points: list[tuple[int, int]]) -> None:
     entries = made_up([(top1 / 100, float(mmacs)) for top1, mmacs in points])
     taken = by_budget(entries)
-    budgets = [budget for budget, _ in taken]
-    assert budgets == sorted(set(budgets)) and budgets[0] == min(entry.latency_upper_ms for entry in entries)
     assert all(one.id != other.id for (_, one), (_, other) in itertools.pairwise(taken))
-    affordable = [entry for budget, entry in taken if budget <= most]
-    if affordable:
-        assert affordable[-1].id == choose(entries, most * 1_000_000).id
+    for most in range(1, 40):
+        had = [entry.id for budget, entry in taken if budget <= most]
+        if had:
+            assert choose(entries, most * 1_000_000).id == had[-1]
+        else:
+            with pytest.raises(BudgetNotMet):
+                choose(entries, most * 1_000_000)
 
 
-def test_each_choice_counts_for_the_budgets_at_which_it_is_taken() -> None:
-    """Good or bad: 0.5 from 2 to 4 of 10, then 0.4 up to 8, then 0.9."""
-    assert volume_by_budget([(2.0, 0.5), (4.0, 0.4), (8.0, 0.9)], 10.0) == pytest.approx((1.0 + 1.6 + 1.8) / 10)
-    assert volume_by_budget([(10.0, 0.9)], 10.0) == 0
+def test_accuracies_count_for_the_budgets_at_which_they_are_had() -> None:
+    """Good or bad: none up to 2 of 10, 0.5 from there to 4, then 0.4 up to 8, then 0.9."""
+    assert over_budgets([(2.0, 0.5), (4.0, 0.4), (8.0, 0.9)], 10.0) == pytest.approx((1.0 + 1.6 + 1.8) / 10)
+    assert over_budgets([(10.0, 0.9)], 10.0) == 0
+
+
+def test_a_search_is_judged_by_its_front_and_by_what_a_build_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last one is dominated, and taken, since validation cannot tell it from the one before."""
+    points, on_the_fold = [(0.6, 2.0), (0.9, 5.0), (0.89, 10.0)], [0.5, 0.8, 0.7]
+    entries = [replace(entry, macs=int(1e6 * entry.latency_ms)) for entry in made_up(points)]
+    top1 = {entry.id: value for entry, value in zip(entries, on_the_fold)}
+    monkeypatch.setattr(
+        "benchmarks.transfer_ways._top1", lambda run, asked, *_: {one.id: top1[one.id] for one in asked}
+    )
+    run, three = SimpleNamespace(archive=lambda: entries, front=lambda: entries[:2]), SimpleNamespace(classes="abc")
+    most = macs(limits()["largest"], three) / 1e6
+    assert judged(run, three, None, "nat") == pytest.approx(
+        {
+            "hv_nat": (0.5 * 3 + 0.8 * (most - 5)) / most,
+            "top1_nat_over_budgets": (0.5 * 3 + 0.8 * 5 + 0.7 * (most - 10)) / most,
+            **{"top1_nat_at_mid": 0.8, "mmacs_nat_at_mid": 5.0, "top1_nat_at_largest": 0.7, "mmacs_nat_at_largest": 10},
+        }
+    )
 
 
 def test_training_ahead_of_a_search_is_a_warm_up_of_so_many_seconds(

@@ -199,7 +199,7 @@ def test_kernels_of_another_language_are_not_taken_for_cuda(plan: Plan, model: P
 
 
 @needs_nvcc
-@pytest.mark.parametrize("arch", ["sm_75", "sm_90"])
+@pytest.mark.parametrize("arch", ["sm_75", pytest.param("sm_90", marks=pytest.mark.slow)])
 def test_nvcc_compiles_the_micro_space(arch: str, tmp_path: Path) -> None:
     for name, chosen in (("smallest", SPACE.smallest()), ("other", SPACE.sample(np.random.default_rng(1)))):
         plan = make_network_plan(random_network(SPACE.layers(chosen, 10), 0), target={**TARGET, "arch": arch})
