@@ -30,7 +30,8 @@ SEARCH: Mapping[str, Any] = {
 }
 #: What all ways have in common, batches and learning rate for instance, was chosen on inner parts of one fold's
 #: training images; the growing archive and what adaptation draws on two tasks made of CIFAR-10's; how old averaged
-#: weights are on these, on grey pieces of ImageNet photographs, and last on such inner parts.
+#: weights are on these, on grey pieces of ImageNet photographs, and last on such inner parts; that validation images
+#: are mirrored, too, on these pieces, such inner parts and textures' (after seed 1 had not favoured NAT).
 ADAPT: Mapping[str, Any] = {
     "largest_epochs": 24,
     "warm_up_epochs": 4,
@@ -42,6 +43,7 @@ ADAPT: Mapping[str, Any] = {
     "average_age": 0.25,
     "augmentation": "crop-flip",
     "calibration_images": 384,
+    "validate_on": "mirrored",
     "parts": 1,
 }
 #: What searches are judged by, for outcomes that are kept.

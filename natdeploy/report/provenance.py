@@ -79,8 +79,9 @@ def _top1_rows(facts: Facts) -> list[tuple[str, str]]:
         images = sorted({on_task(entry, task).val_images for entry in facts.archive})
         name = "validation top-1" + (f", {task}" if task else "")
         varied = ", varied as in training" if config.adapt.calibrate_on == "varied" else ""
+        mirrored = " and their mirror images" if config.adapt.validate_on == "mirrored" else ""
         about = (
-            f"{_span(images)} validation images of {data}, held out of training; subnets of "
+            f"{_span(images)} validation images of {data}{mirrored}, held out of training; subnets of "
             f"{'its own' if config.further_data else 'the'} supernet after {_span(generations)} adaptation(s), batch "
             f"norm calibrated on {config.adapt.calibration_images} training images{varied}"
         )

@@ -100,6 +100,8 @@ class AdaptSettings(Settings):
         calibration_images: training images for batch-norm statistics of an evaluated subnet.
         calibrate_on: these images ``varied`` as in training, or ``plain``, as they are; what is built is calibrated so,
             too.
+        validate_on: validation images ``plain``, as they are, or each ``mirrored`` as well, for the mean of both: of
+            few images a top-1 is less by chance then, for twice the time. Only where training mirrors images, too.
         parts: of a batch that are trained side by side, by threads or by processes; the result depends on it.
     """
 
@@ -119,6 +121,7 @@ class AdaptSettings(Settings):
     augmentation: Name = "auto"
     calibration_images: Annotated[Whole, Field(ge=2, le=1_000_000)] = 256
     calibrate_on: Literal["varied", "plain"] = "varied"
+    validate_on: Literal["plain", "mirrored"] = "plain"
     parts: Parts = 2
 
     @model_validator(mode="after")

@@ -123,10 +123,16 @@ class Surroundings(Protocol):
 
 
 class SupernetEvaluator:
-    """A supernet adapted to a data set (:mod:`natdeploy.transfer`)."""
+    """A supernet adapted to a data set (:mod:`natdeploy.transfer`).
+
+    Raises BadInput where validation images are to be mirrored that training does not mirror.
+    """
 
     def __init__(self, adaptation: Adaptation, dataset: Dataset, config: RunConfig) -> None:
+        from natdeploy.transfer import shows_mirrored
+
         self._adaptation, self._dataset, self._config = adaptation, dataset, config
+        self._mirrored = shows_mirrored(config.adapt, dataset)
         self._say: Say = lambda what: None
 
     def tell(self, say: Say) -> None:
@@ -144,11 +150,13 @@ class SupernetEvaluator:
         return self._dataset.fingerprint
 
     def evaluate(self, arch: Arch) -> Accuracy:
-        """Extract, calibrate on training images, run on validation images."""
+        """Extract, calibrate on training images, run on validation images, mirrored ones too where the run says so."""
         from natdeploy.transfer import Calibration, evaluate_arch
 
         calibration = Calibration.of(self._config.adapt, self._config.seed)
-        return evaluate_arch(self._adaptation.evaluated, arch, self._dataset, calibration, say=self._say)
+        return evaluate_arch(
+            self._adaptation.evaluated, arch, self._dataset, calibration, mirrored=self._mirrored, say=self._say
+        )
 
     def warm_up(self, progress: Progress | None) -> object:
         """Train on the whole space."""

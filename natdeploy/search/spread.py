@@ -64,7 +64,7 @@ def evaluate_there(job: tuple[bytes, str, Any, str], arch: Any, fingerprint: str
     import torch
 
     from natdeploy.ground.errors import BadInput
-    from natdeploy.transfer import Calibration, evaluate_arch
+    from natdeploy.transfer import Calibration, evaluate_arch, shows_mirrored
 
     weights, digest, value, folder = job
     config = RunConfig(**value)
@@ -76,7 +76,8 @@ def evaluate_there(job: tuple[bytes, str, Any, str], arch: Any, fingerprint: str
         raise BadInput(f"data {config.data!r}: other images on a machine of the cluster than where the search runs")
     supernet = _Supernets.get(weights, digest, config)
     calibration, told = Calibration.of(config.adapt, config.seed), list[str]()
-    found = evaluate_arch(supernet, Arch.from_json(arch), dataset, calibration, say=told.append)
+    mirrored = shows_mirrored(config.adapt, dataset)
+    found = evaluate_arch(supernet, Arch.from_json(arch), dataset, calibration, mirrored=mirrored, say=told.append)
     return found, told
 
 

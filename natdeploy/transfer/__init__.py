@@ -4,7 +4,7 @@ from natdeploy.transfer.adapt import Adaptation, AdaptConfig, ArchSampler
 from natdeploy.transfer.batches import AUGMENTATIONS
 from natdeploy.transfer.calibration import Calibration
 from natdeploy.transfer.crew import dismiss, lend_a_hand
-from natdeploy.transfer.evaluate import Accuracy, calibrated_subnet, evaluate, evaluate_arch
+from natdeploy.transfer.evaluate import Accuracy, calibrated_subnet, evaluate, evaluate_arch, shows_mirrored
 from natdeploy.transfer.finetune import FineTuned, fine_tune, head_epochs
 from natdeploy.transfer.pretrain import PretrainConfig, pretrain
 from natdeploy.transfer.step import TrainingDiverged
@@ -27,4 +27,5 @@ __all__ = [
     "head_epochs",
     "lend_a_hand",
     "pretrain",
+    "shows_mirrored",
 ]

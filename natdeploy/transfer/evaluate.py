@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from natdeploy.data import Dataset, normalise
 from natdeploy.ground.errors import BadInput
+from natdeploy.runs.settings import AdaptSettings
 from natdeploy.spaces.arch import Arch
 from natdeploy.supernets import MobileNetV3Supernet, Subnet, calibrate, extract
 from natdeploy.transfer.calibration import Calibration
@@ -27,9 +28,9 @@ class Accuracy:
     """Result on one split.
 
     Attributes:
-        top1: share of images classified right, 0..1.
-        loss: mean cross entropy.
-        images: how many images it was measured on.
+        top1: share of images classified right, 0..1; with mirror images the mean of both shares.
+        loss: mean cross entropy, of mirror images as well where these were asked for.
+        images: how many images it was measured on, not counting their mirror images.
     """
 
     top1: float
@@ -80,11 +81,13 @@ def evaluate(
     *,
     split: str = "val",
     images: int | None = None,
+    mirrored: bool = False,
     say: Say = nobody,
 ) -> Accuracy:
     """Accuracy on ``"train"``, ``"val"`` or ``"test"``, or on the split's first ``images``.
 
-    The network may be any that takes images of ``arch``'s resolution; it is run as it is, in the mode that it is in.
+    With ``mirrored`` every image is shown twice, as it is and as its mirror image, and the mean of both is taken. The
+    network may be any that takes images of ``arch``'s resolution; it is run as it is, in the mode that it is in.
     Short memory is dealt with as in :func:`calibrated_subnet`.
     """
     if split not in ("train", "val", "test"):
@@ -95,12 +98,16 @@ def evaluate(
 
     @torch.inference_mode()
     def run(size: int) -> Tensor:
-        return torch.cat([network(batch).float().cpu() for batch in _batches(pixels, dataset, device, size)])
+        found = []
+        for batch in _batches(pixels, dataset, device, size):
+            views = (batch, batch.flip(3)) if mirrored else (batch,)
+            found.append(torch.stack([network(view).float().cpu() for view in views]))
+        return torch.cat(found, dim=1)  # [views, images, classes]
 
     logits, _ = within_memory(min(AT_ONCE, len(labels)), run, say, f"evaluating {arch.id}")
     return Accuracy(
-        top1=(logits.argmax(1) == labels).double().mean().item(),
-        loss=F.cross_entropy(logits.double(), labels).item(),
+        top1=(logits.argmax(2) == labels).double().mean().item(),
+        loss=F.cross_entropy(logits.double().flatten(0, 1), labels.repeat(len(logits))).item(),
         images=len(labels),
     )
 
@@ -113,14 +120,31 @@ def evaluate_arch(
     *,
     split: str = "val",
     images: int | None = None,
+    mirrored: bool = False,
     say: Say = nobody,
 ) -> Accuracy:
-    """Accuracy of one subnet with the supernet's present weights; the supernet is not changed.
+    """Accuracy of one subnet with the supernet's present weights, as of :func:`evaluate`; the supernet is not changed.
 
     Short memory is dealt with as in :func:`calibrated_subnet`.
     """
     subnet = calibrated_subnet(supernet, arch, dataset, calibration, say=say)
-    return evaluate(subnet, arch, dataset, split=split, images=images, say=say)
+    return evaluate(subnet, arch, dataset, split=split, images=images, mirrored=mirrored, say=say)
+
+
+def shows_mirrored(adapt: AdaptSettings, dataset: Dataset) -> bool:
+    """Whether a run's validation images are shown ``mirrored`` as well.
+
+    Raises BadInput where training does not mirror images: a mirrored digit, say, may be of another class, or of none.
+    """
+    if adapt.validate_on == "plain":
+        return False
+    augmentation = dataset.augmentation if adapt.augmentation == "auto" else adapt.augmentation
+    if not augmentation.endswith("-flip"):
+        raise BadInput(
+            f"adapt.validate_on is 'mirrored', but training does not mirror these images (augmentation {augmentation}), "
+            "whose mirror images may be of another class; choose validate_on: plain, or another augmentation"
+        )
+    return True
 
 
 def _device(module: nn.Module) -> torch.device:

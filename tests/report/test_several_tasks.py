@@ -61,6 +61,13 @@ def test_each_data_sets_accuracy_has_its_own_images(made: MadeRun) -> None:
     assert "subnets of its own supernet" in sources["validation top-1, pets"]
 
 
+def test_mirror_images_are_mentioned_where_validation_shows_them(made: MadeRun) -> None:
+    facts = facts_of(made)
+    adapt = facts.config.adapt.model_copy(update={"validate_on": "mirrored"})
+    sources = dict(provenance_table(replace(facts, config=facts.config.model_copy(update={"adapt": adapt}))).rows)
+    assert sources["validation top-1"].startswith("270 validation images of digits and their mirror images, held out")
+
+
 def test_each_runtimes_latency_and_each_energy_has_its_own_source_and_each_accuracy_its_own_error(tmp_path) -> None:
     place = Place("host", "onnxruntime")
     names = ["top1", "top1:pets", "latency_ms", f"latency_ms:{place.key}", "energy_mj"]

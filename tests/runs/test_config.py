@@ -32,6 +32,7 @@ def test_defaults_survive_json() -> None:
         ({"search": {"itertaions": 3}}, "unknown field 'search.itertaions'"),
         ({"adapt": {"lr": 0}}, "'adapt.lr'"),
         ({"adapt": {"average_age": 0.6}}, "'adapt.average_age'"),
+        ({"adapt": {"validate_on": "varied"}}, "'adapt.validate_on'"),
         ({"adapt": {"ema": 0.99, "average_age": 0.25}}, "one of ema and average_age"),
         ({"schema_version": 99}, "'schema_version'"),
     ],

@@ -16,7 +16,7 @@ from natdeploy.ground.errors import BadInput
 from natdeploy.runs import RunConfig, RunFolder
 from natdeploy.search import search
 from natdeploy.search.evaluation import evaluate_all
-from natdeploy.search.spread import evaluate_there
+from natdeploy.search.spread import SpreadEvaluator, evaluate_there
 from natdeploy.spaces import get_space
 from natdeploy.supernets import Subnet
 from tests.search.make import estimator
@@ -124,3 +124,16 @@ def test_other_images_on_a_worker_are_refused(config: RunConfig, tmp_path: Path)
     arch = get_space("mbv3-micro").smallest().to_json()
     with pytest.raises(BadInput, match="other images on a machine of the cluster"):
         evaluate_there(job, arch, "another fingerprint")
+
+
+def test_mirror_images_are_validated_on_a_worker_as_here(config: RunConfig) -> None:
+    adapt = config.adapt.model_copy(update={"augmentation": "crop-flip", "validate_on": "mirrored"})
+    mirrored = config.model_copy(update={"adapt": adapt})
+    plain = mirrored.model_copy(update={"adapt": adapt.model_copy(update={"validate_on": "plain"})})
+    arch = get_space("mbv3-micro").smallest()
+    there = Here(Direct()).open_evaluator(mirrored, None)  # type: ignore[arg-type]
+    assert isinstance(there, SpreadEvaluator)
+    there.prepare([arch])
+    here = Here().open_evaluator(mirrored, None).evaluate(arch)
+    assert there.evaluate(arch).loss == pytest.approx(here.loss)
+    assert here.loss != pytest.approx(Here().open_evaluator(plain, None).evaluate(arch).loss, rel=1e-6)

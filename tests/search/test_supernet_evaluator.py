@@ -60,6 +60,13 @@ def test_a_supernet_of_another_space_and_a_missing_one(config, tmp_path) -> None
     assert not RunFolder.exists(tmp_path / "run") and not (tmp_path / "run").exists()
 
 
+def test_images_that_training_does_not_mirror_stop_a_search_before_it_trains(config, tmp_path) -> None:
+    mirrored = config.model_copy(update={"adapt": config.adapt.model_copy(update={"validate_on": "mirrored"})})
+    with pytest.raises(BadInput, match=r"adapt\.validate_on is 'mirrored', .*\(augmentation crop\)"):
+        search(mirrored, tmp_path / "run", surroundings=Here())
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_loss_that_is_no_number_stops_the_search_and_leaves_what_was_done(config, tmp_path) -> None:
     """The weights are so large that the first step overflows."""
     supernet = load_supernet(config.supernet, num_classes=3)
