@@ -141,7 +141,7 @@ def shows_mirrored(adapt: AdaptSettings, dataset: Dataset) -> bool:
     augmentation = dataset.augmentation if adapt.augmentation == "auto" else adapt.augmentation
     if not augmentation.endswith("-flip"):
         raise BadInput(
-            f"adapt.validate_on is 'mirrored', but training does not mirror these images (augmentation {augmentation}), "
+            f"adapt.validate_on is 'mirrored', but training does not mirror its images (augmentation {augmentation}), "
             "whose mirror images may be of another class; choose validate_on: plain, or another augmentation"
         )
     return True
