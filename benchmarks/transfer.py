@@ -14,7 +14,8 @@ is trained on the rest, and chosen on an inner validation part of it. Four ways,
     no_adaptation   the same search; all of the training comes first, on subnets of the whole space
     finetune        one subnet, taken out of the supernet and trained alone: the largest, and one of medium size
 
-All evaluate a moving average of the weights, batch norm calibrated on varied training images.
+All evaluate a moving average of the weights, batch norm calibrated on varied training images; searches choose by
+validation images and their mirror images.
 
 Figures of each data set D: ``D_hv_nat`` and ``D_hv_no_adaptation``, hypervolume of the front chosen on validation
 images, by its accuracies on the fold's, as a share of the box up to error 1 and the largest subnet's MACs;
