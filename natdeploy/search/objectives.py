@@ -65,7 +65,8 @@ def get_objective(name: str) -> Objective:
 def error_with_ties_broken(entry: ArchiveEntry, task: str = "") -> float:
     """Share of validation images classified wrongly, 0 to 1, plus less than one image's worth of loss.
 
-    A small validation part has many networks of equal accuracy; their loss orders them and never outweighs an image.
+    A small validation part has many networks of equal accuracy; their loss orders them and never outweighs an image
+    (where mirror images are validated as well, a large difference may outweigh one of the image's two views).
     ``task`` names a further data set.
     """
     of = f":{task}" if task else ""
