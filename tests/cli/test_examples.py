@@ -88,7 +88,7 @@ def test_our_job_differs_from_the_papers_only_where_it_says_so() -> None:
     search = paper.search.model_dump().items() ^ ours.search.model_dump().items()
     assert {name for name, _ in search} == {"sampling", "feasible_share", "surrogate"}
     adapt = paper.adapt.model_dump().items() ^ ours.adapt.model_dump().items()
-    assert {name for name, _ in adapt} == {"distillation"}
+    assert {name for name, _ in adapt} == {"average_age", "distillation"}
     assert ours.build.finetune_epochs and not paper.build.finetune_epochs
 
 
